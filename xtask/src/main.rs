@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `simulate`, `deb`, `codegen`, `doc`, `tidy`.
+//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `simulate`, `deb`, `codegen`, `doc`,
+//! `tidy`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 

@@ -163,72 +163,12 @@ fn end_most(writer: &mut SqliteWriter, jobs: u64) -> Result<(), Box<dyn Error>> 
 }
 
 fn pages(reader: &mut SqliteReader) -> Result<(), Box<dyn Error>> {
-    let query = || Query {
-        at_most: 50,
-        ..Query::default()
-    };
-    let label = |name: &str, value: &str| Label {
-        name: name.to_owned(),
-        value: value.to_owned(),
-    };
-    let alice = ClientId::new("client-3")?;
-    let queries = [
-        ("the latest", query()),
-        (
-            "of a client",
-            Query {
-                client: Some(alice.clone()),
-                ..query()
-            },
-        ),
-        (
-            "that failed",
-            Query {
-                states: vec![State::Failed],
-                ..query()
-            },
-        ),
-        (
-            "that wait or run",
-            Query {
-                states: vec![State::Queued, State::Running],
-                ..query()
-            },
-        ),
-        (
-            "with a label",
-            Query {
-                labels: vec![label("repo", "project-7")],
-                ..query()
-            },
-        ),
-        (
-            "of a client with a label that failed",
-            Query {
-                client: Some(alice),
-                labels: vec![label("repo", "project-7")],
-                states: vec![State::Failed],
-                ..query()
-            },
-        ),
-        (
-            "with a label that none has",
-            Query {
-                labels: vec![label("repo", "none")],
-                ..query()
-            },
-        ),
-        (
-            "that were lost",
-            Query {
-                states: vec![State::Lost],
-                ..query()
-            },
-        ),
-    ];
-    for (what, query) in queries {
+    for (what, query) in queries()? {
         let began = Instant::now();
-        let page = reader.page(&query)?;
+        let page = reader.page(&Query {
+            at_most: 50,
+            ..query
+        })?;
         let time = began.elapsed().as_secs_f64() * 1e3;
         println!(
             "a page of jobs {what}: {time:.2} ms ({} of them)",
@@ -236,6 +176,47 @@ fn pages(reader: &mut SqliteReader) -> Result<(), Box<dyn Error>> {
         );
     }
     Ok(())
+}
+
+fn queries() -> Result<[(&'static str, Query); 8], Box<dyn Error>> {
+    let states = |states: &[State]| Query {
+        states: states.to_vec(),
+        ..Query::default()
+    };
+    let label = |name: &str, value: &str| {
+        let label = Label {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
+        Query {
+            labels: vec![label],
+            ..Query::default()
+        }
+    };
+    let client = Some(ClientId::new("client-3")?);
+    Ok([
+        ("the latest", Query::default()),
+        (
+            "of a client",
+            Query {
+                client: client.clone(),
+                ..Query::default()
+            },
+        ),
+        ("that failed", states(&[State::Failed])),
+        ("that wait or run", states(&[State::Queued, State::Running])),
+        ("with a label", label("repo", "project-7")),
+        (
+            "of a client with a label that failed",
+            Query {
+                client,
+                states: vec![State::Failed],
+                ..label("repo", "project-7")
+            },
+        ),
+        ("with a label that none has", label("repo", "none")),
+        ("that were lost", states(&[State::Lost])),
+    ])
 }
 
 fn logs(folder: &Path) -> Result<(), Box<dyn Error>> {

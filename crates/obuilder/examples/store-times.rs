@@ -1,7 +1,7 @@
 //! Measures how long a store takes for its part of each step, to find changes that make it slow.
 //!
-//! `cargo run --release -p obuilder --example store-times -- overlayfs:/path [MODE]`, in a directory on a disk of the right kind.
-//! It makes a base of 1000 files, and 200 empty steps on it.
+//! `cargo run --release -p obuilder --example store-times -- overlayfs:/path [MODE]`, in a directory on a disk of the
+//! right kind. It makes a base of 1000 files, and 200 empty steps on it.
 
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a program")]
 

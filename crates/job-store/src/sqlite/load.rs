@@ -104,9 +104,9 @@ fn new_job(row: &Row<'_>) -> Result<NewJob, StoreError> {
     let limit =
         |column: &str| Ok::<_, StoreError>(row.get::<_, Option<i64>>(column)?.map(duration));
     let timeouts = (
-        limit("patience_closed")?,
-        limit("patience_silent")?,
-        limit("patience_restarted")?,
+        limit("return_closed")?,
+        limit("return_silent")?,
+        limit("return_restarted")?,
     );
     let unwatched = match timeouts {
         (Some(closed), Some(silent), Some(restarted)) => Unwatched::Cancelled(ReturnTimeouts {

@@ -80,7 +80,7 @@ fn submitted(
     };
     let mut insert = connection.prepare_cached(
         "INSERT INTO jobs (id, client, pool, hint, urgent, key, attempts_allowed, queue_limit, run_limit, silence_limit,
-             patience_closed, patience_silent, patience_restarted, kind, description, submitted, state, since, attempts)
+             return_closed, return_silent, return_restarted, kind, description, submitted, state, since, attempts)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?16, 0)",
     )?;
     let seq = insert.insert(params![

@@ -15,8 +15,8 @@ const APPLICATION_ID: i64 = 0x4f43_4a42;
 
 /// What brings a file from each version to the next one.
 const STEPS: [&str; VERSION as usize] = ["
-    -- seq: the order of submissions. Times and limits are in microseconds; times since 1970. A job continues without its
-    -- client when patience_* are null. state: see words.rs. since: when it began to wait, got a worker, or ended.
+    -- seq: the order of submissions. Times and limits are in microseconds; times since 1970. A job continues without
+    -- its client when return_* are null. state: see words.rs. since: when it began to wait, got a worker, or ended.
     CREATE TABLE jobs (
         seq INTEGER PRIMARY KEY,
         id INTEGER NOT NULL UNIQUE,
@@ -29,9 +29,9 @@ const STEPS: [&str; VERSION as usize] = ["
         queue_limit INTEGER,
         run_limit INTEGER,
         silence_limit INTEGER,
-        patience_closed INTEGER,
-        patience_silent INTEGER,
-        patience_restarted INTEGER,
+        return_closed INTEGER,
+        return_silent INTEGER,
+        return_restarted INTEGER,
         kind TEXT NOT NULL,
         description BLOB,
         submitted INTEGER NOT NULL,

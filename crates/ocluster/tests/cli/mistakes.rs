@@ -360,13 +360,12 @@ fn in_more_of_the_workers_options() {
     );
 }
 
-#[test]
-fn in_cap_files() {
-    let cluster = Cluster::start();
-    let good =
-        std::fs::read_to_string(cluster.place.path().join("capnp-secrets/admin.cap")).unwrap();
+/// Writes cap files that cannot be used, each for another reason.
+fn write_bad_cap_files(place: &Place) {
+    let good = std::fs::read_to_string(place.path().join("capnp-secrets/admin.cap")).unwrap();
     let (address, _) = good.trim().rsplit_once('/').unwrap();
     let (_, host) = good.trim().split_once('@').unwrap();
+    let absent = place.path().join("absent.sock");
     for (name, contents) in [
         ("empty.cap", String::new()),
         ("web.cap", "http://example.com/".to_owned()),
@@ -374,14 +373,17 @@ fn in_cap_files() {
         ("insecure.cap", format!("capnp://insecure@{host}")),
         (
             "absent.cap",
-            format!(
-                "capnp://insecure@{}/absent.sock/AAAA",
-                cluster.place.path().display()
-            ),
+            format!("capnp://insecure@{}/AAAA", absent.display()),
         ),
     ] {
-        cluster.place.write(name, &contents);
+        place.write(name, &contents);
     }
+}
+
+#[test]
+fn in_cap_files() {
+    let cluster = Cluster::start();
+    write_bad_cap_files(&cluster.place);
     check(
         &cluster.place,
         &[
