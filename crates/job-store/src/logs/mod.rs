@@ -76,7 +76,7 @@ pub struct LogWriter {
 }
 
 /// Where the log of an attempt is.
-enum Place {
+enum LogFile {
     Growing(PathBuf),
     Archived(PathBuf),
 }
@@ -130,8 +130,8 @@ impl Logs {
     /// [`LogError::Missing`] when there is none; else as [`read`](Self::read).
     pub fn length(&self, attempt: AttemptId) -> Result<u64, LogError> {
         match self.find(attempt)? {
-            Place::Growing(path) => Ok(fs::metadata(&path).map_err(disk("read", &path))?.len()),
-            Place::Archived(path) => archive::length(&path),
+            LogFile::Growing(path) => Ok(fs::metadata(&path).map_err(disk("read", &path))?.len()),
+            LogFile::Archived(path) => archive::length(&path),
         }
     }
 
@@ -148,7 +148,7 @@ impl Logs {
     ) -> Result<Vec<u8>, LogError> {
         let at_most = at_most.min(MAX_READ_BYTES);
         match self.find(attempt)? {
-            Place::Growing(path) => {
+            LogFile::Growing(path) => {
                 let read = File::open(&path).and_then(|file| read_at(&file, offset, at_most));
                 match read {
                     // It was archived just now.
@@ -158,7 +158,7 @@ impl Logs {
                     read => read.map_err(disk("read", &path)),
                 }
             }
-            Place::Archived(path) => archive::read(&path, offset, at_most),
+            LogFile::Archived(path) => archive::read(&path, offset, at_most),
         }
     }
 
@@ -171,7 +171,7 @@ impl Logs {
     pub fn archive(&self, attempt: AttemptId) -> Result<(), LogError> {
         let growing = self.growing(attempt);
         let archived = self.archived(attempt);
-        if let Place::Growing(_) = self.find(attempt)? {
+        if let LogFile::Growing(_) = self.find(attempt)? {
             archive::write(&growing, &archived)?;
         }
         // Where both are, the process was killed between the two steps.
@@ -192,18 +192,18 @@ impl Logs {
         Ok(())
     }
 
-    fn find(&self, attempt: AttemptId) -> Result<Place, LogError> {
+    fn find(&self, attempt: AttemptId) -> Result<LogFile, LogError> {
         let archived = self.archived(attempt);
         if archived.exists() {
-            return Ok(Place::Archived(archived));
+            return Ok(LogFile::Archived(archived));
         }
         let growing = self.growing(attempt);
         if growing.exists() {
-            return Ok(Place::Growing(growing));
+            return Ok(LogFile::Growing(growing));
         }
         // It may have been archived between the two looks.
         if archived.exists() {
-            return Ok(Place::Archived(archived));
+            return Ok(LogFile::Archived(archived));
         }
         Err(LogError::Missing(attempt))
     }

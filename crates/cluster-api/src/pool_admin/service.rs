@@ -1,0 +1,137 @@
+//! A pool's administration, as a scheduler implements it.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use super::{NewPause, WorkerInfo};
+use crate::{PoolDetails, PoolOverview, Progress, RpcError, Worker, WorkerDetails};
+
+/// A pool's administration, as a scheduler implements it.
+///
+/// `progress` is `None` for programs that do not show it, and for older ones.
+pub trait ServePoolAdmin: 'static {
+    /// See [`PoolAdmin::show`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn show(self: Rc<Self>) -> impl Future<Output = Result<String, RpcError>>;
+
+    /// See [`PoolAdmin::workers`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn workers(self: Rc<Self>) -> impl Future<Output = Result<Vec<WorkerInfo>, RpcError>>;
+
+    /// See [`PoolAdmin::set_active`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn set_active(
+        self: Rc<Self>,
+        worker: String,
+        active: bool,
+        auto_create: bool,
+    ) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`PoolAdmin::pause_worker`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn pause_worker(
+        self: Rc<Self>,
+        worker: String,
+        paused: bool,
+    ) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`PoolAdmin::details`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn details(self: Rc<Self>) -> impl Future<Output = Result<PoolDetails, RpcError>>;
+
+    /// See [`PoolAdmin::worker_details`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn worker_details(
+        self: Rc<Self>,
+        worker: String,
+    ) -> impl Future<Output = Result<WorkerDetails, RpcError>>;
+
+    /// See [`PoolAdmin::overview`]. Optional: the default answers `Unimplemented`.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn overview(self: Rc<Self>, most: u32) -> impl Future<Output = Result<PoolOverview, RpcError>> {
+        let _: u32 = most;
+        futures::future::ready(Err(RpcError::unimplemented("this pool has no overview")))
+    }
+
+    /// See [`PoolAdmin::pause`]. Optional: the default answers `Unimplemented`.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn pause(
+        self: Rc<Self>,
+        _worker: String,
+        _pause: NewPause,
+    ) -> impl Future<Output = Result<(), RpcError>> {
+        futures::future::ready(Err(RpcError::unimplemented(
+            "this pool does not store who paused a worker",
+        )))
+    }
+
+    /// See [`PoolAdmin::cancel`]. Optional: the default answers `Unimplemented`.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn cancel(
+        self: Rc<Self>,
+        _ticket: u64,
+        _by: String,
+    ) -> impl Future<Output = Result<Option<String>, RpcError>> {
+        futures::future::ready(Err(RpcError::unimplemented("this pool cannot cancel jobs")))
+    }
+
+    /// See [`PoolAdmin::worker`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn worker(self: Rc<Self>, name: String) -> impl Future<Output = Result<Worker, RpcError>>;
+
+    /// See [`PoolAdmin::update`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn update(
+        self: Rc<Self>,
+        worker: String,
+        progress: Option<Progress>,
+    ) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`PoolAdmin::set_rate`]. The rate is not checked: it may be negative, or not a number.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn set_rate(
+        self: Rc<Self>,
+        client: String,
+        rate: f64,
+    ) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`PoolAdmin::forget`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn forget(self: Rc<Self>, worker: String) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`PoolAdmin::drain`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn drain(
+        self: Rc<Self>,
+        worker: String,
+        progress: Option<Progress>,
+    ) -> impl Future<Output = Result<(), RpcError>>;
+}
