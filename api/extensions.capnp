@@ -234,7 +234,7 @@ struct PauseReason {
 interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause, PoolDetails, PoolControl) {}
 # A pool's administration as our scheduler serves it. Only for the server's use: clients call the interfaces apart.
 
-interface PersistentSubmission extends(Cluster.Submission, Persistent) {}
+interface PersistentSubmission extends(Cluster.Submission, Persistent, DurableJobs) {}
 # A submission as the scheduler serves it. Only for the server's use: clients call the two interfaces apart.
 
 interface TicketNumber @0xb4d1c9e07a3f5286 {
@@ -434,3 +434,236 @@ interface ProgressStatus @0xb7e2408c6d91f35b {
 
 interface ExtendedProgress extends(Cluster.Progress, ProgressStatus) {}
 # Progress as our programs serve it. Only for the server's use: schedulers call the two interfaces apart.
+
+interface DurableJobs @0xd782edfcc9a0ec60 {
+  # Jobs that outlive connections. Every submission of our scheduler implements this, on the same object as `Submission`.
+  # A client has access to the jobs that it submitted here, through whichever connection, and to no others.
+
+  submit @0 (request :Request) -> (id :Text, job :DurableJob);
+  # Submits a job. It is answered when the job is on disk: from then on the job reaches one outcome, whatever is restarted.
+  # The caller watches the job until it releases `job`.
+
+  find @1 (id :Text) -> (id :Text, job :DurableJob);
+  # Returns a job by its id, or by the beginning of its id if that is unique. The caller watches it, as above. Fails if there
+  # is no such job, or more than one.
+
+  list @2 (query :Query) -> (jobs :List(Summary), next :UInt64);
+  # Returns jobs, the latest submission first. There may be fewer than were requested although more exist; `next` is the
+  # value of `before` for the rest, and 0 if there is no rest.
+
+  struct Request {
+    # A job to submit.
+
+    pool @0 :Text;
+    # The name of the pool that is to run it.
+
+    descr @1 :Cluster.JobDescr;
+    # What to do.
+
+    urgent @2 :Bool;
+    # Whether it goes before all jobs that are not urgent.
+
+    key @3 :Text;
+    # What the client calls this submission. The same key again, within the retention time of the job, is the same job: it
+    # is returned, and the rest of the request is ignored. Empty for none; at most 255 bytes.
+
+    labels @4 :List(Label);
+    # What to find the job by. At most 16.
+
+    attempts @5 :UInt8;
+    # How many attempts may be lost with their workers before the job ends as lost. 0: as the scheduler has it.
+
+    queueLimit @6 :UInt64;
+    # How long it may wait for a worker, in milliseconds. 0: any time.
+
+    runLimit @7 :UInt64;
+    # How long an attempt may run, in milliseconds. 0: any time.
+
+    silenceLimit @8 :UInt64;
+    # How long an attempt may write nothing to its log, in milliseconds. 0: any time.
+
+    unwatched :union {
+      # What happens when no client watches the job any more.
+
+      continues @9 :Void;
+      # It continues.
+
+      cancelled @10 :ReturnTimeouts;
+      # It is cancelled, unless a client watches it again in time.
+    }
+  }
+
+  struct ReturnTimeouts {
+    # How long a job waits for a client to watch it again, in milliseconds. 0: as the scheduler has it.
+
+    closed @0 :UInt64;
+    # After the client released the job, or closed its connection.
+
+    silent @1 :UInt64;
+    # After the connection of the client was lost because nothing arrived.
+
+    restarted @2 :UInt64;
+    # After the scheduler started.
+  }
+
+  struct Label {
+    # A name and a value, such as "branch" and "main". Each has at most 255 bytes, all of them visible.
+
+    name @0 :Text;
+    value @1 :Text;
+  }
+
+  struct Query {
+    # Which jobs to list: those that have all of what is given.
+
+    labels @0 :List(Label);
+    # Those with all of these labels.
+
+    states @1 :List(State);
+    # Those in one of these states; in any, if the list is empty.
+
+    submittedWithin @2 :UInt64;
+    # Those that were submitted so many milliseconds ago or later. 0: any.
+
+    before @3 :UInt64;
+    # Those after the jobs of an earlier answer: its `next`. 0: from the latest one.
+
+    atMost @4 :UInt32;
+    # At most so many. 0: as the scheduler has it.
+  }
+
+  enum State {
+    # The state of a job, in a word.
+
+    queued @0;
+    running @1;
+    succeeded @2;
+    failed @3;
+    cancelled @4;
+    timedOut @5;
+    lost @6;
+  }
+
+  struct Summary {
+    # A job in a list.
+
+    id @0 :Text;
+    pool @1 :Text;
+    kind @2 :Text;
+    # "docker", "obuilder", or the kind of a custom job.
+
+    labels @3 :List(Label);
+    state @4 :State;
+    submittedAgo @5 :UInt64;
+    # How long ago it was submitted, in milliseconds.
+
+    changedAgo @6 :UInt64;
+    # How long ago it began to wait, was given to a worker, or ended, in milliseconds.
+
+    attempts @7 :UInt32;
+    # The number of its attempts so far.
+
+    worker @8 :Text;
+    # The worker of its latest attempt. Empty before the first.
+  }
+}
+
+interface DurableJob @0x9e02f439cc1e128b {
+  # A job that outlives connections. Releasing it does not cancel it; see `DurableJobs.Request.unwatched`.
+
+  status @0 () -> (status :Status);
+  # Returns the status of the job at once.
+
+  watch @1 (version :UInt64) -> (status :Status);
+  # Waits until the status has a later version than this, and returns it. 0 never waits.
+
+  log @2 (attempt :UInt32, start :UInt64) -> (log :Data, next :UInt64);
+  # Reads the log of an attempt from an offset, and waits until there are bytes. An answer without bytes is the end. The
+  # bytes at an offset never change. Fails if the log is not kept any more.
+
+  cancel @3 () -> ();
+  # Cancels the job. It is answered when that is on disk: then the job does not succeed any more. Fails if it has ended.
+
+  struct Status {
+    # The status of a job.
+
+    version @0 :UInt64;
+    # Grows with each change.
+
+    union {
+      queued :group {
+        # It waits for a worker.
+
+        ahead @1 :UInt32;
+        # How many jobs are before it.
+
+        obstacle @2 :Text;
+        # Why no worker takes jobs; empty when some do.
+      }
+
+      running :group {
+        # A worker has it.
+
+        attempt @3 :UInt32;
+        # The number of the attempt.
+
+        worker @4 :Text;
+        # The worker's name.
+      }
+
+      away :group {
+        # Its worker has lost its connection, and may return.
+
+        attempt @5 :UInt32;
+        # The number of the attempt.
+
+        worker @6 :Text;
+        # The worker's name.
+
+        remaining @7 :UInt64;
+        # How long the scheduler waits for it, in milliseconds.
+      }
+
+      ended :group {
+        # It has ended.
+
+        attempt @8 :UInt32;
+        # The number of its latest attempt. 0 if there was none.
+
+        outcome @9 :Outcome;
+        # How.
+      }
+    }
+  }
+
+  struct Outcome {
+    # How a job ended.
+
+    union {
+      done @0 :JobOutcome.Outcome;
+      # As its latest attempt did on its worker.
+
+      cancelledByClient @1 :Void;
+      cancelledByOperator @2 :Void;
+      cancelledUnwatched @3 :Void;
+      # No client watched it any more.
+
+      queueLimit @4 :Void;
+      runLimit @5 :Void;
+      silenceLimit @6 :Void;
+      # It reached this limit of its request.
+
+      lost @7 :List(Loss);
+      # Its attempts were lost with their workers.
+    }
+  }
+
+  struct Loss {
+    # An attempt that was lost.
+
+    attempt @0 :UInt32;
+    worker @1 :Text;
+    reason @2 :Text;
+    # Why, for people.
+  }
+}

@@ -49,7 +49,9 @@ methods! {
         schema::ticket::Client = 2, extensions::ticket_status::Client = 1, extensions::ticket_number::Client = 1;
     extensions::extended_progress::Client: schema::progress::Client = 1, extensions::progress_status::Client = 1;
     extensions::extended_queue::Client: schema::queue::Client = 2, extensions::pause_reasons::Client = 1;
-    extensions::persistent_submission::Client: schema::submission::Client = 1, extensions::persistent::Client = 1;
+    extensions::persistent_submission::Client:
+        schema::submission::Client = 1, extensions::persistent::Client = 1, extensions::durable_jobs::Client = 3;
+    extensions::durable_job::Client: Self = 4;
 }
 
 /// Returns the error for a method that does not exist; `None` if it does.

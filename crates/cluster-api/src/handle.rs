@@ -2,13 +2,17 @@
 
 use std::rc::Rc;
 
-/// Declares the handle of an interface: a typed reference that is cheap to clone.
+/// Declares the handle of an interface: a typed reference that is cheap to clone. The interface is one of upstream's
+/// schema, unless the path of another is given.
 macro_rules! handle {
     ($(#[$doc:meta])* $name:ident, $interface:ident) => {
+        crate::handle::handle! { $(#[$doc])* $name, crate::raw::schema_capnp::$interface }
+    };
+    ($(#[$doc:meta])* $name:ident, $($interface:tt)::+) => {
         $(#[$doc])*
         #[derive(Clone)]
         pub struct $name {
-            client: crate::raw::schema_capnp::$interface::Client,
+            client: $($interface)::+::Client,
         }
 
         impl $name {
@@ -16,7 +20,7 @@ macro_rules! handle {
             ///
             /// It is not checked: if it has another interface, calls fail with `Unimplemented`.
             pub fn from_client(client: capnp::capability::Client) -> Self {
-                Self::from_raw(crate::raw::schema_capnp::$interface::Client { client })
+                Self::from_raw($($interface)::+::Client { client })
             }
 
             /// Returns the untyped capability.
@@ -29,11 +33,11 @@ macro_rules! handle {
                 Self::from_client(crate::promised::Promised::broken(error.into()))
             }
 
-            pub(crate) fn from_raw(client: crate::raw::schema_capnp::$interface::Client) -> Self {
+            pub(crate) fn from_raw(client: $($interface)::+::Client) -> Self {
                 Self { client }
             }
 
-            pub(crate) fn into_raw(self) -> crate::raw::schema_capnp::$interface::Client {
+            pub(crate) fn into_raw(self) -> $($interface)::+::Client {
                 self.client
             }
         }

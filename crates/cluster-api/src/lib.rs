@@ -69,6 +69,7 @@ mod description;
 mod details;
 mod dispatch;
 mod docker;
+mod durable;
 mod encoded;
 mod error;
 #[doc(hidden)]
@@ -108,6 +109,11 @@ pub use details::{
     WorkerDetails,
 };
 pub use docker::{DockerBuild, Dockerfile, Password};
+pub use durable::{
+    DurableJob, DurableLogChunk, DurableOutcome, DurableStage, DurableStatus, JobPage, JobQuery,
+    JobRequest, JobState, JobSummary, Label, LostAttempt, MAX_LABELS, MAX_NAME_BYTES,
+    ReturnTimeouts, ServeDurableJob, ServeDurableJobs, Unwatched,
+};
 pub use encoded::{EncodedDescription, MAX_DESCRIPTION_BYTES};
 pub use error::{RpcError, RpcErrorKind};
 pub use job::{Job, JobPromise, JobResolver, LogChunk, ServeJob};

@@ -11,7 +11,7 @@ use crate::handle::{Served, handle, nothing};
 use crate::raw::extensions_capnp::{persistent, persistent_submission};
 use crate::raw::schema_capnp::submission;
 use crate::text::{malformed, returned, text};
-use crate::{Description, EncodedDescription, RpcError, Ticket};
+use crate::{Description, EncodedDescription, RpcError, ServeDurableJobs, Ticket};
 
 handle! {
     /// A client's endpoint: the right to submit jobs in its name.
@@ -20,7 +20,7 @@ handle! {
 
 impl Submission {
     /// Serves `submission`, together with `Persistent`.
-    pub fn serve<S: ServeSubmission>(submission: Rc<S>) -> Self {
+    pub fn serve<S: ServeSubmission + ServeDurableJobs>(submission: Rc<S>) -> Self {
         let client: persistent_submission::Client =
             dispatch::new_client(Served::new(submission, nothing));
         Self::from_raw(client.cast_to())
@@ -143,4 +143,4 @@ impl<S: ServeSubmission> persistent::Server for Served<S> {
     }
 }
 
-impl<S: ServeSubmission> persistent_submission::Server for Served<S> {}
+impl<S: ServeSubmission + ServeDurableJobs> persistent_submission::Server for Served<S> {}

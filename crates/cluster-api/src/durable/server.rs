@@ -1,0 +1,188 @@
+//! Durable jobs, as a scheduler implements them.
+
+use std::future::{Future, ready};
+use std::rc::Rc;
+
+use super::{DurableJob, DurableLogChunk, DurableStatus, JobPage, JobQuery, JobRequest, not_kept};
+use crate::handle::Served;
+use crate::raw::extensions_capnp::{durable_job, durable_jobs};
+use crate::text::{malformed, text};
+use crate::{RpcError, ServeSubmission};
+
+/// The durable jobs of a client, as a scheduler implements them. One that keeps no jobs leaves this out.
+pub trait ServeDurableJobs: 'static {
+    /// See [`Submission::submit_durable`](crate::Submission::submit_durable).
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn submit_durable(
+        self: Rc<Self>,
+        _job: JobRequest,
+    ) -> impl Future<Output = Result<(String, DurableJob), RpcError>> {
+        ready(Err(not_kept()))
+    }
+
+    /// See [`Submission::find_durable`](crate::Submission::find_durable). Returns the whole id, too.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn find_durable(
+        self: Rc<Self>,
+        _id: String,
+    ) -> impl Future<Output = Result<(String, DurableJob), RpcError>> {
+        ready(Err(not_kept()))
+    }
+
+    /// See [`Submission::list_durable`](crate::Submission::list_durable).
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn list_durable(
+        self: Rc<Self>,
+        _query: JobQuery,
+    ) -> impl Future<Output = Result<JobPage, RpcError>> {
+        ready(Err(not_kept()))
+    }
+}
+
+/// A durable job, as a scheduler implements it.
+pub trait ServeDurableJob: 'static {
+    /// See [`DurableJob::status`] and [`DurableJob::watch`]; version 0 does not wait.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn watch(
+        self: Rc<Self>,
+        version: Option<u64>,
+    ) -> impl Future<Output = Result<DurableStatus, RpcError>>;
+
+    /// See [`DurableJob::log`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn log(
+        self: Rc<Self>,
+        attempt: u32,
+        start: u64,
+    ) -> impl Future<Output = Result<DurableLogChunk, RpcError>>;
+
+    /// See [`DurableJob::cancel`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn cancel(self: Rc<Self>) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// The last reference was dropped: this caller does not watch the job any more.
+    ///
+    /// This is called from inside the RPC system: it may record the event and wake a task, but must not make calls.
+    fn released(&self);
+}
+
+impl<S: ServeSubmission + ServeDurableJobs> durable_jobs::Server for Served<S> {
+    fn submit(
+        self: Rc<Self>,
+        params: durable_jobs::SubmitParams,
+        mut results: durable_jobs::SubmitResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let jobs = self.object();
+        async move {
+            let request = params
+                .get()?
+                .get_request()
+                .map_err(|error| malformed(&error, "request"))?;
+            let request = JobRequest::read(request)?;
+            drop(params);
+            let (id, job) = jobs.submit_durable(request).await?;
+            results.get().set_id(&id);
+            results.get().set_job(job.into_raw());
+            Ok(())
+        }
+    }
+
+    fn find(
+        self: Rc<Self>,
+        params: durable_jobs::FindParams,
+        mut results: durable_jobs::FindResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let jobs = self.object();
+        async move {
+            let id = text(params.get()?.get_id(), "id")?;
+            drop(params);
+            let (id, job) = jobs.find_durable(id).await?;
+            results.get().set_id(&id);
+            results.get().set_job(job.into_raw());
+            Ok(())
+        }
+    }
+
+    fn list(
+        self: Rc<Self>,
+        params: durable_jobs::ListParams,
+        mut results: durable_jobs::ListResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let jobs = self.object();
+        async move {
+            let query = params
+                .get()?
+                .get_query()
+                .map_err(|error| malformed(&error, "query"))?;
+            let query = JobQuery::read(query)?;
+            drop(params);
+            let page = jobs.list_durable(query).await?;
+            Ok(page.write(results.get())?)
+        }
+    }
+}
+
+impl<S: ServeDurableJob> durable_job::Server for Served<S> {
+    fn status(
+        self: Rc<Self>,
+        _params: durable_job::StatusParams,
+        mut results: durable_job::StatusResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let job = self.object();
+        async move {
+            let status = job.watch(None).await?;
+            Ok(status.write(results.get().init_status())?)
+        }
+    }
+
+    fn watch(
+        self: Rc<Self>,
+        params: durable_job::WatchParams,
+        mut results: durable_job::WatchResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let job = self.object();
+        async move {
+            let version = params.get()?.get_version();
+            drop(params);
+            let status = job.watch(Some(version)).await?;
+            Ok(status.write(results.get().init_status())?)
+        }
+    }
+
+    fn log(
+        self: Rc<Self>,
+        params: durable_job::LogParams,
+        mut results: durable_job::LogResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let job = self.object();
+        async move {
+            let (attempt, start) = (params.get()?.get_attempt(), params.get()?.get_start());
+            drop(params);
+            let DurableLogChunk { bytes, next } = job.log(attempt, start).await?;
+            results.get().set_log(&bytes);
+            results.get().set_next(next);
+            Ok(())
+        }
+    }
+
+    fn cancel(
+        self: Rc<Self>,
+        _params: durable_job::CancelParams,
+        _results: durable_job::CancelResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let job = self.object();
+        async move { Ok(job.cancel().await?) }
+    }
+}
