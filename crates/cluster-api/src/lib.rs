@@ -112,7 +112,7 @@ pub use docker::{DockerBuild, Dockerfile, Password};
 pub use durable::{
     DurableJob, DurableLogChunk, DurableOutcome, DurableStage, DurableStatus, JobPage, JobQuery,
     JobRequest, JobState, JobSummary, Label, LostAttempt, MAX_LABELS, MAX_NAME_BYTES,
-    ReturnTimeouts, ServeDurableJob, ServeDurableJobs, Unwatched,
+    ReturnTimeouts, ServeDurableJob, Unwatched,
 };
 pub use encoded::{EncodedDescription, MAX_DESCRIPTION_BYTES};
 pub use error::{RpcError, RpcErrorKind};

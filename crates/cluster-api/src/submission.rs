@@ -7,11 +7,14 @@ use capnp::capability::FromClientHook as _;
 
 use crate::answer::{Answer, Pipelined};
 use crate::dispatch;
+use crate::durable::not_kept;
 use crate::handle::{Served, handle, nothing};
 use crate::raw::extensions_capnp::{persistent, persistent_submission};
 use crate::raw::schema_capnp::submission;
 use crate::text::{malformed, returned, text};
-use crate::{Description, EncodedDescription, RpcError, ServeDurableJobs, Ticket};
+use crate::{
+    Description, DurableJob, EncodedDescription, JobPage, JobQuery, JobRequest, RpcError, Ticket,
+};
 
 handle! {
     /// A client's endpoint: the right to submit jobs in its name.
@@ -20,7 +23,7 @@ handle! {
 
 impl Submission {
     /// Serves `submission`, together with `Persistent`.
-    pub fn serve<S: ServeSubmission + ServeDurableJobs>(submission: Rc<S>) -> Self {
+    pub fn serve<S: ServeSubmission>(submission: Rc<S>) -> Self {
         let client: persistent_submission::Client =
             dispatch::new_client(Served::new(submission, nothing));
         Self::from_raw(client.cast_to())
@@ -103,6 +106,39 @@ pub trait ServeSubmission: 'static {
             "this capability cannot be saved",
         )))
     }
+
+    /// See [`Submission::submit_durable`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn submit_durable(
+        self: Rc<Self>,
+        _job: JobRequest,
+    ) -> impl Future<Output = Result<(String, DurableJob), RpcError>> {
+        futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Submission::find_durable`]. Returns the whole id, too.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn find_durable(
+        self: Rc<Self>,
+        _id: String,
+    ) -> impl Future<Output = Result<(String, DurableJob), RpcError>> {
+        futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Submission::list_durable`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn list_durable(
+        self: Rc<Self>,
+        _query: JobQuery,
+    ) -> impl Future<Output = Result<JobPage, RpcError>> {
+        futures::future::ready(Err(not_kept()))
+    }
 }
 
 impl<S: ServeSubmission> submission::Server for Served<S> {
@@ -143,4 +179,4 @@ impl<S: ServeSubmission> persistent::Server for Served<S> {
     }
 }
 
-impl<S: ServeSubmission + ServeDurableJobs> persistent_submission::Server for Served<S> {}
+impl<S: ServeSubmission> persistent_submission::Server for Served<S> {}

@@ -15,7 +15,7 @@ use crate::text::{malformed, returned, text};
 use crate::{RpcError, Submission};
 pub use list::{JobPage, JobQuery, JobState, JobSummary};
 pub use request::{JobRequest, Label, MAX_LABELS, MAX_NAME_BYTES, ReturnTimeouts, Unwatched};
-pub use server::{ServeDurableJob, ServeDurableJobs};
+pub use server::ServeDurableJob;
 pub use status::{DurableOutcome, DurableStage, DurableStatus, LostAttempt};
 use std::rc::Rc;
 
@@ -147,6 +147,6 @@ impl DurableJob {
 }
 
 /// The error of a scheduler that keeps no jobs.
-fn not_kept() -> RpcError {
+pub(crate) fn not_kept() -> RpcError {
     RpcError::unimplemented("this scheduler does not keep jobs")
 }

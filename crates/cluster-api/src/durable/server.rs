@@ -1,49 +1,13 @@
 //! Durable jobs, as a scheduler implements them.
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::rc::Rc;
 
-use super::{DurableJob, DurableLogChunk, DurableStatus, JobPage, JobQuery, JobRequest, not_kept};
+use super::{DurableLogChunk, DurableStatus, JobQuery, JobRequest};
 use crate::handle::Served;
 use crate::raw::extensions_capnp::{durable_job, durable_jobs};
 use crate::text::{malformed, text};
 use crate::{RpcError, ServeSubmission};
-
-/// The durable jobs of a client, as a scheduler implements them. One that keeps no jobs leaves this out.
-pub trait ServeDurableJobs: 'static {
-    /// See [`Submission::submit_durable`](crate::Submission::submit_durable).
-    ///
-    /// # Errors
-    /// The caller gets the error.
-    fn submit_durable(
-        self: Rc<Self>,
-        _job: JobRequest,
-    ) -> impl Future<Output = Result<(String, DurableJob), RpcError>> {
-        ready(Err(not_kept()))
-    }
-
-    /// See [`Submission::find_durable`](crate::Submission::find_durable). Returns the whole id, too.
-    ///
-    /// # Errors
-    /// The caller gets the error.
-    fn find_durable(
-        self: Rc<Self>,
-        _id: String,
-    ) -> impl Future<Output = Result<(String, DurableJob), RpcError>> {
-        ready(Err(not_kept()))
-    }
-
-    /// See [`Submission::list_durable`](crate::Submission::list_durable).
-    ///
-    /// # Errors
-    /// The caller gets the error.
-    fn list_durable(
-        self: Rc<Self>,
-        _query: JobQuery,
-    ) -> impl Future<Output = Result<JobPage, RpcError>> {
-        ready(Err(not_kept()))
-    }
-}
 
 /// A durable job, as a scheduler implements it.
 pub trait ServeDurableJob: 'static {
@@ -78,7 +42,7 @@ pub trait ServeDurableJob: 'static {
     fn released(&self);
 }
 
-impl<S: ServeSubmission + ServeDurableJobs> durable_jobs::Server for Served<S> {
+impl<S: ServeSubmission> durable_jobs::Server for Served<S> {
     fn submit(
         self: Rc<Self>,
         params: durable_jobs::SubmitParams,

@@ -1,6 +1,7 @@
 //! The handles and traits over real connections, in one process and without sockets.
 
 mod admin;
+mod durable;
 mod errors;
 mod logs;
 mod outcomes;

@@ -1,0 +1,329 @@
+//! Durable jobs: each value on the wire is the same on the other side.
+
+use std::cell::RefCell;
+use std::num::NonZeroU8;
+use std::rc::Rc;
+use std::time::Duration;
+
+use cluster_api::{
+    DurableJob, DurableLogChunk, DurableOutcome, DurableStage, DurableStatus, EncodedDescription,
+    JobPage, JobQuery, JobRequest, JobState, JobSummary, Label, LostAttempt, Outcome,
+    ReturnTimeouts, RpcError, RpcErrorKind, ServeDurableJob, ServeSubmission, Submission, Ticket,
+    Unwatched,
+};
+
+use crate::support::{Events, connect, description, run, settle};
+
+/// A scheduler that keeps one job, which is of any kind that a test wants.
+struct Keeper {
+    events: Events,
+    requests: RefCell<Vec<JobRequest>>,
+    stage: RefCell<DurableStage>,
+    page: RefCell<JobPage>,
+}
+
+impl Keeper {
+    fn connect() -> (Rc<Self>, Submission) {
+        let keeper = Rc::new(Self {
+            events: Events::default(),
+            requests: RefCell::default(),
+            stage: RefCell::new(DurableStage::Queued {
+                ahead: 0,
+                obstacle: None,
+            }),
+            page: RefCell::new(JobPage {
+                jobs: Vec::new(),
+                next: None,
+            }),
+        });
+        let connection = connect(Submission::serve(Rc::clone(&keeper)).into_client());
+        (keeper, Submission::from_client(connection.client))
+    }
+
+    fn job(self: &Rc<Self>) -> DurableJob {
+        DurableJob::serve(Rc::new(KeptJob(Rc::clone(self))))
+    }
+}
+
+impl ServeSubmission for Keeper {
+    async fn submit(
+        self: Rc<Self>,
+        _: String,
+        _: EncodedDescription,
+        _: bool,
+    ) -> Result<Ticket, RpcError> {
+        Err(RpcError::failed("not here"))
+    }
+
+    async fn submit_durable(
+        self: Rc<Self>,
+        job: JobRequest,
+    ) -> Result<(String, DurableJob), RpcError> {
+        self.requests.borrow_mut().push(job);
+        Ok(("28t5cy4tqkff".to_owned(), self.job()))
+    }
+
+    async fn find_durable(self: Rc<Self>, id: String) -> Result<(String, DurableJob), RpcError> {
+        Ok((format!("{id}5cy4tqkff"), self.job()))
+    }
+
+    async fn list_durable(self: Rc<Self>, query: JobQuery) -> Result<JobPage, RpcError> {
+        self.events.add(format!("{query:?}"));
+        Ok(self.page.borrow().clone())
+    }
+}
+
+struct KeptJob(Rc<Keeper>);
+
+impl ServeDurableJob for KeptJob {
+    async fn watch(self: Rc<Self>, version: Option<u64>) -> Result<DurableStatus, RpcError> {
+        let stage = self.0.stage.borrow().clone();
+        Ok(DurableStatus {
+            version: version.unwrap_or(6) + 1,
+            stage,
+        })
+    }
+
+    async fn log(self: Rc<Self>, attempt: u32, start: u64) -> Result<DurableLogChunk, RpcError> {
+        Ok(DurableLogChunk {
+            bytes: attempt.to_string().into(),
+            next: start + 1,
+        })
+    }
+
+    async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
+        self.0.events.add("cancel");
+        Ok(())
+    }
+
+    fn released(&self) {
+        self.0.events.add("released");
+    }
+}
+
+fn label(name: &str) -> Label {
+    Label {
+        name: name.to_owned(),
+        value: format!("{name}'s value"),
+    }
+}
+
+fn request() -> JobRequest {
+    JobRequest {
+        pool: "pool".to_owned(),
+        description: description("hint").encode().unwrap(),
+        urgent: true,
+        key: Some("key".to_owned()),
+        labels: vec![label("branch"), label("pr")],
+        attempts: NonZeroU8::new(5),
+        queue_limit: Some(Duration::from_secs(1)),
+        run_limit: Some(Duration::from_secs(2)),
+        silence_limit: Some(Duration::from_secs(3)),
+        unwatched: Unwatched::Cancelled(ReturnTimeouts {
+            closed: Some(Duration::from_secs(4)),
+            silent: None,
+            restarted: Some(Duration::from_millis(5)),
+        }),
+    }
+}
+
+/// Everything but the description, which has no equality.
+fn gist(request: &JobRequest) -> String {
+    format!("{request:?}")
+}
+
+#[test]
+fn a_request_arrives_as_it_was_sent() {
+    run(async {
+        let (keeper, submission) = Keeper::connect();
+        let bare = JobRequest {
+            urgent: false,
+            key: None,
+            labels: Vec::new(),
+            attempts: None,
+            queue_limit: None,
+            run_limit: None,
+            silence_limit: None,
+            unwatched: Unwatched::Continues,
+            ..request()
+        };
+        for sent in [request(), bare] {
+            let (id, _job) = submission.submit_durable(&sent).await.unwrap();
+            assert_eq!(id, "28t5cy4tqkff");
+            let arrived = keeper.requests.take();
+            assert_eq!(arrived.iter().map(gist).collect::<Vec<_>>(), [gist(&sent)]);
+            assert_eq!(
+                arrived[0].description.decode().unwrap(),
+                sent.description.decode().unwrap()
+            );
+        }
+    });
+}
+
+#[test]
+fn a_request_is_bounded() {
+    run(async {
+        let (keeper, submission) = Keeper::connect();
+        let many = JobRequest {
+            labels: vec![label("a"); 17],
+            ..request()
+        };
+        let long = JobRequest {
+            key: Some("k".repeat(256)),
+            ..request()
+        };
+        for request in [many, long] {
+            let error = submission.submit_durable(&request).await.unwrap_err();
+            assert!(error.reason.contains("limit"), "{error:?}");
+        }
+        assert!(keeper.requests.borrow().is_empty());
+    });
+}
+
+#[test]
+fn each_stage_arrives_as_it_was_sent() {
+    run(async {
+        let (keeper, submission) = Keeper::connect();
+        let job = submission.find_durable("28t");
+        let worker = || "w1".to_owned();
+        let lost = LostAttempt {
+            attempt: 1,
+            worker: worker(),
+            reason: "it left".to_owned(),
+        };
+        let outcomes = [
+            DurableOutcome::Done(Outcome::Succeeded("image".to_owned())),
+            DurableOutcome::Done(Outcome::Failed {
+                detail: "memory".to_owned(),
+                exit_code: Some(3),
+            }),
+            DurableOutcome::CancelledByClient,
+            DurableOutcome::CancelledByOperator,
+            DurableOutcome::CancelledUnwatched,
+            DurableOutcome::QueueLimit,
+            DurableOutcome::RunLimit,
+            DurableOutcome::SilenceLimit,
+            DurableOutcome::Lost(vec![lost]),
+        ];
+        let ended = outcomes.into_iter().map(|outcome| DurableStage::Ended {
+            attempt: 2,
+            outcome,
+        });
+        let stages = [
+            DurableStage::Queued {
+                ahead: 7,
+                obstacle: None,
+            },
+            DurableStage::Queued {
+                ahead: 0,
+                obstacle: Some("no worker".to_owned()),
+            },
+            DurableStage::Running {
+                attempt: 1,
+                worker: worker(),
+            },
+            DurableStage::Away {
+                attempt: 1,
+                worker: worker(),
+                remaining: Duration::from_secs(9),
+            },
+        ];
+        for stage in stages.into_iter().chain(ended) {
+            keeper.stage.replace(stage.clone());
+            assert_eq!(
+                job.status().await,
+                Ok(DurableStatus {
+                    version: 7,
+                    stage: stage.clone()
+                })
+            );
+            assert_eq!(
+                job.watch(40).await,
+                Ok(DurableStatus { version: 41, stage })
+            );
+        }
+        assert_eq!(
+            job.log(2, 100).await,
+            Ok(DurableLogChunk {
+                bytes: b"2".into(),
+                next: 101
+            })
+        );
+        assert_eq!(job.cancel().await, Ok(()));
+        drop(job);
+        settle().await;
+        assert_eq!(keeper.events.take(), ["cancel", "released"]);
+    });
+}
+
+#[test]
+fn a_page_arrives_as_it_was_sent() {
+    run(async {
+        let (keeper, submission) = Keeper::connect();
+        let summary = |state, worker: Option<&str>| JobSummary {
+            id: "28t5cy4tqkff".to_owned(),
+            pool: "pool".to_owned(),
+            kind: "docker".to_owned(),
+            labels: vec![label("branch")],
+            state,
+            submitted_ago: Duration::from_secs(10),
+            changed_ago: Duration::from_millis(1),
+            attempts: 2,
+            worker: worker.map(str::to_owned),
+        };
+        let states = [
+            JobState::Queued,
+            JobState::Running,
+            JobState::Succeeded,
+            JobState::Failed,
+            JobState::Cancelled,
+            JobState::TimedOut,
+            JobState::Lost,
+        ];
+        let jobs = states
+            .into_iter()
+            .zip([None, Some("w1")].into_iter().cycle());
+        let page = JobPage {
+            jobs: jobs.map(|(state, worker)| summary(state, worker)).collect(),
+            next: Some(12),
+        };
+        keeper.page.replace(page.clone());
+        let query = JobQuery {
+            labels: vec![label("pr")],
+            states: states.to_vec(),
+            submitted_within: Some(Duration::from_secs(60)),
+            before: Some(99),
+            at_most: Some(50),
+        };
+        assert_eq!(submission.list_durable(&query).await, Ok(page));
+        assert_eq!(keeper.events.take(), [format!("{query:?}")]);
+        submission.list_durable(&JobQuery::default()).await.unwrap();
+        assert_eq!(keeper.events.take(), [format!("{:?}", JobQuery::default())]);
+    });
+}
+
+#[test]
+fn a_scheduler_that_keeps_no_jobs_does_not_implement_them() {
+    run(async {
+        struct Plain;
+        impl ServeSubmission for Plain {
+            async fn submit(
+                self: Rc<Self>,
+                _: String,
+                _: EncodedDescription,
+                _: bool,
+            ) -> Result<Ticket, RpcError> {
+                Err(RpcError::failed("not here"))
+            }
+        }
+        let connection = connect(Submission::serve(Rc::new(Plain)).into_client());
+        let submission = Submission::from_client(connection.client);
+        let error = submission.submit_durable(&request()).await.unwrap_err();
+        assert_eq!(error.kind, RpcErrorKind::Unimplemented);
+        let error = submission
+            .list_durable(&JobQuery::default())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, RpcErrorKind::Unimplemented);
+    });
+}
