@@ -6,7 +6,7 @@ use capnp::Word;
 use capnp::message::{Builder, HeapAllocator};
 
 use crate::raw::schema_capnp::job_descr;
-use crate::text::{long_text, malformed};
+use crate::text::{long_text, malformed, text};
 use crate::{Description, RpcError, words};
 
 /// The limit for a description, in bytes: far more than any Dockerfile or spec needs, and small enough to keep several.
@@ -82,6 +82,36 @@ impl EncodedDescription {
     /// When it is malformed, or has an action that this program does not know.
     pub fn decode(&self) -> Result<Description, RpcError> {
         self.with_reader(Description::read)
+    }
+
+    /// Returns it as bytes, to keep it. They hold secrets.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        Word::words_to_bytes(&self.words).to_vec()
+    }
+
+    /// Returns what [`to_bytes`](Self::to_bytes) returned.
+    ///
+    /// # Errors
+    /// When the bytes are no description.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RpcError> {
+        let words = words::from_bytes(bytes);
+        Self::copy(words::read(&words).get_root()?)
+    }
+
+    /// Returns the kind of the job: "docker", "obuilder", or that of a custom job.
+    ///
+    /// # Errors
+    /// When it has a kind that this program does not know.
+    pub fn kind(&self) -> Result<String, RpcError> {
+        self.with_reader(|reader| match reader.get_action().which() {
+            Ok(job_descr::action::DockerBuild(_)) => Ok("docker".to_owned()),
+            Ok(job_descr::action::Obuilder(_)) => Ok("obuilder".to_owned()),
+            Ok(job_descr::action::Custom(custom)) => text(
+                custom.map_err(|error| malformed(&error, "custom"))?.get_kind(),
+                "custom.kind",
+            ),
+            Err(capnp::NotInSchema(tag)) => Err(RpcError::failed(format!("Unknown kind of job {tag}"))),
+        })
     }
 
     /// Returns the cache hint, the only field that a scheduler uses.

@@ -43,6 +43,12 @@ impl Clock {
         Time::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
     }
 
+    /// Returns the time since 1970, for what outlives this process.
+    pub(crate) fn unix_now(&self) -> Time {
+        let start = self.start_date.0.saturating_mul(1_000_000);
+        Time::from_micros(start.saturating_add(self.now().micros()))
+    }
+
     /// Returns how long it is until `time`; zero if it has passed.
     pub(crate) fn until(&self, time: Time) -> Duration {
         let micros = time.micros().saturating_sub(self.now().micros());

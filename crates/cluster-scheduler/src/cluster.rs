@@ -17,6 +17,7 @@ use crate::db::{
     CachedRow, Change, PauseRow, PutClient, RateRow, Saved, UnixTime, WorkerRow, WriteError,
     Writer, WriterStats,
 };
+use crate::durable::{self, DurableJobs};
 use crate::hints;
 use crate::limits::Limits;
 use crate::pauses::{PauseNote, Pauses};
@@ -34,6 +35,7 @@ pub(crate) struct Cluster {
     update_timeout: Duration,
     limits: Limits,
     quota: Rc<QueueQuota>,
+    durable_jobs: Rc<DurableJobs>,
     /// Whether the scheduler is shutting down, and takes no more jobs.
     is_shutting_down: Cell<bool>,
 }
@@ -50,6 +52,8 @@ pub(crate) struct ClusterParts {
     /// How long an updated worker may take to come back.
     pub(crate) update_timeout: Duration,
     pub(crate) limits: Limits,
+    /// What was kept of durable jobs.
+    pub(crate) durable_jobs: durable::Opened,
 }
 
 /// How others reach the scheduler.
@@ -82,6 +86,7 @@ impl Cluster {
             endpoint,
             update_timeout,
             limits,
+            durable_jobs,
         } = parts;
         let Saved {
             sturdy_refs,
@@ -108,8 +113,12 @@ impl Cluster {
                 Reactor::new(name, pool, notes, clock, Rc::clone(&db)),
             )
         });
+        let pools: BTreeMap<_, _> = pools.collect();
+        let quota = QueueQuota::new(limits);
+        let durable_jobs = DurableJobs::new(durable_jobs, clock, pools.clone(), Rc::clone(&quota));
         Rc::new(Self {
-            pools: pools.collect(),
+            pools,
+            durable_jobs,
             clients: RefCell::new(Clients::new(sturdy_refs)),
             being_removed: RefCell::default(),
             db,
@@ -117,7 +126,7 @@ impl Cluster {
             endpoint,
             update_timeout,
             limits,
-            quota: QueueQuota::new(limits),
+            quota,
             is_shutting_down: Cell::new(false),
         })
     }
@@ -143,6 +152,11 @@ impl Cluster {
     /// Returns the places in the queues of all pools.
     pub(crate) fn quota(&self) -> &Rc<QueueQuota> {
         &self.quota
+    }
+
+    /// Returns the jobs that outlive connections.
+    pub(crate) fn durable_jobs(&self) -> Rc<DurableJobs> {
+        Rc::clone(&self.durable_jobs)
     }
 
     pub(crate) fn clients(&self) -> std::cell::Ref<'_, Clients> {
@@ -257,6 +271,7 @@ impl Cluster {
 
     /// Waits until all that was written is on disk. Nothing is saved afterwards.
     pub(crate) async fn close(&self) {
+        self.durable_jobs.close();
         self.db.close().await;
     }
 }

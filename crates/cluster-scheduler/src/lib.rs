@@ -58,6 +58,7 @@ mod config;
 pub mod db;
 mod derived;
 mod details;
+mod durable;
 mod hints;
 mod history;
 mod http;
@@ -82,6 +83,7 @@ pub use config::{
     Transport,
 };
 pub use derived::DerivedService;
+pub use durable::KeepError;
 pub use limits::Limits;
 pub use metrics::example_metrics;
 pub use scheduler::{Scheduler, StartError, Status};

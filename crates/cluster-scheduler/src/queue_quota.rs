@@ -133,6 +133,23 @@ impl QueueQuota {
     }
 }
 
+impl QueueQuota {
+    /// Takes a place for a job that was accepted before, whatever the limits.
+    pub(crate) fn reserve(self: &Rc<Self>, client: &ClientId, bytes: usize) -> QueueReservation {
+        let mut used = self.used.borrow_mut();
+        used.bytes += bytes;
+        let share = used.clients.entry(client.clone()).or_default();
+        share.jobs += 1;
+        share.bytes += bytes;
+        drop(used);
+        QueueReservation {
+            quota: Rc::clone(self),
+            client: client.clone(),
+            bytes,
+        }
+    }
+}
+
 impl Drop for QueueReservation {
     fn drop(&mut self) {
         let mut used = self.quota.used.borrow_mut();

@@ -134,6 +134,16 @@ impl StateDir {
     pub(crate) fn database(&self) -> PathBuf {
         self.path.join("scheduler.db")
     }
+
+    /// Returns the path of the database of durable jobs.
+    pub(crate) fn jobs_database(&self) -> PathBuf {
+        self.path.join("jobs.db")
+    }
+
+    /// Returns the folder of the logs of durable jobs.
+    pub(crate) fn job_logs(&self) -> PathBuf {
+        self.path.join("job-logs")
+    }
 }
 
 /// The flag with which a symbolic link is not opened.

@@ -17,7 +17,12 @@ pub(crate) struct Request {
     pub(crate) job: JobResolver,
     /// Its part of the client's quota, until a worker has it.
     pub(crate) _reservation: QueueReservation,
+    /// What to do when a worker was found, instead of answering the worker at once.
+    pub(crate) hold: Option<Hold>,
 }
+
+/// Takes the name of the worker that was found, and what answers it. If that is dropped, the worker's call fails.
+pub(crate) type Hold = Box<dyn FnOnce(WorkerName, Box<dyn FnOnce()>)>;
 
 /// All tickets whose jobs have not ended.
 #[derive(Default)]

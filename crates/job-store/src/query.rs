@@ -26,6 +26,18 @@ pub struct Query {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor(pub(crate) i64);
 
+impl Cursor {
+    /// Returns the place that [`number`](Self::number) stands for.
+    pub fn from_number(number: u64) -> Self {
+        Self(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
+    /// Returns the place as a number above 0, to send it to somebody.
+    pub fn number(self) -> u64 {
+        u64::try_from(self.0).unwrap_or(0)
+    }
+}
+
 /// Some jobs of the history, the latest submission first.
 #[derive(Clone, Debug, Default)]
 pub struct Page {

@@ -56,6 +56,7 @@ impl Assignment {
             description,
             job,
             _reservation: _,
+            hold: _,
         } = request;
         Self {
             description,

@@ -66,13 +66,19 @@ impl Reactor {
                 "Assigned job to \"{name}\""
             );
         }
+        let mut request = request;
+        let hold = request.as_mut().and_then(|request| request.hold.take());
+        let held_by = name.clone();
         let assignment = self
             .this
             .upgrade()
             .zip(request)
             .map(|(reactor, request)| Assignment::new(reactor, ticket, name, request));
         match (pop, assignment) {
-            (Some(pop), Some(assignment)) => pop.answer(assignment),
+            (Some(pop), Some(assignment)) => match hold {
+                Some(hold) => hold(held_by, Box::new(move || pop.answer(assignment))),
+                None => pop.answer(assignment),
+            },
             // The pool delivers no ticket twice, and to no cancelled pop. Whichever half is there is
             // dropped, which fails the call that waits for it.
             (_pop, _assignment) => {

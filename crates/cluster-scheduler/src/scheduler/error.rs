@@ -9,6 +9,7 @@ use vat::{CapFileError, IdentityError, ListenError};
 use crate::cluster::AddClientError;
 use crate::config::FileName;
 use crate::db;
+use crate::durable::KeepError;
 use crate::state_dir::StateDirError;
 
 /// Why a scheduler cannot be started.
@@ -30,6 +31,9 @@ pub enum StartError {
     /// Cannot use the database.
     #[error(transparent)]
     Database(#[from] db::OpenError),
+    /// Cannot use what is kept of durable jobs.
+    #[error(transparent)]
+    DurableJobs(#[from] KeepError),
     /// Cannot listen on the address.
     #[error(transparent)]
     Listen(#[from] ListenError),

@@ -70,6 +70,7 @@ impl Scheduler {
             opened.database,
             opened.clock,
             &opened.identity,
+            opened.durable_jobs,
         );
         let services = Services::new(Rc::clone(&cluster), &opened.identity);
         let cap_files = cap_files::write(&config, &cluster, &opened.identity).await?;
@@ -78,6 +79,7 @@ impl Scheduler {
         for reactor in cluster.pools().values() {
             reactors.spawn_local(Rc::clone(reactor).run());
         }
+        reactors.spawn_local(cluster.durable_jobs().run());
         let Bound {
             listener,
             http,

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use job_store::Sealer;
 use vat::{Address, Auth, Identity, IdentityError, Listener, Security};
 
 use super::error::StartError;
@@ -11,6 +12,7 @@ use crate::clock::Clock;
 use crate::cluster::{Cluster, ClusterParts, PublicEndpoint};
 use crate::config::{KeySource, SchedulerConfig, Transport};
 use crate::db::{self, Saved, Writer};
+use crate::durable;
 use crate::http::HttpServer;
 use crate::state_dir::{self, StateDir};
 
@@ -19,6 +21,7 @@ pub(super) struct Opened {
     pub(super) clock: Clock,
     pub(super) database: (Writer, Saved),
     pub(super) identity: Identity,
+    pub(super) durable_jobs: durable::Opened,
     /// Locks the database, so it is the last to be dropped.
     pub(super) state_dir: StateDir,
 }
@@ -48,8 +51,16 @@ impl Opened {
         let state_dir = StateDir::open(&config.state_dir)?;
         let clock = Clock::start();
         let database = db::open(&state_dir.database(), clock.date())?;
+        let identity = identity(&config.key)?;
+        let durable_jobs = durable::open(durable::Places {
+            database: state_dir.jobs_database(),
+            logs: state_dir.job_logs(),
+            // Not the id of any service: a secret that only those with the key have.
+            sealer: Sealer::new(&identity.derive("sealed-jobs").digest()),
+        })?;
         Ok(Self {
-            identity: identity(&config.key)?,
+            identity,
+            durable_jobs,
             clock,
             database,
             state_dir,
@@ -86,6 +97,7 @@ pub(super) fn cluster(
     (writer, saved): (Writer, Saved),
     clock: Clock,
     identity: &Identity,
+    durable_jobs: durable::Opened,
 ) -> Rc<Cluster> {
     let public = config.public.as_ref().unwrap_or(&bound.address).clone();
     warn_of_wildcard(&public);
@@ -104,6 +116,7 @@ pub(super) fn cluster(
         },
         update_timeout: config.update_timeout,
         limits: config.limits,
+        durable_jobs,
     });
     let address = &bound.address;
     tracing::info!(target: "capnp-rpc", "Waiting for {security} connections on {address}");

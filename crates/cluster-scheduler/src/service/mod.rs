@@ -2,6 +2,7 @@
 
 mod admin;
 mod drain;
+mod durable_job;
 mod pool_admin;
 mod queue;
 mod registration;

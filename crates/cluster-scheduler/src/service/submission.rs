@@ -3,14 +3,17 @@
 use std::rc::Rc;
 
 use cluster_api::{
-    EncodedDescription, Job, Refusal, RpcError, ServeSubmission, Submission, Ticket,
+    DurableJob, EncodedDescription, Job, JobPage, JobQuery, JobRequest, Refusal, RpcError,
+    ServeSubmission, Submission, Ticket,
 };
 use pool::ClientId;
 use vat::ServiceId;
 use visible::Shown;
 
+use super::durable_job::DurableJobService;
 use super::ticket::TicketService;
 use crate::cluster::Cluster;
+use crate::durable::DurableJobs;
 use crate::tickets::Request;
 
 pub(crate) struct SubmissionService {
@@ -48,6 +51,14 @@ impl SubmissionService {
             id,
             kind: Kind::Shared,
         }))
+    }
+
+    /// Returns the durable jobs, if this client still exists.
+    fn durable_jobs(&self) -> Result<Rc<DurableJobs>, RpcError> {
+        if self.is_revoked() {
+            return Err(Refusal::revoked());
+        }
+        Ok(self.cluster.durable_jobs())
     }
 
     /// Returns whether the client was removed, perhaps to be added again with another secret.
@@ -102,9 +113,30 @@ impl ServeSubmission for SubmissionService {
             description,
             job: resolver,
             _reservation: reservation,
+            hold: None,
         };
         let ticket = reactor.submit(request, urgent);
         Ok(TicketService::serve(Rc::clone(reactor), ticket, job))
+    }
+
+    async fn submit_durable(
+        self: Rc<Self>,
+        job: JobRequest,
+    ) -> Result<(String, DurableJob), RpcError> {
+        let jobs = self.durable_jobs()?;
+        let id = jobs.submit(self.client.clone(), job).await?;
+        Ok((id.to_string(), DurableJobService::serve(jobs, id)))
+    }
+
+    async fn find_durable(self: Rc<Self>, id: String) -> Result<(String, DurableJob), RpcError> {
+        let jobs = self.durable_jobs()?;
+        let id = jobs.find(&self.client, &id).await?;
+        jobs.watched(id);
+        Ok((id.to_string(), DurableJobService::serve(jobs, id)))
+    }
+
+    async fn list_durable(self: Rc<Self>, query: JobQuery) -> Result<JobPage, RpcError> {
+        self.durable_jobs()?.list(self.client.clone(), query).await
     }
 
     async fn save(self: Rc<Self>) -> Result<String, RpcError> {

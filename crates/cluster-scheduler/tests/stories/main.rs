@@ -2,6 +2,7 @@
 
 mod control;
 mod details;
+mod durable;
 mod limits;
 mod metrics;
 mod operators;

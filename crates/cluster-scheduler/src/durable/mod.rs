@@ -1,0 +1,598 @@
+//! Durable jobs: those that outlive the connections of their clients, and this process.
+//!
+//! [`Jobs`] decides what becomes of each, and [`job_store`] keeps it. Here is what connects them with clients, with the
+//! pools, and with workers: each event is reported to the jobs, and their effects are performed. An attempt is an
+//! ordinary ticket of its pool, whose client is this module.
+
+mod convert;
+mod follow;
+mod perform;
+mod store_thread;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::PathBuf;
+use std::rc::{Rc, Weak};
+
+use cluster_api::{
+    DurableLogChunk, DurableStatus, JobPage, JobPromise, JobQuery, JobRequest, RpcError,
+};
+use futures::StreamExt as _;
+use futures::channel::{mpsc, oneshot};
+use job_store::logs::{LogError, Logs};
+use job_store::{
+    Committer, Details, OpenError, Record, Report, Sealer, StoreError, Writer as _, sqlite,
+};
+use jobs::{
+    AttemptId, CancelledBy, Config, Departure, JobId, JobKey, Jobs, NewJob, RequestId, Saved, Stage,
+};
+use pool::{CacheHint, ClientId, TicketId, Time};
+use tokio::sync::{Notify, watch};
+
+use self::perform::HeldAssignment;
+use self::store_thread::StoreThread;
+use crate::clock::Clock;
+use crate::config::PoolName;
+use crate::hints;
+use crate::queue_quota::QueueQuota;
+use crate::reactor::{Reactor, TicketState};
+
+/// Why durable jobs cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The database cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The folder of logs cannot be used.
+    #[error(transparent)]
+    Logs(#[from] LogError),
+    /// The system has no thread to give.
+    #[error("cannot start a thread for the jobs that are kept")]
+    Thread(#[source] io::Error),
+}
+
+/// Where durable jobs are kept, and with which key.
+pub(crate) struct Places {
+    pub(crate) database: PathBuf,
+    pub(crate) logs: PathBuf,
+    /// Seals descriptions.
+    pub(crate) sealer: Sealer,
+}
+
+/// What was kept, before the pools are there.
+pub(crate) struct Opened {
+    committer: Committer,
+    reports: mpsc::UnboundedReceiver<Report>,
+    store: StoreThread,
+    sealer: Sealer,
+    saved: Vec<Saved>,
+}
+
+/// All durable jobs of a scheduler.
+pub(crate) struct DurableJobs {
+    this: Weak<Self>,
+    clock: Clock,
+    pools: BTreeMap<PoolName, Rc<Reactor>>,
+    quota: Rc<QueueQuota>,
+    /// `None` once the scheduler ends: nothing is saved any more then.
+    committer: RefCell<Option<Committer>>,
+    store: StoreThread,
+    sealer: Sealer,
+    state: RefCell<State>,
+    /// Taken by [`DurableJobs::run`].
+    reports: RefCell<Option<mpsc::UnboundedReceiver<Report>>>,
+    /// When something is due next.
+    deadline: Cell<Option<Time>>,
+    /// Wakes the task: the deadline has moved, or something was released.
+    wake: Notify,
+}
+
+struct State {
+    jobs: Jobs,
+    live: BTreeMap<JobId, Live>,
+    /// The calls that wait for the disk.
+    requests: HashMap<RequestId, oneshot::Sender<Result<JobId, RpcError>>>,
+    last_request: u64,
+    /// Workers that are to get an attempt as soon as that is on disk.
+    held: HashMap<AttemptId, HeldAssignment>,
+    /// What was released inside the RPC system.
+    left: Vec<JobId>,
+}
+
+/// A job that has not ended, or whose end is not on disk yet.
+struct Live {
+    client: ClientId,
+    pool: Rc<Reactor>,
+    /// Goes to the store with the submission.
+    details: Option<Details>,
+    /// Its ticket in the pool, from when it is queued until its attempt ends.
+    ticket: Option<TicketId>,
+    /// The job of that ticket: holding it keeps the attempt going.
+    promise: Option<Rc<JobPromise>>,
+    /// The number of its latest attempt.
+    attempts: u32,
+    /// What its watchers see.
+    shown: watch::Sender<Shown>,
+    /// The length of the log of its latest attempt, and whether it is complete.
+    log: watch::Sender<LogState>,
+}
+
+/// What the watchers of a job see.
+#[derive(Clone)]
+struct Shown {
+    version: u64,
+    stage: Stage,
+    /// The number of its latest attempt.
+    attempts: u32,
+}
+
+/// How much of a log is kept.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct LogState {
+    length: u64,
+    is_complete: bool,
+}
+
+/// Opens what is kept of durable jobs.
+///
+/// # Errors
+///
+/// [`KeepError`] when it cannot be used.
+pub(crate) fn open(places: Places) -> Result<Opened, KeepError> {
+    let Places {
+        database,
+        logs,
+        sealer,
+    } = places;
+    let (mut writer, reader) = sqlite::open(&database)?;
+    let saved = writer.restore()?;
+    let store = StoreThread::start(reader, Logs::open(&logs)?).map_err(KeepError::Thread)?;
+    let (reporter, reports) = mpsc::unbounded();
+    // An error means that the scheduler has ended.
+    let report = move |report| drop(reporter.unbounded_send(report));
+    let committer = Committer::start(writer, report).map_err(KeepError::Thread)?;
+    Ok(Opened {
+        committer,
+        reports,
+        store,
+        sealer,
+        saved,
+    })
+}
+
+impl DurableJobs {
+    /// Goes on with what was kept.
+    pub(crate) fn new(
+        opened: Opened,
+        clock: Clock,
+        pools: BTreeMap<PoolName, Rc<Reactor>>,
+        quota: Rc<QueueQuota>,
+    ) -> Rc<Self> {
+        let Opened {
+            committer,
+            reports,
+            store,
+            sealer,
+            saved,
+        } = opened;
+        let (saved, of_other_pools): (Vec<_>, Vec<_>) = saved
+            .into_iter()
+            .partition(|saved| pools.contains_key(&*saved.new.pool));
+        if !of_other_pools.is_empty() {
+            let number = of_other_pools.len();
+            tracing::warn!(target: "scheduler", "{number} jobs wait for pools that are not in --pools; they stay on disk");
+        }
+        let live = saved.iter().filter_map(|saved| {
+            let pool = pools.get(&*saved.new.pool)?;
+            let stage = Stage::Queued {
+                since: clock.unix_now(),
+            };
+            Some((
+                saved.new.id,
+                Live::new(&saved.new, Rc::clone(pool), None, saved.attempts, stage),
+            ))
+        });
+        let state = State {
+            live: live.collect(),
+            jobs: Jobs::restore(Config::default(), clock.unix_now(), saved),
+            requests: HashMap::new(),
+            last_request: 0,
+            held: HashMap::new(),
+            left: Vec::new(),
+        };
+        let durable = Rc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            clock,
+            pools,
+            quota,
+            committer: RefCell::new(Some(committer)),
+            store,
+            sealer,
+            state: RefCell::new(state),
+            reports: RefCell::new(Some(reports)),
+            deadline: Cell::new(None),
+            wake: Notify::new(),
+        });
+        durable.perform();
+        durable
+    }
+
+    /// Handles what the store reports, what is due, and what was released. Never ends.
+    pub(crate) async fn run(self: Rc<Self>) {
+        let Some(mut reports) = self.reports.take() else {
+            return;
+        };
+        loop {
+            let wait = self.deadline.get().map(|deadline| {
+                let left = deadline.secs_after(self.clock.unix_now()).max(0.0);
+                std::time::Duration::from_secs_f64(left.min(86_400.0))
+            });
+            tokio::select! {
+                report = reports.next() => match report {
+                    Some(report) => self.reported(report),
+                    None => return,
+                },
+                () = self.wake.notified() => self.clear_left(),
+                () = sleep(wait) => self.apply(|jobs, now| jobs.advance(now)),
+            }
+        }
+    }
+
+    /// Waits until all that was told to anybody is on disk. Nothing is saved afterwards: what happens while the scheduler
+    /// ends, such as workers that lose their connections, is none of the jobs' business.
+    pub(crate) fn close(&self) {
+        drop(self.committer.take());
+    }
+
+    fn reported(&self, report: Report) {
+        match report {
+            Report::Committed(change) => self.apply(|jobs, _| jobs.committed(change)),
+            Report::Failed { up_to, error } => {
+                tracing::error!(target: "scheduler", "Cannot save jobs: {error}; retrying");
+                self.apply(|jobs, _| jobs.not_committed(up_to));
+            }
+        }
+    }
+
+    fn clear_left(&self) {
+        let left = std::mem::take(&mut self.state.borrow_mut().left);
+        if left.is_empty() {
+            return;
+        }
+        self.apply(|jobs, now| {
+            left.into_iter()
+                .for_each(|job| jobs.unwatch(now, job, Departure::Closed))
+        });
+    }
+
+    /// Reports an event to the jobs, and performs their effects.
+    fn apply<R>(&self, event: impl FnOnce(&mut Jobs, pool::Time) -> R) -> R {
+        let now = self.clock.unix_now();
+        let result = event(&mut self.state.borrow_mut().jobs, now);
+        self.perform();
+        result
+    }
+
+    /// Makes a request that is answered by the jobs' effects.
+    fn request(&self) -> (RequestId, oneshot::Receiver<Result<JobId, RpcError>>) {
+        let (answer, answered) = oneshot::channel();
+        let mut state = self.state.borrow_mut();
+        state.last_request += 1;
+        let id = RequestId(state.last_request);
+        state.requests.insert(id, answer);
+        (id, answered)
+    }
+}
+
+/// What clients do.
+impl DurableJobs {
+    /// A client submits a job, and watches it from now on.
+    pub(crate) async fn submit(
+        &self,
+        client: ClientId,
+        request: JobRequest,
+    ) -> Result<JobId, RpcError> {
+        let pool = self.pools.get(request.pool.as_str()).ok_or_else(|| {
+            RpcError::failed(format!(
+                "Pool ID {:?} not one of the pools of this scheduler",
+                request.pool
+            ))
+        })?;
+        let refused =
+            |error: crate::queue_quota::QuotaError| RpcError::overloaded(error.to_string());
+        let description = &request.description;
+        // The place is taken again when the job is queued; here it is only tried.
+        drop(
+            self.quota
+                .take(&client, description.length(), description.size())
+                .map_err(refused)?,
+        );
+        let key = request.key.as_deref().map(JobKey::new).transpose();
+        let key = key.map_err(|error| RpcError::failed(error.to_string()))?;
+        if let Some(job) = self.ended_with_key(&client, key.as_ref()).await? {
+            return Ok(job);
+        }
+        let bits = getrandom::u64()
+            .map_err(|error| RpcError::failed(format!("cannot make an id: {error}")))?;
+        let id = JobId::from_bits(bits);
+        let sealed = self.sealer.seal(id, &description.to_bytes());
+        let details = Details {
+            description: sealed.map_err(|error| RpcError::failed(error.to_string()))?,
+            kind: description.kind()?,
+            labels: request
+                .labels
+                .iter()
+                .cloned()
+                .map(convert::stored_label)
+                .collect(),
+        };
+        let new = NewJob {
+            id,
+            client,
+            pool: request.pool.as_str().into(),
+            hint: CacheHint::new(&hints::key(description.cache_hint())),
+            urgent: request.urgent,
+            key,
+            terms: convert::terms(&request),
+        };
+        self.add(new, Rc::clone(pool), details).await
+    }
+
+    async fn add(
+        &self,
+        new: NewJob,
+        pool: Rc<Reactor>,
+        details: Details,
+    ) -> Result<JobId, RpcError> {
+        let (request, answered) = self.request();
+        let (id, now) = (new.id, self.clock.unix_now());
+        let live = Live::new(&new, pool, Some(details), 0, Stage::Queued { since: now });
+        self.state.borrow_mut().live.insert(id, live);
+        let job = self.apply(|jobs, now| jobs.submit(now, new, request));
+        if job != id {
+            self.state.borrow_mut().live.remove(&id);
+        }
+        answered
+            .await
+            .unwrap_or_else(|oneshot::Canceled| Err(ending()))
+    }
+
+    async fn ended_with_key(
+        &self,
+        client: &ClientId,
+        key: Option<&JobKey>,
+    ) -> Result<Option<JobId>, RpcError> {
+        let Some(key) = key.cloned() else {
+            return Ok(None);
+        };
+        if self.state.borrow().jobs.with_key(client, &key).is_some() {
+            return Ok(None);
+        }
+        let client = client.clone();
+        use job_store::Reader as _;
+        let found = self
+            .store
+            .run(move |kept| kept.reader.with_key(&client, &key))
+            .await;
+        found
+            .ok_or_else(ending)?
+            .map_err(|error| convert::unreadable(&error))
+    }
+
+    /// Returns the job of a client whose id this is, or begins like this.
+    pub(crate) async fn find(&self, client: &ClientId, id: &str) -> Result<JobId, RpcError> {
+        let unknown = || {
+            RpcError::failed(format!(
+                "you have no job {id:?}; list them to see their ids"
+            ))
+        };
+        let job: JobId = id.parse().map_err(|_| unknown())?;
+        let is_live = self
+            .state
+            .borrow()
+            .live
+            .get(&job)
+            .map(|live| live.client == *client);
+        let is_theirs = match is_live {
+            Some(is_theirs) => is_theirs,
+            None => self
+                .record(job)
+                .await?
+                .is_some_and(|record| record.client == client.as_str()),
+        };
+        if is_theirs { Ok(job) } else { Err(unknown()) }
+    }
+
+    /// Returns a page of the jobs of a client.
+    pub(crate) async fn list(
+        &self,
+        client: ClientId,
+        query: JobQuery,
+    ) -> Result<JobPage, RpcError> {
+        use job_store::Reader as _;
+        let now = self.clock.unix_now();
+        let query = convert::query(client, query, now);
+        let page = self.store.run(move |kept| kept.reader.page(&query)).await;
+        let page = page
+            .ok_or_else(ending)?
+            .map_err(|error| convert::unreadable(&error))?;
+        Ok(JobPage {
+            jobs: page
+                .records
+                .iter()
+                .map(|record| convert::summary(record, now))
+                .collect(),
+            next: page.next.map(job_store::Cursor::number),
+        })
+    }
+
+    async fn record(&self, job: JobId) -> Result<Option<Record>, RpcError> {
+        use job_store::Reader as _;
+        let record = self.store.run(move |kept| kept.reader.record(job)).await;
+        record
+            .ok_or_else(ending)?
+            .map_err(|error| convert::unreadable(&error))
+    }
+
+    /// A client watches a job, or the same one again.
+    pub(crate) fn watched(&self, job: JobId) {
+        self.apply(|jobs, _| jobs.watch(job));
+    }
+
+    /// A client does not watch a job any more. Safe to call from inside the RPC system.
+    pub(crate) fn released(&self, job: JobId) {
+        self.state.borrow_mut().left.push(job);
+        self.wake.notify_one();
+    }
+
+    /// Returns the status of a job, once it has a later version than this.
+    pub(crate) async fn watch(
+        &self,
+        job: JobId,
+        version: Option<u64>,
+    ) -> Result<DurableStatus, RpcError> {
+        let shown = self
+            .state
+            .borrow()
+            .live
+            .get(&job)
+            .map(|live| live.shown.subscribe());
+        if let Some(mut shown) = shown {
+            let is_news = |latest: &Shown| version.is_none_or(|version| latest.version > version);
+            // An error means that it has ended meanwhile.
+            let seen = shown.wait_for(is_news).await.ok().map(|seen| seen.clone());
+            if let Some(seen) = seen {
+                return Ok(self.status(job, &seen));
+            }
+        }
+        let record = self.record(job).await?;
+        let attempts = record.as_ref().map_or(0, |record| record.attempts.len());
+        match record.and_then(|record| record.end) {
+            Some((outcome, at)) => {
+                let stage = Stage::Ended { outcome, at };
+                let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
+                let stage = convert::stage(&stage, attempts, at, 0, None);
+                Ok(DurableStatus {
+                    version: u64::MAX,
+                    stage,
+                })
+            }
+            None => Err(RpcError::failed("the job is not kept any more")),
+        }
+    }
+
+    fn status(&self, job: JobId, shown: &Shown) -> DurableStatus {
+        let state = self.state.borrow();
+        let live = state.live.get(&job);
+        let position = live.and_then(|live| Some(live.pool.ticket_state(live.ticket?)));
+        let (ahead, obstacle) = match position {
+            Some(TicketState::Queued(position)) => (position.ahead, position.obstacle),
+            _ => (0, None),
+        };
+        let obstacle = obstacle.map(|obstacle| obstacle.to_string());
+        let now = self.clock.unix_now();
+        let stage = convert::stage(&shown.stage, shown.attempts, now, ahead, obstacle);
+        DurableStatus {
+            version: shown.version,
+            stage,
+        }
+    }
+
+    /// Reads the log of an attempt, and waits until there is more.
+    pub(crate) async fn log(
+        &self,
+        job: JobId,
+        attempt: u32,
+        start: u64,
+    ) -> Result<DurableLogChunk, RpcError> {
+        let attempt = AttemptId {
+            job,
+            number: attempt,
+        };
+        let growing = {
+            let state = self.state.borrow();
+            let live = state
+                .live
+                .get(&job)
+                .filter(|live| live.attempts <= attempt.number);
+            live.map(|live| live.log.subscribe())
+        };
+        if let Some(mut growing) = growing {
+            // An error means that the job has ended meanwhile.
+            drop(
+                growing
+                    .wait_for(|log| log.length > start || log.is_complete)
+                    .await,
+            );
+        }
+        let read = self
+            .store
+            .run(move |kept| kept.logs.read(attempt, start, MAX_CHUNK))
+            .await;
+        let bytes = match read.ok_or_else(ending)? {
+            Ok(bytes) => bytes,
+            Err(LogError::Missing(_)) => Vec::new(),
+            Err(error) => return Err(RpcError::failed(error.to_string())),
+        };
+        let next = start.saturating_add(bytes.len() as u64);
+        Ok(DurableLogChunk { bytes, next })
+    }
+
+    /// Cancels a job. When this returns, that is on disk.
+    pub(crate) async fn cancel(&self, job: JobId) -> Result<(), RpcError> {
+        let (request, answered) = self.request();
+        let cancelled = self.apply(|jobs, now| jobs.cancel(now, job, CancelledBy::Client, request));
+        if let Err(error) = cancelled {
+            self.state.borrow_mut().requests.remove(&request);
+            return Err(RpcError::failed(error.to_string()));
+        }
+        answered
+            .await
+            .unwrap_or_else(|oneshot::Canceled| Err(ending()))
+            .map(drop)
+    }
+}
+
+/// The most bytes of a log in one answer.
+const MAX_CHUNK: usize = 256 << 10;
+
+impl Live {
+    fn new(
+        new: &NewJob,
+        pool: Rc<Reactor>,
+        details: Option<Details>,
+        attempts: u32,
+        stage: Stage,
+    ) -> Self {
+        Self {
+            client: new.client.clone(),
+            pool,
+            details,
+            ticket: None,
+            promise: None,
+            attempts,
+            shown: watch::Sender::new(Shown {
+                version: 0,
+                stage,
+                attempts,
+            }),
+            log: watch::Sender::new(LogState::default()),
+        }
+    }
+}
+
+async fn sleep(time: Option<std::time::Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The error while the scheduler ends.
+fn ending() -> RpcError {
+    RpcError::disconnected("the scheduler is shutting down")
+}
