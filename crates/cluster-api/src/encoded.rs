@@ -107,10 +107,14 @@ impl EncodedDescription {
             Ok(job_descr::action::DockerBuild(_)) => Ok("docker".to_owned()),
             Ok(job_descr::action::Obuilder(_)) => Ok("obuilder".to_owned()),
             Ok(job_descr::action::Custom(custom)) => text(
-                custom.map_err(|error| malformed(&error, "custom"))?.get_kind(),
+                custom
+                    .map_err(|error| malformed(&error, "custom"))?
+                    .get_kind(),
                 "custom.kind",
             ),
-            Err(capnp::NotInSchema(tag)) => Err(RpcError::failed(format!("Unknown kind of job {tag}"))),
+            Err(capnp::NotInSchema(tag)) => {
+                Err(RpcError::failed(format!("Unknown kind of job {tag}")))
+            }
         })
     }
 

@@ -9,17 +9,21 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-/// The lock, the database, and the files that SQLite has beside it while it is open.
-const FILES: [&str; 5] = [
+/// The lock, the databases, and the files that SQLite has beside them while they are open.
+const FILES: [&str; 8] = [
     "scheduler.lock",
     "scheduler.db",
     "scheduler.db-wal",
     "scheduler.db-shm",
     "scheduler.db-journal",
+    "jobs.db",
+    "jobs.db-wal",
+    "jobs.db-shm",
 ];
 
 /// What else a directory may hold that is used for nothing but a scheduler: then others need no access to it.
-const NEIGHBOURS: [&str; 5] = [
+const NEIGHBOURS: [&str; 6] = [
+    "job-logs",
     "secrets",
     "capnp-secrets",
     "key.pem",
@@ -119,6 +123,7 @@ impl StateDir {
         match lock.try_lock() {
             Ok(()) => {
                 create_file(&path.join("scheduler.db"))?;
+                create_file(&path.join("jobs.db"))?;
                 Ok(Self {
                     path: path.to_owned(),
                     _lock: lock,
@@ -274,6 +279,7 @@ mod tests {
         assert_eq!(mode_of(&path), 0o700);
         assert_eq!(mode_of(&path.join("scheduler.lock")), 0o600);
         assert_eq!(mode_of(&path.join("scheduler.db")), 0o600);
+        assert_eq!(mode_of(&path.join("jobs.db")), 0o600);
     }
 
     #[test]

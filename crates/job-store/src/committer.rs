@@ -10,11 +10,15 @@ use std::time::Duration;
 use std::{io, mem};
 
 use jobs::{ChangeId, JobId};
+use pool::Time;
 
-use crate::{Write, Writer};
+use crate::{Pruned, Write, Writer};
 
 /// How many changes share one commit at most: what a disk takes in well under a second.
 const MAX_BATCH: usize = 10_000;
+
+/// How many jobs are removed at once: what takes some milliseconds.
+const PIECE: u32 = 500;
 
 /// How long to wait before changes that could not be saved are tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -31,6 +35,8 @@ pub enum Report {
         /// Why.
         error: String,
     },
+    /// These jobs are not in the store any more. See [`Committer::prune`].
+    Pruned(Vec<Pruned>),
 }
 
 /// Hands changes to the thread.
@@ -46,6 +52,7 @@ pub struct Committer {
 enum Request {
     Save(ChangeId, Write),
     Discard(JobId),
+    Prune(Time),
 }
 
 impl Committer {
@@ -66,6 +73,7 @@ impl Committer {
                 report,
                 unsaved: VecDeque::new(),
                 is_failing: false,
+                prune: None,
             };
             committer.run(&inbox);
         })?;
@@ -83,6 +91,11 @@ impl Committer {
     /// Drops what is not saved yet of a job that was refused.
     pub fn discard(&self, job: JobId) {
         self.send(Request::Discard(job));
+    }
+
+    /// Removes the jobs that ended before a time, in pieces between which changes are saved.
+    pub fn prune(&self, ended_before: Time) {
+        self.send(Request::Prune(ended_before));
     }
 
     fn send(&self, request: Request) {
@@ -111,19 +124,24 @@ struct CommitterThread<W, F> {
     /// The oldest first.
     unsaved: VecDeque<(ChangeId, Write)>,
     is_failing: bool,
+    /// Jobs that ended before this time are to be removed.
+    prune: Option<Time>,
 }
 
 impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
     fn run(&mut self, inbox: &Receiver<Request>) {
         while self.receive(inbox) {
             self.commit();
+            self.prune();
         }
         self.commit();
     }
 
     /// Waits for changes, or until what failed is to be tried again. Returns `false` when no more can come.
     fn receive(&mut self, inbox: &Receiver<Request>) -> bool {
-        let first = if self.is_failing {
+        let first = if self.prune.is_some() {
+            inbox.recv_timeout(Duration::ZERO)
+        } else if self.is_failing {
             inbox.recv_timeout(RETRY_AFTER)
         } else {
             inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -142,7 +160,21 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
     fn take(&mut self, request: Request) {
         match request {
             Request::Save(number, write) => self.unsaved.push_back((number, write)),
+            Request::Prune(ended_before) => self.prune = Some(ended_before),
             Request::Discard(job) => self.unsaved.retain(|(_, write)| write.job() != job),
+        }
+    }
+
+    /// Removes a piece of what is to be removed. What cannot be removed now is tried again when it is asked for again.
+    fn prune(&mut self) {
+        let Some(ended_before) = self.prune.take_if(|_| !self.is_failing) else {
+            return;
+        };
+        if let Ok(pruned) = self.writer.prune(ended_before, PIECE)
+            && !pruned.is_empty()
+        {
+            self.prune = Some(ended_before);
+            (self.report)(Report::Pruned(pruned));
         }
     }
 

@@ -51,6 +51,8 @@ pub mod sqlite;
 
 pub use committer::{Committer, Report};
 pub use error::{OpenError, StoreError};
+use std::ops::RangeInclusive;
+
 use jobs::{Change, JobId, JobKey, NewJob, Saved};
 use pool::{ClientId, Time};
 pub use query::{Cursor, Page, Query};
@@ -103,6 +105,15 @@ impl Write {
     }
 }
 
+/// A job that was removed from the store. Its logs are the caller's to remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pruned {
+    /// The job.
+    pub job: JobId,
+    /// The number of its latest attempt; 0 if it had none.
+    pub attempts: u32,
+}
+
 /// The half of a store that saves. One thread has it.
 pub trait Writer: Send {
     /// Returns the jobs that have not ended, in the order of their submissions.
@@ -125,7 +136,7 @@ pub trait Writer: Send {
     /// # Errors
     ///
     /// [`StoreError`] when they cannot be removed.
-    fn prune(&mut self, ended_before: Time, at_most: u32) -> Result<Vec<JobId>, StoreError>;
+    fn prune(&mut self, ended_before: Time, at_most: u32) -> Result<Vec<Pruned>, StoreError>;
 }
 
 /// The half of a store that reads. It sees what is committed.
@@ -136,6 +147,18 @@ pub trait Reader: Send {
     ///
     /// [`StoreError`] when the store cannot be read.
     fn with_key(&mut self, client: &ClientId, key: &JobKey) -> Result<Option<JobId>, StoreError>;
+
+    /// Returns the first jobs of a client whose ids are in a range, at most so many.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    fn in_range(
+        &mut self,
+        client: &ClientId,
+        ids: RangeInclusive<JobId>,
+        at_most: u32,
+    ) -> Result<Vec<JobId>, StoreError>;
 
     /// Returns what is known of a job.
     ///

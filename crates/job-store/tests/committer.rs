@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use job_store::{Committer, Report, StoreError, Write, Writer};
+use job_store::{Committer, Pruned, Report, StoreError, Write, Writer};
 use jobs::{CancelledBy, Change, ChangeId, JobId, Outcome, Saved};
 use pool::Time;
 
@@ -15,6 +15,8 @@ struct Disk {
     is_full: Arc<AtomicBool>,
     /// The jobs of each commit.
     commits: Arc<Mutex<Vec<Vec<u64>>>>,
+    /// What ended long ago.
+    old: Arc<Mutex<Vec<Pruned>>>,
     /// Held while a commit is not to come to its end.
     gate: Arc<Mutex<()>>,
 }
@@ -34,8 +36,10 @@ impl Writer for Disk {
         Ok(())
     }
 
-    fn prune(&mut self, _: Time, _: u32) -> Result<Vec<JobId>, StoreError> {
-        Ok(Vec::new())
+    fn prune(&mut self, _: Time, at_most: u32) -> Result<Vec<Pruned>, StoreError> {
+        let mut old = self.old.lock().expect("nothing panicked");
+        let pieces = old.len().min(at_most as usize);
+        Ok(old.drain(..pieces).collect())
     }
 }
 
@@ -114,5 +118,26 @@ fn everything_is_tried_once_more_at_the_end() {
     assert!(matches!(next(&reports), Report::Failed { .. }));
     disk.is_full.store(false, Ordering::SeqCst);
     drop(committer);
+    assert_eq!(next(&reports), Report::Committed(ChangeId(1)));
+}
+
+#[test]
+fn what_ended_long_ago_is_removed_in_pieces() {
+    let disk = Disk::default();
+    let old = (0..1_200).map(|number| Pruned {
+        job: JobId::from_bits(number),
+        attempts: 1,
+    });
+    disk.old.lock().expect("nothing panicked").extend(old);
+    let (committer, reports) = start(&disk);
+    committer.prune(Time::EPOCH);
+    let pieces: Vec<usize> = (0..3)
+        .map(|_| match next(&reports) {
+            Report::Pruned(pruned) => pruned.len(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(pieces, [500, 500, 200]);
+    save(&committer, 1);
     assert_eq!(next(&reports), Report::Committed(ChangeId(1)));
 }

@@ -490,11 +490,12 @@ fn what_ended_long_ago_is_pruned_in_small_pieces() {
         ]);
     }
     store.save(vec![submitted(6)]);
-    let mut prune = |before| {
-        store
+    let mut prune = |before| -> Vec<JobId> {
+        let pruned = store
             .writer
             .prune(at(before), 2)
-            .expect("the disk takes it")
+            .expect("the disk takes it");
+        pruned.iter().map(|pruned| pruned.job).collect()
     };
     assert_eq!(prune(4), [id(1), id(2)]);
     assert_eq!(prune(4), [id(3)]);

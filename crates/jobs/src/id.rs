@@ -1,5 +1,6 @@
 //! What names jobs, their attempts, and the requests about them.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
@@ -81,6 +82,22 @@ impl FromStr for JobId {
             let digit = digit.ok_or(IdError::Character(c))?;
             Ok(Self(id.0 << 5 | digit as u64))
         })
+    }
+}
+
+impl JobId {
+    /// Returns the first and the last id that begin like this; `None` if no id does.
+    pub fn beginning_with(text: &str) -> Option<(Self, Self)> {
+        let length = text.len();
+        if !(1..=LENGTH).contains(&length) {
+            return None;
+        }
+        let padded = |digit: &str| {
+            format!("{text}{}", digit.repeat(LENGTH - length))
+                .parse()
+                .ok()
+        };
+        Some((padded("0")?, padded("z")?))
     }
 }
 

@@ -394,3 +394,21 @@ fn ids_are_read_as_they_are_written() {
         Err(IdError::Character('i'))
     );
 }
+
+#[test]
+fn the_beginning_of_an_id_is_a_range_of_ids() {
+    let id = JobId::from_bits(0x0123_4567_89ab_cdef);
+    for length in 1..=12 {
+        let text = &id.to_string()[..length];
+        let (first, last) = JobId::beginning_with(text).expect("a beginning");
+        assert!((first..=last).contains(&id), "{text}");
+        assert!(
+            first.to_string().starts_with(text) && last.to_string().starts_with(text),
+            "{text}"
+        );
+    }
+    assert_eq!(JobId::beginning_with(&id.to_string()), Some((id, id)));
+    for text in ["", "28t5cy4tqkff0", "u", "28 ", "é"] {
+        assert_eq!(JobId::beginning_with(text), None, "{text:?}");
+    }
+}

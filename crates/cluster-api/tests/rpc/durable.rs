@@ -180,55 +180,59 @@ fn a_request_is_bounded() {
     });
 }
 
+fn every_stage() -> Vec<DurableStage> {
+    let worker = || "w1".to_owned();
+    let lost = LostAttempt {
+        attempt: 1,
+        worker: worker(),
+        reason: "it left".to_owned(),
+    };
+    let outcomes = [
+        DurableOutcome::Done(Outcome::Succeeded("image".to_owned())),
+        DurableOutcome::Done(Outcome::Failed {
+            detail: "memory".to_owned(),
+            exit_code: Some(3),
+        }),
+        DurableOutcome::CancelledByClient,
+        DurableOutcome::CancelledByOperator,
+        DurableOutcome::CancelledUnwatched,
+        DurableOutcome::QueueLimit,
+        DurableOutcome::RunLimit,
+        DurableOutcome::SilenceLimit,
+        DurableOutcome::Lost(vec![lost]),
+    ];
+    let ended = outcomes.into_iter().map(|outcome| DurableStage::Ended {
+        attempt: 2,
+        outcome,
+    });
+    let stages = [
+        DurableStage::Queued {
+            ahead: 7,
+            obstacle: None,
+        },
+        DurableStage::Queued {
+            ahead: 0,
+            obstacle: Some("no worker".to_owned()),
+        },
+        DurableStage::Running {
+            attempt: 1,
+            worker: worker(),
+        },
+        DurableStage::Away {
+            attempt: 1,
+            worker: worker(),
+            remaining: Duration::from_secs(9),
+        },
+    ];
+    stages.into_iter().chain(ended).collect()
+}
+
 #[test]
 fn each_stage_arrives_as_it_was_sent() {
     run(async {
         let (keeper, submission) = Keeper::connect();
         let job = submission.find_durable("28t");
-        let worker = || "w1".to_owned();
-        let lost = LostAttempt {
-            attempt: 1,
-            worker: worker(),
-            reason: "it left".to_owned(),
-        };
-        let outcomes = [
-            DurableOutcome::Done(Outcome::Succeeded("image".to_owned())),
-            DurableOutcome::Done(Outcome::Failed {
-                detail: "memory".to_owned(),
-                exit_code: Some(3),
-            }),
-            DurableOutcome::CancelledByClient,
-            DurableOutcome::CancelledByOperator,
-            DurableOutcome::CancelledUnwatched,
-            DurableOutcome::QueueLimit,
-            DurableOutcome::RunLimit,
-            DurableOutcome::SilenceLimit,
-            DurableOutcome::Lost(vec![lost]),
-        ];
-        let ended = outcomes.into_iter().map(|outcome| DurableStage::Ended {
-            attempt: 2,
-            outcome,
-        });
-        let stages = [
-            DurableStage::Queued {
-                ahead: 7,
-                obstacle: None,
-            },
-            DurableStage::Queued {
-                ahead: 0,
-                obstacle: Some("no worker".to_owned()),
-            },
-            DurableStage::Running {
-                attempt: 1,
-                worker: worker(),
-            },
-            DurableStage::Away {
-                attempt: 1,
-                worker: worker(),
-                remaining: Duration::from_secs(9),
-            },
-        ];
-        for stage in stages.into_iter().chain(ended) {
+        for stage in every_stage() {
             keeper.stage.replace(stage.clone());
             assert_eq!(
                 job.status().await,
@@ -242,13 +246,11 @@ fn each_stage_arrives_as_it_was_sent() {
                 Ok(DurableStatus { version: 41, stage })
             );
         }
-        assert_eq!(
-            job.log(2, 100).await,
-            Ok(DurableLogChunk {
-                bytes: b"2".into(),
-                next: 101
-            })
-        );
+        let chunk = DurableLogChunk {
+            bytes: b"2".into(),
+            next: 101,
+        };
+        assert_eq!(job.log(2, 100).await, Ok(chunk));
         assert_eq!(job.cancel().await, Ok(()));
         drop(job);
         settle().await;

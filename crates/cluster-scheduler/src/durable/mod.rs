@@ -14,15 +14,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use cluster_api::{
-    DurableLogChunk, DurableStatus, JobPage, JobPromise, JobQuery, JobRequest, RpcError,
+    DurableLogChunk, DurableStatus, JobPage, JobPromise, JobQuery, JobRequest, Refusal, RpcError,
 };
 use futures::StreamExt as _;
 use futures::channel::{mpsc, oneshot};
 use job_store::logs::{LogError, Logs};
 use job_store::{
-    Committer, Details, OpenError, Record, Report, Sealer, StoreError, Writer as _, sqlite,
+    Committer, Details, OpenError, Reader as _, Record, Report, Sealer, StoreError, Writer as _,
+    sqlite,
 };
 use jobs::{
     AttemptId, CancelledBy, Config, Departure, JobId, JobKey, Jobs, NewJob, RequestId, Saved, Stage,
@@ -105,7 +107,6 @@ struct State {
 
 /// A job that has not ended, or whose end is not on disk yet.
 struct Live {
-    client: ClientId,
     pool: Rc<Reactor>,
     /// Goes to the store with the submission.
     details: Option<Details>,
@@ -184,7 +185,10 @@ impl DurableJobs {
             .partition(|saved| pools.contains_key(&*saved.new.pool));
         if !of_other_pools.is_empty() {
             let number = of_other_pools.len();
-            tracing::warn!(target: "scheduler", "{number} jobs wait for pools that are not in --pools; they stay on disk");
+            tracing::warn!(
+                target: "scheduler",
+                "{number} jobs wait for pools that are not in --pools; they stay on disk"
+            );
         }
         let live = saved.iter().filter_map(|saved| {
             let pool = pools.get(&*saved.new.pool)?;
@@ -193,7 +197,7 @@ impl DurableJobs {
             };
             Some((
                 saved.new.id,
-                Live::new(&saved.new, Rc::clone(pool), None, saved.attempts, stage),
+                Live::new(Rc::clone(pool), None, saved.attempts, stage),
             ))
         });
         let state = State {
@@ -226,24 +230,26 @@ impl DurableJobs {
         let Some(mut reports) = self.reports.take() else {
             return;
         };
+        let mut prune = tokio::time::interval(PRUNE_INTERVAL);
         loop {
             let wait = self.deadline.get().map(|deadline| {
                 let left = deadline.secs_after(self.clock.unix_now()).max(0.0);
-                std::time::Duration::from_secs_f64(left.min(86_400.0))
+                Duration::from_secs_f64(left.min(86_400.0))
             });
             tokio::select! {
                 report = reports.next() => match report {
                     Some(report) => self.reported(report),
                     None => return,
                 },
+                _ = prune.tick() => self.prune(),
                 () = self.wake.notified() => self.clear_left(),
                 () = sleep(wait) => self.apply(|jobs, now| jobs.advance(now)),
             }
         }
     }
 
-    /// Waits until all that was told to anybody is on disk. Nothing is saved afterwards: what happens while the scheduler
-    /// ends, such as workers that lose their connections, is none of the jobs' business.
+    /// Waits until all that was told to anybody is on disk. Nothing is saved afterwards: what happens while the
+    /// scheduler ends, such as workers that lose their connections, is none of the jobs' business.
     pub(crate) fn close(&self) {
         drop(self.committer.take());
     }
@@ -251,10 +257,23 @@ impl DurableJobs {
     fn reported(&self, report: Report) {
         match report {
             Report::Committed(change) => self.apply(|jobs, _| jobs.committed(change)),
+            Report::Pruned(pruned) => {
+                // An error is logged there; nobody waits for it.
+                drop(self.store.run(move |kept| kept.remove_logs(&pruned)));
+            }
             Report::Failed { up_to, error } => {
                 tracing::error!(target: "scheduler", "Cannot save jobs: {error}; retrying");
                 self.apply(|jobs, _| jobs.not_committed(up_to));
             }
+        }
+    }
+
+    /// Forgets what ended long ago.
+    fn prune(&self) {
+        let retention = i64::try_from(RETENTION.as_micros()).unwrap_or(i64::MAX);
+        let before = Time::from_micros(self.clock.unix_now().micros().saturating_sub(retention));
+        if let Some(committer) = &*self.committer.borrow() {
+            committer.prune(before);
         }
     }
 
@@ -264,8 +283,9 @@ impl DurableJobs {
             return;
         }
         self.apply(|jobs, now| {
-            left.into_iter()
-                .for_each(|job| jobs.unwatch(now, job, Departure::Closed))
+            for job in left {
+                jobs.unwatch(now, job, Departure::Closed);
+            }
         });
     }
 
@@ -297,10 +317,8 @@ impl DurableJobs {
         request: JobRequest,
     ) -> Result<JobId, RpcError> {
         let pool = self.pools.get(request.pool.as_str()).ok_or_else(|| {
-            RpcError::failed(format!(
-                "Pool ID {:?} not one of the pools of this scheduler",
-                request.pool
-            ))
+            let names: Vec<_> = self.pools.keys().map(PoolName::as_str).collect();
+            Refusal::no_such_pool(visible::Shown(&request.pool), &names)
         })?;
         let refused =
             |error: crate::queue_quota::QuotaError| RpcError::overloaded(error.to_string());
@@ -350,7 +368,7 @@ impl DurableJobs {
     ) -> Result<JobId, RpcError> {
         let (request, answered) = self.request();
         let (id, now) = (new.id, self.clock.unix_now());
-        let live = Live::new(&new, pool, Some(details), 0, Stage::Queued { since: now });
+        let live = Live::new(pool, Some(details), 0, Stage::Queued { since: now });
         self.state.borrow_mut().live.insert(id, live);
         let job = self.apply(|jobs, now| jobs.submit(now, new, request));
         if job != id {
@@ -373,7 +391,6 @@ impl DurableJobs {
             return Ok(None);
         }
         let client = client.clone();
-        use job_store::Reader as _;
         let found = self
             .store
             .run(move |kept| kept.reader.with_key(&client, &key))
@@ -383,28 +400,30 @@ impl DurableJobs {
             .map_err(|error| convert::unreadable(&error))
     }
 
-    /// Returns the job of a client whose id this is, or begins like this.
+    /// Returns the job of a client whose id this is, or whose id alone begins like this.
     pub(crate) async fn find(&self, client: &ClientId, id: &str) -> Result<JobId, RpcError> {
+        let shown = visible::Shown(id).to_string();
         let unknown = || {
             RpcError::failed(format!(
-                "you have no job {id:?}; list them to see their ids"
+                "you have no job {shown:?}; list your jobs to see their ids"
             ))
         };
-        let job: JobId = id.parse().map_err(|_| unknown())?;
-        let is_live = self
-            .state
-            .borrow()
-            .live
-            .get(&job)
-            .map(|live| live.client == *client);
-        let is_theirs = match is_live {
-            Some(is_theirs) => is_theirs,
-            None => self
-                .record(job)
-                .await?
-                .is_some_and(|record| record.client == client.as_str()),
-        };
-        if is_theirs { Ok(job) } else { Err(unknown()) }
+        let (first, last) = JobId::beginning_with(id).ok_or_else(unknown)?;
+        let client = client.clone();
+        let found = self
+            .store
+            .run(move |kept| kept.reader.in_range(&client, first..=last, 2))
+            .await;
+        match *found
+            .ok_or_else(ending)?
+            .map_err(|error| convert::unreadable(&error))?
+        {
+            [job] => Ok(job),
+            [] => Err(unknown()),
+            _ => Err(RpcError::failed(format!(
+                "several of your jobs begin with {shown:?}; use more of the id"
+            ))),
+        }
     }
 
     /// Returns a page of the jobs of a client.
@@ -413,7 +432,6 @@ impl DurableJobs {
         client: ClientId,
         query: JobQuery,
     ) -> Result<JobPage, RpcError> {
-        use job_store::Reader as _;
         let now = self.clock.unix_now();
         let query = convert::query(client, query, now);
         let page = self.store.run(move |kept| kept.reader.page(&query)).await;
@@ -431,7 +449,6 @@ impl DurableJobs {
     }
 
     async fn record(&self, job: JobId) -> Result<Option<Record>, RpcError> {
-        use job_store::Reader as _;
         let record = self.store.run(move |kept| kept.reader.record(job)).await;
         record
             .ok_or_else(ending)?
@@ -557,19 +574,18 @@ impl DurableJobs {
     }
 }
 
+/// How long a job is kept after its end, with its logs.
+const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How often to look for jobs that ended longer ago.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
+
 /// The most bytes of a log in one answer.
 const MAX_CHUNK: usize = 256 << 10;
 
 impl Live {
-    fn new(
-        new: &NewJob,
-        pool: Rc<Reactor>,
-        details: Option<Details>,
-        attempts: u32,
-        stage: Stage,
-    ) -> Self {
+    fn new(pool: Rc<Reactor>, details: Option<Details>, attempts: u32, stage: Stage) -> Self {
         Self {
-            client: new.client.clone(),
             pool,
             details,
             ticket: None,
@@ -585,7 +601,7 @@ impl Live {
     }
 }
 
-async fn sleep(time: Option<std::time::Duration>) {
+async fn sleep(time: Option<Duration>) {
     match time {
         Some(time) => tokio::time::sleep(time).await,
         None => std::future::pending().await,

@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
 use futures::channel::oneshot;
+use job_store::Pruned;
 use job_store::logs::{LogError, LogWriter, Logs};
 use job_store::sqlite::SqliteReader;
 use jobs::AttemptId;
@@ -34,6 +35,15 @@ impl Kept {
         match self.writers.get_mut(&attempt) {
             Some(writer) => writer.append(offset, bytes),
             None => Ok(()),
+        }
+    }
+
+    /// Removes the logs of jobs that are not kept any more.
+    pub(super) fn remove_logs(&mut self, pruned: &[Pruned]) {
+        for Pruned { job, attempts } in pruned {
+            if let Err(error) = self.logs.remove(*job, *attempts) {
+                tracing::warn!(target: "scheduler", "Cannot remove the logs of job {job}: {error}");
+            }
         }
     }
 

@@ -254,6 +254,13 @@ fn a_client_sees_its_own_jobs_and_no_others() {
                 .jobs
                 .is_empty()
         );
+        let beginning = &id[..8];
+        client.find_durable(beginning).await.unwrap();
+        let error = client.find_durable("z").await.unwrap_err();
+        assert!(
+            error.reason.contains("you have no job \"z\"") || error.reason.contains("several"),
+            "{error:?}"
+        );
         let error = other.find_durable(&id).await.unwrap_err();
         assert!(error.reason.contains("you have no job"), "{error:?}");
     });

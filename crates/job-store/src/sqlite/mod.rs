@@ -9,6 +9,7 @@ mod save;
 mod schema;
 mod words;
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use jobs::{JobId, JobKey, Saved};
 use pool::{ClientId, Time};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::{OpenError, Page, Query, Reader, Record, Sealed, StoreError, Write, Writer};
+use crate::{OpenError, Page, Pruned, Query, Reader, Record, Sealed, StoreError, Write, Writer};
 
 /// Opens (or makes) the file, and brings it up to date.
 ///
@@ -51,7 +52,7 @@ impl Writer for SqliteWriter {
         Ok(())
     }
 
-    fn prune(&mut self, ended_before: Time, at_most: u32) -> Result<Vec<JobId>, StoreError> {
+    fn prune(&mut self, ended_before: Time, at_most: u32) -> Result<Vec<Pruned>, StoreError> {
         let transaction = self.0.transaction()?;
         let pruned = save::prune(&transaction, ended_before, at_most)?;
         transaction.commit()?;
@@ -66,6 +67,23 @@ impl Reader for SqliteReader {
             .prepare_cached("SELECT id FROM jobs WHERE client = ?1 AND key = ?2")?;
         let found = query.query_row(params![client.as_str(), key.as_str()], |row| row.get("id"));
         Ok(found.optional()?.map(id))
+    }
+
+    fn in_range(
+        &mut self,
+        client: &ClientId,
+        ids: RangeInclusive<JobId>,
+        at_most: u32,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let mut query = self.0.prepare_cached(
+            "SELECT id FROM jobs WHERE id BETWEEN ?1 AND ?2 AND client = ?3 ORDER BY id LIMIT ?4",
+        )?;
+        let range = (column(*ids.start()), column(*ids.end()));
+        let found = query
+            .query_map(params![range.0, range.1, client.as_str(), at_most], |row| {
+                row.get("id").map(id)
+            })?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
     }
 
     fn record(&mut self, job: JobId) -> Result<Option<Record>, StoreError> {

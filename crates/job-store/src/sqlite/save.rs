@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::words::{Words, number, state_of};
 use super::{column, id, micros};
-use crate::{Details, State, StoreError, Write};
+use crate::{Details, Pruned, State, StoreError, Write};
 
 pub(super) fn save(connection: &Connection, write: &Write) -> Result<(), StoreError> {
     match &write.change {
@@ -191,21 +191,25 @@ pub(super) fn prune(
     connection: &Connection,
     ended_before: Time,
     at_most: u32,
-) -> Result<Vec<JobId>, StoreError> {
+) -> Result<Vec<Pruned>, StoreError> {
     let mut oldest = connection.prepare_cached(
-        "SELECT seq, id FROM jobs WHERE state > 1 AND since < ?1 ORDER BY since LIMIT ?2",
+        "SELECT seq, id, attempts FROM jobs WHERE state > 1 AND since < ?1 ORDER BY since LIMIT ?2",
     )?;
     let found = oldest.query_map(params![ended_before.micros(), at_most], |row| {
-        Ok((row.get::<_, i64>("seq")?, row.get::<_, i64>("id")?))
+        let pruned = Pruned {
+            job: id(row.get("id")?),
+            attempts: row.get("attempts")?,
+        };
+        Ok((row.get::<_, i64>("seq")?, pruned))
     })?;
     let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut labels = connection.prepare_cached("DELETE FROM labels WHERE seq = ?1")?;
     let mut attempts = connection.prepare_cached("DELETE FROM attempts WHERE job = ?1")?;
     let mut job = connection.prepare_cached("DELETE FROM jobs WHERE seq = ?1")?;
-    for (seq, id) in &found {
+    for (seq, pruned) in &found {
         labels.execute([seq])?;
-        attempts.execute([id])?;
+        attempts.execute([column(pruned.job)])?;
         job.execute([seq])?;
     }
-    Ok(found.into_iter().map(|(_, column)| id(column)).collect())
+    Ok(found.into_iter().map(|(_, pruned)| pruned).collect())
 }
