@@ -12,6 +12,7 @@ mod finding;
 mod layers;
 mod lines;
 mod map;
+mod module_files;
 mod places;
 mod programs;
 mod single_caller;
@@ -94,6 +95,7 @@ fn findings(root: &Path) -> Result<Vec<Finding>> {
     found.extend(circles::check(sources.iter().copied())?);
     found.extend(programs::check(sources.iter().copied())?);
     found.extend(single_caller::check(sources.iter().copied()));
+    found.extend(module_files::check(sources.iter().copied()));
     found.extend(layers::check(&files));
     found.extend(map::check(root)?);
     found.extend(walks::check(&files));
