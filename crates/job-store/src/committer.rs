@@ -179,29 +179,40 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
     }
 
     /// Saves what there is, a batch at a time, until something fails.
+    ///
+    /// A change that the store can never take must not keep back all others: then they are saved one by one, and it
+    /// alone has failed.
     fn commit(&mut self) {
+        let mut most = MAX_BATCH;
         while !self.unsaved.is_empty() {
-            let size = self.unsaved.len().min(MAX_BATCH);
+            let size = self.unsaved.len().min(most);
             let (numbers, writes): (Vec<_>, Vec<_>) = self.unsaved.drain(..size).unzip();
             let result = self.writer.commit(&writes);
             self.is_failing = result.is_err();
-            match result {
-                Ok(()) => numbers
+            let Err(error) = result else {
+                numbers
                     .last()
                     .into_iter()
-                    .for_each(|last| (self.report)(Report::Committed(*last))),
-                Err(error) => {
-                    let newer = mem::take(&mut self.unsaved);
-                    self.unsaved = numbers.into_iter().zip(writes).chain(newer).collect();
-                    let latest = self.unsaved.back().map(|(number, _)| *number);
-                    let failed = latest.map(|up_to| Report::Failed {
-                        up_to,
-                        error: error.to_string(),
-                    });
-                    failed.into_iter().for_each(&self.report);
-                    return;
+                    .for_each(|last| (self.report)(Report::Committed(*last)));
+                continue;
+            };
+            let newer = mem::take(&mut self.unsaved);
+            self.unsaved = numbers.into_iter().zip(writes).chain(newer).collect();
+            let failed = match error.is_of_the_change() {
+                true if size > 1 => {
+                    most = 1;
+                    continue;
                 }
-            }
+                true => self.unsaved.front(),
+                false => self.unsaved.back(),
+            };
+            let error = error.to_string();
+            let failed = failed.map(|(number, _)| Report::Failed {
+                up_to: *number,
+                error,
+            });
+            failed.into_iter().for_each(&self.report);
+            return;
         }
     }
 }

@@ -56,3 +56,15 @@ pub enum StoreError {
     #[error("the jobs' database is damaged: {0}")]
     Damaged(String),
 }
+
+impl StoreError {
+    /// Returns whether the change itself is wrong, so that it would be refused by any disk.
+    pub(crate) fn is_of_the_change(&self) -> bool {
+        match self {
+            Self::Database(error) => {
+                error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
+            }
+            Self::Damaged(_) => false,
+        }
+    }
+}

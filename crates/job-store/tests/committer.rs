@@ -5,9 +5,11 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use job_store::{Committer, Pruned, Report, StoreError, Write, Writer};
-use jobs::{CancelledBy, Change, ChangeId, JobId, Outcome, Saved};
-use pool::Time;
+use job_store::{
+    Committer, Details, Pruned, Reader as _, Report, Sealer, StoreError, Write, Writer, sqlite,
+};
+use jobs::{CancelledBy, Change, ChangeId, JobId, NewJob, Outcome, Saved, Terms};
+use pool::{CacheHint, ClientId, Time};
 
 /// A disk that can be full.
 #[derive(Clone, Default)]
@@ -140,4 +142,49 @@ fn what_ended_long_ago_is_removed_in_pieces() {
     assert_eq!(pieces, [500, 500, 200]);
     save(&committer, 1);
     assert_eq!(next(&reports), Report::Committed(ChangeId(1)));
+}
+
+/// With a real store: of three submissions the second has the id of the first.
+#[test]
+fn a_change_that_can_never_be_saved_keeps_no_others_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (writer, mut reader) = sqlite::open(&folder.path().join("jobs.db")).expect("a new store");
+    let (reports, received) = mpsc::channel();
+    let report = move |report| reports.send(report).unwrap_or_default();
+    let committer = Committer::start(writer, report).expect("a thread");
+    for (number, id) in [(1, 1), (2, 1), (3, 3)] {
+        committer.save(ChangeId(number), submission(id));
+    }
+    let failed = received.iter().find_map(|report| match report {
+        Report::Failed { up_to, .. } => Some(up_to),
+        _ => None,
+    });
+    assert_eq!(failed, Some(ChangeId(2)));
+    // What the jobs ask for then. It has the same id as another here, and as no other in life: so all of it goes.
+    committer.discard(JobId::from_bits(1));
+    while next(&received) != Report::Committed(ChangeId(3)) {}
+    let kept = reader
+        .record(JobId::from_bits(3))
+        .expect("the store can be read");
+    assert!(kept.is_some());
+}
+
+fn submission(id: u64) -> Write {
+    let id = JobId::from_bits(id);
+    let new = NewJob {
+        id,
+        client: ClientId::new("alice").expect("a good name"),
+        pool: "pool".into(),
+        hint: CacheHint::new(""),
+        urgent: false,
+        key: None,
+        terms: Terms::default(),
+    };
+    let description = Sealer::new(b"key").seal(id, b"").expect("sealed");
+    let details = Details {
+        description,
+        kind: "docker".to_owned(),
+        labels: Vec::new(),
+    };
+    Write::submitted(new, Time::EPOCH, details)
 }

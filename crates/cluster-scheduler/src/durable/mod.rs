@@ -10,14 +10,15 @@ mod perform;
 mod store_thread;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use cluster_api::{
-    DurableLogChunk, DurableStatus, JobPage, JobPromise, JobQuery, JobRequest, Refusal, RpcError,
+    DurableLogChunk, DurableStatus, JobPage, JobPromise, JobQuery, JobRequest, Label, Refusal,
+    RpcError,
 };
 use futures::StreamExt as _;
 use futures::channel::{mpsc, oneshot};
@@ -31,13 +32,14 @@ use jobs::{
 };
 use pool::{CacheHint, ClientId, TicketId, Time};
 use tokio::sync::{Notify, watch};
+use visible::Shown;
 
 use self::perform::HeldAssignment;
 use self::store_thread::StoreThread;
 use crate::clock::Clock;
 use crate::config::PoolName;
 use crate::hints;
-use crate::queue_quota::QueueQuota;
+use crate::queue_quota::{QueueQuota, QueueReservation};
 use crate::reactor::{Reactor, TicketState};
 
 /// Why durable jobs cannot be kept.
@@ -87,6 +89,8 @@ pub(crate) struct DurableJobs {
     state: RefCell<State>,
     /// Taken by [`DurableJobs::run`].
     reports: RefCell<Option<mpsc::UnboundedReceiver<Report>>>,
+    /// Held from the look for a key to the submission with it.
+    keyed: tokio::sync::Mutex<()>,
     /// When something is due next.
     deadline: Cell<Option<Time>>,
     /// Wakes the task: the deadline has moved, or something was released.
@@ -112,19 +116,21 @@ struct Live {
     details: Option<Details>,
     /// Its ticket in the pool, from when it is queued until its attempt ends.
     ticket: Option<TicketId>,
+    /// Its place in the quota, until it is queued.
+    reservation: Option<QueueReservation>,
     /// The job of that ticket: holding it keeps the attempt going.
     promise: Option<Rc<JobPromise>>,
     /// The number of its latest attempt.
     attempts: u32,
     /// What its watchers see.
-    shown: watch::Sender<Shown>,
+    shown: watch::Sender<View>,
     /// The length of the log of its latest attempt, and whether it is complete.
     log: watch::Sender<LogState>,
 }
 
 /// What the watchers of a job see.
 #[derive(Clone)]
-struct Shown {
+struct View {
     version: u64,
     stage: Stage,
     /// The number of its latest attempt.
@@ -218,6 +224,7 @@ impl DurableJobs {
             sealer,
             state: RefCell::new(state),
             reports: RefCell::new(Some(reports)),
+            keyed: tokio::sync::Mutex::default(),
             deadline: Cell::new(None),
             wake: Notify::new(),
         });
@@ -310,7 +317,7 @@ impl DurableJobs {
 
 /// What clients do.
 impl DurableJobs {
-    /// A client submits a job, and watches it from now on.
+    /// A client submits a job, and watches it from now on. When this returns, the job is on disk.
     pub(crate) async fn submit(
         &self,
         client: ClientId,
@@ -318,25 +325,52 @@ impl DurableJobs {
     ) -> Result<JobId, RpcError> {
         let pool = self.pools.get(request.pool.as_str()).ok_or_else(|| {
             let names: Vec<_> = self.pools.keys().map(PoolName::as_str).collect();
-            Refusal::no_such_pool(visible::Shown(&request.pool), &names)
+            Refusal::no_such_pool(Shown(&request.pool), &names)
         })?;
-        let refused =
-            |error: crate::queue_quota::QuotaError| RpcError::overloaded(error.to_string());
+        check_labels(&request.labels)?;
         let description = &request.description;
-        // The place is taken again when the job is queued; here it is only tried.
-        drop(
-            self.quota
-                .take(&client, description.length(), description.size())
-                .map_err(refused)?,
-        );
+        let reservation = self
+            .quota
+            .take(&client, description.length(), description.size());
+        let reservation = reservation.map_err(|error| RpcError::overloaded(error.to_string()))?;
         let key = request.key.as_deref().map(JobKey::new).transpose();
         let key = key.map_err(|error| RpcError::failed(error.to_string()))?;
-        if let Some(job) = self.ended_with_key(&client, key.as_ref()).await? {
+        let (new, details) = self.prepare(client, key, &request)?;
+        // From the look at the store to the submission: of two with the same key, one waits for the other.
+        let turn = match new.key {
+            Some(_) => Some(self.keyed.lock().await),
+            None => None,
+        };
+        if let Some(job) = self.ended_with_key(&new.client, new.key.as_ref()).await? {
             return Ok(job);
         }
+        let mut live = Live::new(
+            Rc::clone(pool),
+            Some(details),
+            0,
+            Stage::Queued {
+                since: self.clock.unix_now(),
+            },
+        );
+        live.reservation = Some(reservation);
+        let answered = self.add(new, live);
+        drop(turn);
+        answered
+            .await
+            .unwrap_or_else(|oneshot::Canceled| Err(ending()))
+    }
+
+    /// Returns a job as it is kept: with an id, and with its description sealed.
+    fn prepare(
+        &self,
+        client: ClientId,
+        key: Option<JobKey>,
+        request: &JobRequest,
+    ) -> Result<(NewJob, Details), RpcError> {
         let bits = getrandom::u64()
             .map_err(|error| RpcError::failed(format!("cannot make an id: {error}")))?;
         let id = JobId::from_bits(bits);
+        let description = &request.description;
         let sealed = self.sealer.seal(id, &description.to_bytes());
         let details = Details {
             description: sealed.map_err(|error| RpcError::failed(error.to_string()))?,
@@ -355,28 +389,20 @@ impl DurableJobs {
             hint: CacheHint::new(&hints::key(description.cache_hint())),
             urgent: request.urgent,
             key,
-            terms: convert::terms(&request),
+            terms: convert::terms(request),
         };
-        self.add(new, Rc::clone(pool), details).await
+        Ok((new, details))
     }
 
-    async fn add(
-        &self,
-        new: NewJob,
-        pool: Rc<Reactor>,
-        details: Details,
-    ) -> Result<JobId, RpcError> {
+    fn add(&self, new: NewJob, live: Live) -> oneshot::Receiver<Result<JobId, RpcError>> {
         let (request, answered) = self.request();
-        let (id, now) = (new.id, self.clock.unix_now());
-        let live = Live::new(pool, Some(details), 0, Stage::Queued { since: now });
+        let id = new.id;
         self.state.borrow_mut().live.insert(id, live);
         let job = self.apply(|jobs, now| jobs.submit(now, new, request));
         if job != id {
             self.state.borrow_mut().live.remove(&id);
         }
         answered
-            .await
-            .unwrap_or_else(|oneshot::Canceled| Err(ending()))
     }
 
     async fn ended_with_key(
@@ -402,7 +428,7 @@ impl DurableJobs {
 
     /// Returns the job of a client whose id this is, or whose id alone begins like this.
     pub(crate) async fn find(&self, client: &ClientId, id: &str) -> Result<JobId, RpcError> {
-        let shown = visible::Shown(id).to_string();
+        let shown = Shown(id).to_string();
         let unknown = || {
             RpcError::failed(format!(
                 "you have no job {shown:?}; list your jobs to see their ids"
@@ -479,7 +505,7 @@ impl DurableJobs {
             .get(&job)
             .map(|live| live.shown.subscribe());
         if let Some(mut shown) = shown {
-            let is_news = |latest: &Shown| version.is_none_or(|version| latest.version > version);
+            let is_news = |latest: &View| version.is_none_or(|version| latest.version > version);
             // An error means that it has ended meanwhile.
             let seen = shown.wait_for(is_news).await.ok().map(|seen| seen.clone());
             if let Some(seen) = seen {
@@ -502,7 +528,7 @@ impl DurableJobs {
         }
     }
 
-    fn status(&self, job: JobId, shown: &Shown) -> DurableStatus {
+    fn status(&self, job: JobId, shown: &View) -> DurableStatus {
         let state = self.state.borrow();
         let live = state.live.get(&job);
         let position = live.and_then(|live| Some(live.pool.ticket_state(live.ticket?)));
@@ -589,15 +615,30 @@ impl Live {
             pool,
             details,
             ticket: None,
+            reservation: None,
             promise: None,
             attempts,
-            shown: watch::Sender::new(Shown {
+            shown: watch::Sender::new(View {
                 version: 0,
                 stage,
                 attempts,
             }),
             log: watch::Sender::new(LogState::default()),
         }
+    }
+}
+
+/// Checks what finds a job again: a name has one value.
+fn check_labels(labels: &[Label]) -> Result<(), RpcError> {
+    let mut names = BTreeSet::new();
+    match labels.iter().find(|label| !names.insert(&label.name)) {
+        Some(twice) => {
+            let name = Shown(&twice.name).to_string();
+            Err(RpcError::failed(format!(
+                "label {name:?} is given twice; give each name one value"
+            )))
+        }
+        None => Ok(()),
     }
 }
 

@@ -8,7 +8,7 @@ use jobs::{AttemptEnd, AttemptId, Change, Effect, JobId, RequestId, Stage, Verdi
 use pool::ClientId;
 
 use super::follow::Run;
-use super::{DurableJobs, LogState, Shown, ending};
+use super::{DurableJobs, LogState, View, ending};
 use crate::reactor::Cancelled;
 use crate::tickets::Request;
 
@@ -96,7 +96,7 @@ impl DurableJobs {
         let has_ended = matches!(stage, Stage::Ended { .. });
         if let Some(live) = state.live.get(&job) {
             let attempts = live.attempts;
-            live.shown.send_replace(Shown {
+            live.shown.send_replace(View {
                 version,
                 stage,
                 attempts,
@@ -154,11 +154,18 @@ impl DurableJobs {
         let (Some(pool), Some(this)) = (pool, self.this.upgrade()) else {
             return;
         };
+        let reserved = self
+            .state
+            .borrow_mut()
+            .live
+            .get_mut(&id)
+            .and_then(|live| live.reservation.take());
         let (resolver, promise) = Job::promise();
         let run = Run::new(id);
         let assigned = (Rc::downgrade(&this), Rc::clone(&run));
         let request = Request {
-            _reservation: self.quota.reserve(&client, description.size()),
+            _reservation: reserved
+                .unwrap_or_else(|| self.quota.reserve(&client, description.size())),
             client,
             description,
             job: resolver,

@@ -295,3 +295,27 @@ fn a_limit_of_the_request_ends_the_job() {
         builder.is_cancelled("w1 running").await;
     });
 }
+
+#[test]
+fn what_cannot_be_kept_is_refused_and_disturbs_no_other_job() {
+    story(async {
+        let site = Site::start().await;
+        let (client, _connected) = connect(&site).await;
+        let label = request("image").labels[0].clone();
+        let twice = JobRequest {
+            labels: vec![label.clone(), label],
+            ..request("image")
+        };
+        let elsewhere = JobRequest {
+            pool: "other".to_owned(),
+            ..request("image")
+        };
+        for (refused, why) in [(twice, "given twice"), (elsewhere, "other")] {
+            let error = client.submit_durable(&refused).await.unwrap_err();
+            assert!(error.reason.contains(why), "{error:?}");
+        }
+        let (_, job) = submit(&client, &request("image")).await;
+        job.cancel().await.unwrap();
+        assert_eq!(ended(&job).await, (0, DurableOutcome::CancelledByClient));
+    });
+}
