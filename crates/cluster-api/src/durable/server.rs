@@ -11,7 +11,7 @@ use crate::{RpcError, ServeSubmission};
 
 /// A durable job, as a scheduler implements it.
 pub trait ServeDurableJob: 'static {
-    /// See [`DurableJob::status`] and [`DurableJob::watch`]; version 0 does not wait.
+    /// See [`DurableJob::status`](crate::DurableJob::status) and [`DurableJob::watch`](crate::DurableJob::watch); version 0 does not wait.
     ///
     /// # Errors
     /// The caller gets the error.
@@ -20,7 +20,7 @@ pub trait ServeDurableJob: 'static {
         version: Option<u64>,
     ) -> impl Future<Output = Result<DurableStatus, RpcError>>;
 
-    /// See [`DurableJob::log`].
+    /// See [`DurableJob::log`](crate::DurableJob::log).
     ///
     /// # Errors
     /// The caller gets the error.
@@ -30,7 +30,7 @@ pub trait ServeDurableJob: 'static {
         start: u64,
     ) -> impl Future<Output = Result<DurableLogChunk, RpcError>>;
 
-    /// See [`DurableJob::cancel`].
+    /// See [`DurableJob::cancel`](crate::DurableJob::cancel).
     ///
     /// # Errors
     /// The caller gets the error.

@@ -10,19 +10,19 @@ use crate::{PoolDetails, PoolOverview, Progress, RpcError, Worker, WorkerDetails
 ///
 /// `progress` is `None` for programs that do not show it, and for older ones.
 pub trait ServePoolAdmin: 'static {
-    /// See [`PoolAdmin::show`].
+    /// See [`PoolAdmin::show`](crate::PoolAdmin::show).
     ///
     /// # Errors
     /// The caller gets the error.
     fn show(self: Rc<Self>) -> impl Future<Output = Result<String, RpcError>>;
 
-    /// See [`PoolAdmin::workers`].
+    /// See [`PoolAdmin::workers`](crate::PoolAdmin::workers).
     ///
     /// # Errors
     /// The caller gets the error.
     fn workers(self: Rc<Self>) -> impl Future<Output = Result<Vec<WorkerInfo>, RpcError>>;
 
-    /// See [`PoolAdmin::set_active`].
+    /// See [`PoolAdmin::set_active`](crate::PoolAdmin::set_active).
     ///
     /// # Errors
     /// The caller gets the error.
@@ -33,7 +33,7 @@ pub trait ServePoolAdmin: 'static {
         auto_create: bool,
     ) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// See [`PoolAdmin::pause_worker`].
+    /// See [`PoolAdmin::pause_worker`](crate::PoolAdmin::pause_worker).
     ///
     /// # Errors
     /// The caller gets the error.
@@ -43,13 +43,13 @@ pub trait ServePoolAdmin: 'static {
         paused: bool,
     ) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// See [`PoolAdmin::details`].
+    /// See [`PoolAdmin::details`](crate::PoolAdmin::details).
     ///
     /// # Errors
     /// The caller gets the error.
     fn details(self: Rc<Self>) -> impl Future<Output = Result<PoolDetails, RpcError>>;
 
-    /// See [`PoolAdmin::worker_details`].
+    /// See [`PoolAdmin::worker_details`](crate::PoolAdmin::worker_details).
     ///
     /// # Errors
     /// The caller gets the error.
@@ -58,7 +58,7 @@ pub trait ServePoolAdmin: 'static {
         worker: String,
     ) -> impl Future<Output = Result<WorkerDetails, RpcError>>;
 
-    /// See [`PoolAdmin::overview`]. Optional: the default answers `Unimplemented`.
+    /// See [`PoolAdmin::overview`](crate::PoolAdmin::overview). Optional: the default answers `Unimplemented`.
     ///
     /// # Errors
     /// The caller gets the error.
@@ -67,7 +67,7 @@ pub trait ServePoolAdmin: 'static {
         futures::future::ready(Err(RpcError::unimplemented("this pool has no overview")))
     }
 
-    /// See [`PoolAdmin::pause`]. Optional: the default answers `Unimplemented`.
+    /// See [`PoolAdmin::pause`](crate::PoolAdmin::pause). Optional: the default answers `Unimplemented`.
     ///
     /// # Errors
     /// The caller gets the error.
@@ -81,7 +81,7 @@ pub trait ServePoolAdmin: 'static {
         )))
     }
 
-    /// See [`PoolAdmin::cancel`]. Optional: the default answers `Unimplemented`.
+    /// See [`PoolAdmin::cancel`](crate::PoolAdmin::cancel). Optional: the default answers `Unimplemented`.
     ///
     /// # Errors
     /// The caller gets the error.
@@ -93,13 +93,13 @@ pub trait ServePoolAdmin: 'static {
         futures::future::ready(Err(RpcError::unimplemented("this pool cannot cancel jobs")))
     }
 
-    /// See [`PoolAdmin::worker`].
+    /// See [`PoolAdmin::worker`](crate::PoolAdmin::worker).
     ///
     /// # Errors
     /// The caller gets the error.
     fn worker(self: Rc<Self>, name: String) -> impl Future<Output = Result<Worker, RpcError>>;
 
-    /// See [`PoolAdmin::update`].
+    /// See [`PoolAdmin::update`](crate::PoolAdmin::update).
     ///
     /// # Errors
     /// The caller gets the error.
@@ -109,7 +109,7 @@ pub trait ServePoolAdmin: 'static {
         progress: Option<Progress>,
     ) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// See [`PoolAdmin::set_rate`]. The rate is not checked: it may be negative, or not a number.
+    /// See [`PoolAdmin::set_rate`](crate::PoolAdmin::set_rate). The rate is not checked: it may be negative, or not a number.
     ///
     /// # Errors
     /// The caller gets the error.
@@ -119,13 +119,13 @@ pub trait ServePoolAdmin: 'static {
         rate: f64,
     ) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// See [`PoolAdmin::forget`].
+    /// See [`PoolAdmin::forget`](crate::PoolAdmin::forget).
     ///
     /// # Errors
     /// The caller gets the error.
     fn forget(self: Rc<Self>, worker: String) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// See [`PoolAdmin::drain`].
+    /// See [`PoolAdmin::drain`](crate::PoolAdmin::drain).
     ///
     /// # Errors
     /// The caller gets the error.
