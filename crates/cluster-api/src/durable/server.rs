@@ -11,7 +11,8 @@ use crate::{RpcError, ServeSubmission};
 
 /// A durable job, as a scheduler implements it.
 pub trait ServeDurableJob: 'static {
-    /// See [`DurableJob::status`](crate::DurableJob::status) and [`DurableJob::watch`](crate::DurableJob::watch); version 0 does not wait.
+    /// See [`DurableJob::status`](crate::DurableJob::status) and [`DurableJob::watch`](crate::DurableJob::watch);
+    /// version 0 does not wait.
     ///
     /// # Errors
     /// The caller gets the error.

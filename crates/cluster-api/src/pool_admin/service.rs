@@ -109,7 +109,8 @@ pub trait ServePoolAdmin: 'static {
         progress: Option<Progress>,
     ) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// See [`PoolAdmin::set_rate`](crate::PoolAdmin::set_rate). The rate is not checked: it may be negative, or not a number.
+    /// See [`PoolAdmin::set_rate`](crate::PoolAdmin::set_rate). The rate is not checked: it may be negative, or not a
+    /// number.
     ///
     /// # Errors
     /// The caller gets the error.
