@@ -1,7 +1,5 @@
 //! A job as the history knows it.
 
-use std::fmt;
-
 use jobs::{AttemptEnd, JobId, JobKey, Outcome};
 use pool::Time;
 
@@ -44,20 +42,6 @@ impl State {
         Self::TimedOut,
         Self::Lost,
     ];
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::TimedOut => "timed-out",
-            Self::Lost => "lost",
-        })
-    }
 }
 
 /// All that is kept of a job, but for its description and its log.

@@ -7,7 +7,7 @@ use pool::Time;
 use crate::job::{Job, Watched};
 use crate::{
     CancelledBy, Change, Departure, Effect, JobId, Jobs, NewJob, Outcome, RequestId, Stage,
-    Unwatched,
+    Unwatched, Verdict,
 };
 
 /// Why a job cannot be cancelled.
@@ -134,5 +134,14 @@ impl Jobs {
         self.end(id, Outcome::Cancelled(by));
         self.outbox.once_saved(Effect::Answer { request, job: id });
         Ok(())
+    }
+
+    /// A queued job can be run by no worker: it ends as refused. Nothing happens if it is not queued.
+    pub fn refuse(&mut self, now: Time, id: JobId, reason: &str) {
+        self.now = self.now.max(now);
+        if let Some(Stage::Queued { .. }) = self.stage(id) {
+            let reason = reason.into();
+            self.end(id, Outcome::Done(Verdict::Refused { reason }));
+        }
     }
 }

@@ -412,3 +412,19 @@ fn the_beginning_of_an_id_is_a_range_of_ids() {
         assert_eq!(JobId::beginning_with(text), None, "{text:?}");
     }
 }
+
+#[test]
+fn a_job_that_no_worker_can_run_is_refused_in_the_queue_and_only_there() {
+    let mut queued = Story::queued(Terms::default());
+    queued.jobs.refuse(at(1), JOB, "another key");
+    queued.settle();
+    let reason = "another key".into();
+    assert_eq!(
+        queued.outcome(),
+        Some(&Outcome::Done(Verdict::Refused { reason }))
+    );
+    let mut running = Story::running(Terms::default());
+    running.jobs.refuse(at(1), JOB, "another key");
+    running.settle();
+    assert_eq!(running.outcome(), None);
+}

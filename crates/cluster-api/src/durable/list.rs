@@ -9,6 +9,9 @@ use crate::details::millis;
 use crate::raw::extensions_capnp::durable_jobs::{State as RawState, list_results, query, summary};
 use crate::text::{check_length, list_length, malformed, text};
 
+/// The limit for the states in a query: there are seven.
+const MAX_STATES: u32 = 7;
+
 /// Which jobs to list: those that have all of what is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobQuery {
@@ -123,7 +126,12 @@ impl JobQuery {
         let states = reader
             .get_states()
             .map_err(|error| malformed(&error, "states"))?;
-        check_length(reader.total_size(), states.len(), "states")?;
+        if states.len() > MAX_STATES {
+            return Err(RpcError::failed(format!(
+                "{} states, and the limit is {MAX_STATES}",
+                states.len()
+            )));
+        }
         let within = Duration::from_millis(reader.get_submitted_within());
         Ok(Self {
             labels: read_labels(reader.get_labels(), reader.total_size())?,

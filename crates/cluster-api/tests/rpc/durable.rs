@@ -177,6 +177,13 @@ fn a_request_is_bounded() {
             assert!(error.reason.contains("limit"), "{error:?}");
         }
         assert!(keeper.requests.borrow().is_empty());
+        let states = vec![JobState::Queued; 8];
+        let query = JobQuery {
+            states,
+            ..JobQuery::default()
+        };
+        let error = submission.list_durable(&query).await.unwrap_err();
+        assert!(error.reason.contains("limit"), "{error:?}");
     });
 }
 

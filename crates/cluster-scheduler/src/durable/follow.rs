@@ -40,6 +40,9 @@ impl Run {
     }
 }
 
+/// The most that is kept of a log, in bytes: twice what our workers allow unless told otherwise.
+const MAX_LOG_BYTES: u64 = 2 << 30;
+
 /// Requests of this module itself, which nobody waits for.
 const NOBODY: RequestId = RequestId(0);
 
@@ -87,6 +90,13 @@ impl DurableJobs {
                 return;
             };
             let end = offset.saturating_add(chunk.bytes.len() as u64);
+            if end > MAX_LOG_BYTES {
+                tracing::warn!(
+                    target: "scheduler",
+                    "The log of {attempt} has more than {MAX_LOG_BYTES} bytes; the rest is not kept"
+                );
+                return;
+            }
             let bytes = chunk.bytes;
             let appended = self
                 .store

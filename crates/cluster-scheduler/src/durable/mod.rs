@@ -8,8 +8,10 @@ mod convert;
 mod follow;
 mod perform;
 mod store_thread;
+mod watching;
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
@@ -36,6 +38,7 @@ use visible::Shown;
 
 use self::perform::HeldAssignment;
 use self::store_thread::StoreThread;
+pub(crate) use self::watching::Watching;
 use crate::clock::Clock;
 use crate::config::PoolName;
 use crate::hints;
@@ -89,6 +92,8 @@ pub(crate) struct DurableJobs {
     state: RefCell<State>,
     /// Taken by [`DurableJobs::run`].
     reports: RefCell<Option<mpsc::UnboundedReceiver<Report>>>,
+    /// Why jobs cannot be saved at present.
+    save_error: RefCell<Option<String>>,
     /// Held from the look for a key to the submission with it.
     keyed: tokio::sync::Mutex<()>,
     /// When something is due next.
@@ -101,13 +106,16 @@ struct State {
     jobs: Jobs,
     live: BTreeMap<JobId, Live>,
     /// The calls that wait for the disk.
-    requests: HashMap<RequestId, oneshot::Sender<Result<JobId, RpcError>>>,
+    requests: HashMap<RequestId, oneshot::Sender<Answer>>,
     last_request: u64,
     /// Workers that are to get an attempt as soon as that is on disk.
     held: HashMap<AttemptId, HeldAssignment>,
     /// What was released inside the RPC system.
     left: Vec<JobId>,
 }
+
+/// What a call that waits for the disk gets.
+type Answer = Result<JobId, RpcError>;
 
 /// A job that has not ended, or whose end is not on disk yet.
 struct Live {
@@ -224,6 +232,7 @@ impl DurableJobs {
             sealer,
             state: RefCell::new(state),
             reports: RefCell::new(Some(reports)),
+            save_error: RefCell::default(),
             keyed: tokio::sync::Mutex::default(),
             deadline: Cell::new(None),
             wake: Notify::new(),
@@ -263,13 +272,22 @@ impl DurableJobs {
 
     fn reported(&self, report: Report) {
         match report {
-            Report::Committed(change) => self.apply(|jobs, _| jobs.committed(change)),
+            Report::Committed(change) => {
+                if self.save_error.take().is_some() {
+                    tracing::info!(target: "scheduler", "Jobs can be saved again");
+                }
+                self.apply(|jobs, _| jobs.committed(change));
+            }
             Report::Pruned(pruned) => {
                 // An error is logged there; nobody waits for it.
                 drop(self.store.run(move |kept| kept.remove_logs(&pruned)));
             }
             Report::Failed { up_to, error } => {
-                tracing::error!(target: "scheduler", "Cannot save jobs: {error}; retrying");
+                // Once, and not every second.
+                if self.save_error.borrow().as_ref() != Some(&error) {
+                    tracing::error!(target: "scheduler", "Cannot save jobs: {error}; retrying");
+                    self.save_error.replace(Some(error));
+                }
                 self.apply(|jobs, _| jobs.not_committed(up_to));
             }
         }
@@ -305,7 +323,7 @@ impl DurableJobs {
     }
 
     /// Makes a request that is answered by the jobs' effects.
-    fn request(&self) -> (RequestId, oneshot::Receiver<Result<JobId, RpcError>>) {
+    fn request(&self) -> (RequestId, oneshot::Receiver<Answer>) {
         let (answer, answered) = oneshot::channel();
         let mut state = self.state.borrow_mut();
         state.last_request += 1;
@@ -319,10 +337,10 @@ impl DurableJobs {
 impl DurableJobs {
     /// A client submits a job, and watches it from now on. When this returns, the job is on disk.
     pub(crate) async fn submit(
-        &self,
+        self: &Rc<Self>,
         client: ClientId,
         request: JobRequest,
-    ) -> Result<JobId, RpcError> {
+    ) -> Result<Watching, RpcError> {
         let pool = self.pools.get(request.pool.as_str()).ok_or_else(|| {
             let names: Vec<_> = self.pools.keys().map(PoolName::as_str).collect();
             Refusal::no_such_pool(Shown(&request.pool), &names)
@@ -342,7 +360,7 @@ impl DurableJobs {
             None => None,
         };
         if let Some(job) = self.ended_with_key(&new.client, new.key.as_ref()).await? {
-            return Ok(job);
+            return Ok(self.watch_from_now_on(job));
         }
         let mut live = Live::new(
             Rc::clone(pool),
@@ -353,11 +371,17 @@ impl DurableJobs {
             },
         );
         live.reservation = Some(reservation);
-        let answered = self.add(new, live);
+        let (job, answered) = self.add(new, live);
         drop(turn);
+        // From here on it is watched, also if the client leaves before it gets the answer.
+        let watching = Watching {
+            jobs: Rc::clone(self),
+            job,
+        };
         answered
             .await
             .unwrap_or_else(|oneshot::Canceled| Err(ending()))
+            .map(|_| watching)
     }
 
     /// Returns a job as it is kept: with an id, and with its description sealed.
@@ -394,7 +418,8 @@ impl DurableJobs {
         Ok((new, details))
     }
 
-    fn add(&self, new: NewJob, live: Live) -> oneshot::Receiver<Result<JobId, RpcError>> {
+    /// Returns the id of the job, another one if its client has submitted it before, and when it is on disk.
+    fn add(&self, new: NewJob, live: Live) -> (JobId, oneshot::Receiver<Answer>) {
         let (request, answered) = self.request();
         let id = new.id;
         self.state.borrow_mut().live.insert(id, live);
@@ -402,7 +427,7 @@ impl DurableJobs {
         if job != id {
             self.state.borrow_mut().live.remove(&id);
         }
-        answered
+        (job, answered)
     }
 
     async fn ended_with_key(
@@ -426,8 +451,12 @@ impl DurableJobs {
             .map_err(|error| convert::unreadable(&error))
     }
 
-    /// Returns the job of a client whose id this is, or whose id alone begins like this.
-    pub(crate) async fn find(&self, client: &ClientId, id: &str) -> Result<JobId, RpcError> {
+    /// Returns the job of a client whose id this is, or whose id alone begins like this. The client watches it.
+    pub(crate) async fn find(
+        self: &Rc<Self>,
+        client: &ClientId,
+        id: &str,
+    ) -> Result<Watching, RpcError> {
         let shown = Shown(id).to_string();
         let unknown = || {
             RpcError::failed(format!(
@@ -444,7 +473,7 @@ impl DurableJobs {
             .ok_or_else(ending)?
             .map_err(|error| convert::unreadable(&error))?
         {
-            [job] => Ok(job),
+            [job] => Ok(self.watch_from_now_on(job)),
             [] => Err(unknown()),
             _ => Err(RpcError::failed(format!(
                 "several of your jobs begin with {shown:?}; use more of the id"
@@ -482,12 +511,16 @@ impl DurableJobs {
     }
 
     /// A client watches a job, or the same one again.
-    pub(crate) fn watched(&self, job: JobId) {
+    fn watch_from_now_on(self: &Rc<Self>, job: JobId) -> Watching {
         self.apply(|jobs, _| jobs.watch(job));
+        Watching {
+            jobs: Rc::clone(self),
+            job,
+        }
     }
 
     /// A client does not watch a job any more. Safe to call from inside the RPC system.
-    pub(crate) fn released(&self, job: JobId) {
+    fn released(&self, job: JobId) {
         self.state.borrow_mut().left.push(job);
         self.wake.notify_one();
     }
@@ -512,20 +545,21 @@ impl DurableJobs {
                 return Ok(self.status(job, &seen));
             }
         }
-        let record = self.record(job).await?;
-        let attempts = record.as_ref().map_or(0, |record| record.attempts.len());
-        match record.and_then(|record| record.end) {
-            Some((outcome, at)) => {
-                let stage = Stage::Ended { outcome, at };
-                let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-                let stage = convert::stage(&stage, attempts, at, 0, None);
-                Ok(DurableStatus {
-                    version: u64::MAX,
-                    stage,
-                })
-            }
-            None => Err(RpcError::failed("the job is not kept any more")),
-        }
+        let Some(record) = self.record(job).await? else {
+            return Err(RpcError::failed("the job is not kept any more"));
+        };
+        let Some((outcome, at)) = record.end else {
+            let pool = Shown(&record.pool).to_string();
+            return Err(RpcError::failed(format!(
+                "the job waits for pool {pool:?}, which this scheduler does not have"
+            )));
+        };
+        let attempts = record.attempts.last().map_or(0, |attempt| attempt.number);
+        let stage = convert::stage(&Stage::Ended { outcome, at }, attempts, at, 0, None);
+        Ok(DurableStatus {
+            version: u64::MAX,
+            stage,
+        })
     }
 
     fn status(&self, job: JobId, shown: &View) -> DurableStatus {
@@ -556,15 +590,7 @@ impl DurableJobs {
             job,
             number: attempt,
         };
-        let growing = {
-            let state = self.state.borrow();
-            let live = state
-                .live
-                .get(&job)
-                .filter(|live| live.attempts <= attempt.number);
-            live.map(|live| live.log.subscribe())
-        };
-        if let Some(mut growing) = growing {
+        if let Some(mut growing) = self.growing_log(attempt)? {
             // An error means that the job has ended meanwhile.
             drop(
                 growing
@@ -583,6 +609,23 @@ impl DurableJobs {
         };
         let next = start.saturating_add(bytes.len() as u64);
         Ok(DurableLogChunk { bytes, next })
+    }
+
+    /// Returns the log of an attempt, if it may grow.
+    fn growing_log(
+        &self,
+        attempt: AttemptId,
+    ) -> Result<Option<watch::Receiver<LogState>>, RpcError> {
+        let state = self.state.borrow();
+        let Some(live) = state.live.get(&attempt.job) else {
+            return Ok(None);
+        };
+        // The log of the first attempt can be waited for from the submission on.
+        match live.attempts.max(1).cmp(&attempt.number) {
+            Ordering::Greater => Ok(None),
+            Ordering::Equal => Ok(Some(live.log.subscribe())),
+            Ordering::Less => Err(RpcError::failed(format!("{attempt} has not begun"))),
+        }
     }
 
     /// Cancels a job. When this returns, that is on disk.

@@ -1,16 +1,20 @@
 //! Performs the effects that the jobs ask for.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use cluster_api::{EncodedDescription, Job, RpcError, TicketEnd};
-use job_store::{Reader as _, Write};
-use jobs::{AttemptEnd, AttemptId, Change, Effect, JobId, RequestId, Stage, Verdict};
+use job_store::{Reader as _, Sealed, StoreError, Write};
+use jobs::{AttemptId, Change, Effect, JobId, RequestId, Stage};
 use pool::ClientId;
 
 use super::follow::Run;
-use super::{DurableJobs, LogState, View, ending};
+use super::{Answer, DurableJobs, LogState, View};
 use crate::reactor::Cancelled;
 use crate::tickets::Request;
+
+/// How long to wait before a description that could not be read is read again.
+const REREAD_AFTER: Duration = Duration::from_secs(5);
 
 /// A worker that is to get an attempt. Calling it answers the worker; dropping it fails the worker's call.
 pub(super) type HeldAssignment = Box<dyn FnOnce()>;
@@ -49,12 +53,9 @@ impl DurableJobs {
                         committer.discard(job);
                     }
                     self.state.borrow_mut().live.remove(&job);
-                    self.answer(
-                        request,
-                        Err(RpcError::overloaded(
-                            "cannot save the job: the disk of the scheduler refuses it",
-                        )),
-                    );
+                    let cause = self.save_error.borrow().clone().unwrap_or_default();
+                    let error = format!("cannot save the job: {cause}; submit it again later");
+                    self.answer(request, Err(RpcError::overloaded(error)));
                 }
                 Effect::Changed {
                     job,
@@ -83,7 +84,7 @@ impl DurableJobs {
         self.state.borrow_mut().live.get_mut(&job)?.details.take()
     }
 
-    fn answer(&self, request: RequestId, answer: Result<JobId, RpcError>) {
+    fn answer(&self, request: RequestId, answer: Answer) {
         let waiting = self.state.borrow_mut().requests.remove(&request);
         if let Some(waiting) = waiting {
             // An error means that the caller does not wait any more.
@@ -114,26 +115,47 @@ impl DurableJobs {
             return;
         };
         tokio::task::spawn_local(async move {
-            match this.description(job).await {
-                Ok(description) => this.submit_to_pool(job, client, description, urgent),
-                Err(reason) => this.refuse(job, reason),
+            let found = loop {
+                match this.description(job).await {
+                    Ok(found) => break found,
+                    // The job was accepted, and stays so: the store may be readable again.
+                    Err(error) => {
+                        tracing::warn!(target: "scheduler", "Cannot read job {job}: {error}; retrying");
+                        tokio::time::sleep(REREAD_AFTER).await;
+                    }
+                }
+            };
+            match found {
+                Some(Ok(description)) => this.submit_to_pool(job, client, description, urgent),
+                Some(Err(reason)) => {
+                    tracing::warn!(target: "scheduler", "Cannot run job {job}: {reason}");
+                    this.apply(|jobs, now| jobs.refuse(now, job, &reason));
+                }
+                // The scheduler ends.
+                None => {}
             }
         });
     }
 
-    async fn description(&self, job: JobId) -> Result<EncodedDescription, String> {
-        let sealed = self
+    /// Returns the description of a job, or why it can never be used; `None` while the scheduler ends.
+    async fn description(
+        &self,
+        job: JobId,
+    ) -> Result<Option<Result<EncodedDescription, String>>, StoreError> {
+        let read = self
             .store
             .run(move |kept| kept.reader.description(job))
             .await;
-        let sealed = sealed
-            .ok_or_else(|| ending().reason)?
-            .map_err(|error| error.to_string())?;
+        let Some(sealed) = read.transpose()? else {
+            return Ok(None);
+        };
+        Ok(Some(self.unseal(job, sealed)))
+    }
+
+    fn unseal(&self, job: JobId, sealed: Option<Sealed>) -> Result<EncodedDescription, String> {
         let sealed = sealed.ok_or("its description is not kept any more")?;
-        let opened = self
-            .sealer
-            .open(job, &sealed)
-            .map_err(|error| error.to_string())?;
+        let opened = self.sealer.open(job, &sealed);
+        let opened = opened.map_err(|error| error.to_string())?;
         EncodedDescription::from_bytes(&opened).map_err(|error| error.reason)
     }
 
@@ -249,20 +271,5 @@ impl DurableJobs {
             // An error means that the worker is gone, and the attempt with it.
             tokio::task::spawn_local(async move { drop(stopped.await) });
         }
-    }
-
-    /// A job cannot be given to any worker.
-    fn refuse(&self, job: JobId, reason: String) {
-        tracing::warn!(target: "scheduler", "Cannot run job {job}: {reason}");
-        self.apply(|jobs, now| {
-            // An attempt that no worker gets: it ends at once, and its end is kept.
-            let worker = pool::WorkerName::new("scheduler").ok()?;
-            let attempt = jobs.assign(now, job, &worker, false)?;
-            let verdict = Verdict::Refused {
-                reason: reason.into(),
-            };
-            jobs.attempt_ended(now, attempt, &worker, AttemptEnd::Done(verdict));
-            Some(())
-        });
     }
 }

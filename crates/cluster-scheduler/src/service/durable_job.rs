@@ -1,21 +1,31 @@
 //! A durable job, as a client holds it.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use cluster_api::{DurableJob, DurableLogChunk, DurableStatus, RpcError, ServeDurableJob};
 use jobs::JobId;
 
-use crate::durable::DurableJobs;
+use crate::durable::{DurableJobs, Watching};
 
 pub(crate) struct DurableJobService {
     jobs: Rc<DurableJobs>,
     job: JobId,
+    /// `None` once the client has released the job. A call in progress may outlive that.
+    watching: Cell<Option<Watching>>,
 }
 
 impl DurableJobService {
-    /// Serves a job that its client watches from now on.
-    pub(crate) fn serve(jobs: Rc<DurableJobs>, job: JobId) -> DurableJob {
-        DurableJob::serve(Rc::new(Self { jobs, job }))
+    /// Serves a job that its client watches. Returns its id, too.
+    pub(crate) fn serve(watching: Watching) -> (String, DurableJob) {
+        let (jobs, job) = (Rc::clone(&watching.jobs), watching.job);
+        let watching = Cell::new(Some(watching));
+        let service = Rc::new(Self {
+            jobs,
+            job,
+            watching,
+        });
+        (job.to_string(), DurableJob::serve(service))
     }
 }
 
@@ -33,6 +43,6 @@ impl ServeDurableJob for DurableJobService {
     }
 
     fn released(&self) {
-        self.jobs.released(self.job);
+        drop(self.watching.take());
     }
 }

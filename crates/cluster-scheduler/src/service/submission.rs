@@ -123,16 +123,16 @@ impl ServeSubmission for SubmissionService {
         self: Rc<Self>,
         job: JobRequest,
     ) -> Result<(String, DurableJob), RpcError> {
-        let jobs = self.durable_jobs()?;
-        let id = jobs.submit(self.client.clone(), job).await?;
-        Ok((id.to_string(), DurableJobService::serve(jobs, id)))
+        let submitted = self
+            .durable_jobs()?
+            .submit(self.client.clone(), job)
+            .await?;
+        Ok(DurableJobService::serve(submitted))
     }
 
     async fn find_durable(self: Rc<Self>, id: String) -> Result<(String, DurableJob), RpcError> {
-        let jobs = self.durable_jobs()?;
-        let id = jobs.find(&self.client, &id).await?;
-        jobs.watched(id);
-        Ok((id.to_string(), DurableJobService::serve(jobs, id)))
+        let found = self.durable_jobs()?.find(&self.client, &id).await?;
+        Ok(DurableJobService::serve(found))
     }
 
     async fn list_durable(self: Rc<Self>, query: JobQuery) -> Result<JobPage, RpcError> {
