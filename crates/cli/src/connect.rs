@@ -50,20 +50,10 @@ pub async fn connect(cap: &CapFile) -> Result<Session, CommandError> {
 
 /// Distinguishes an unreachable scheduler from a cap file that is not for it.
 fn classified(error: ConnectError) -> CommandError {
-    let kind = match &error {
-        ConnectError::WrongFingerprint { .. }
-        | ConnectError::UnknownService { .. }
-        | ConnectError::SpeaksTls { .. } => Kind::WrongCap,
-        // A scheduler that is exiting gives this error too.
-        ConnectError::NotTls { .. }
-        | ConnectError::ServiceFailed { .. }
-        | ConnectError::Refused { .. }
-        | ConnectError::TimedOut { .. }
-        | ConnectError::Silent { .. }
-        | ConnectError::UnknownHost { .. }
-        | ConnectError::Tls { .. }
-        | ConnectError::Closed { .. }
-        | ConnectError::Io { .. } => Kind::Unreachable,
+    let kind = if error.needs_another_cap_file() {
+        Kind::WrongCap
+    } else {
+        Kind::Unreachable
     };
     CommandError::caused_as(kind, error)
 }

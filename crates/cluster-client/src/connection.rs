@@ -23,7 +23,7 @@ enum State {
 enum Availability {
     Connected(Session),
     /// Retrying does not help: it takes another sturdy ref, or another scheduler at its address.
-    Hopeless(Arc<ConnectError>),
+    WrongCapFile(Arc<ConnectError>),
     Down(Option<Arc<ConnectError>>),
 }
 
@@ -59,7 +59,7 @@ impl Connection {
         loop {
             match availability(&mut state) {
                 Availability::Connected(_) => return Ok(()),
-                Availability::Hopeless(why) | Availability::Down(Some(why)) => return Err(why),
+                Availability::WrongCapFile(why) | Availability::Down(Some(why)) => return Err(why),
                 Availability::Down(None) => changed(&mut state).await,
             }
         }
@@ -72,7 +72,7 @@ impl Connection {
             loop {
                 match availability(&mut state) {
                     Availability::Connected(session) => return Ok(session),
-                    Availability::Hopeless(why) => return Err(why),
+                    Availability::WrongCapFile(why) => return Err(why),
                     Availability::Down(_) => changed(&mut state).await,
                 }
             }
@@ -99,8 +99,8 @@ fn availability(state: &mut watch::Receiver<State>) -> Availability {
         // The keeper may not know yet that the connection has just been closed.
         State::Up(session) if session.closed().now_or_never().is_some() => Availability::Down(None),
         State::Up(session) => Availability::Connected(session.clone()),
-        State::Down { why: Some(why) } if is_hopeless(why) => {
-            Availability::Hopeless(Arc::clone(why))
+        State::Down { why: Some(why) } if why.needs_another_cap_file() => {
+            Availability::WrongCapFile(Arc::clone(why))
         }
         State::Down { why } => Availability::Down(why.clone()),
     }
@@ -110,25 +110,6 @@ async fn changed(state: &mut watch::Receiver<State>) {
     if state.changed().await.is_err() {
         // The keeper lives as long as the connection, so this is not reached.
         std::future::pending::<()>().await;
-    }
-}
-
-/// Returns whether the sturdy ref is wrong. Other problems pass when a machine or a program is back.
-fn is_hopeless(error: &ConnectError) -> bool {
-    match error {
-        ConnectError::WrongFingerprint { .. }
-        | ConnectError::UnknownService { .. }
-        | ConnectError::SpeaksTls { .. } => true,
-        // A scheduler that is just exiting gives this error too.
-        ConnectError::NotTls { .. }
-        | ConnectError::ServiceFailed { .. }
-        | ConnectError::Refused { .. }
-        | ConnectError::TimedOut { .. }
-        | ConnectError::Silent { .. }
-        | ConnectError::UnknownHost { .. }
-        | ConnectError::Tls { .. }
-        | ConnectError::Closed { .. }
-        | ConnectError::Io { .. } => false,
     }
 }
 

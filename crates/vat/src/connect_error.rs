@@ -128,6 +128,27 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// Returns whether this server needs another cap file. Other problems pass when a machine or a program is back.
+    pub fn needs_another_cap_file(&self) -> bool {
+        match self {
+            Self::WrongFingerprint { .. }
+            | Self::UnknownService { .. }
+            | Self::SpeaksTls { .. } => true,
+            // A scheduler that is exiting gives this error too.
+            Self::NotTls { .. }
+            | Self::ServiceFailed { .. }
+            | Self::Refused { .. }
+            | Self::TimedOut { .. }
+            | Self::Silent { .. }
+            | Self::UnknownHost { .. }
+            | Self::Tls { .. }
+            | Self::Closed { .. }
+            | Self::Io { .. } => false,
+        }
+    }
+}
+
 pub(crate) fn timed_out(address: &Address, limit: Duration) -> ConnectError {
     ConnectError::TimedOut {
         address: address.clone(),
