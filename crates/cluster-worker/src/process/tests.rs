@@ -291,6 +291,8 @@ fn the_programs_of_a_killed_worker_end() {
             "--nocapture",
         ])
         .env("PIDS", &note)
+        // It removes nothing when it is killed.
+        .env("TMPDIR", dir.path())
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()
