@@ -5,8 +5,9 @@ use std::fmt;
 use capnp::Word;
 use capnp::message::{Builder, HeapAllocator};
 
+use crate::durable::MAX_NAME_BYTES;
 use crate::raw::schema_capnp::job_descr;
-use crate::text::{long_text, malformed, text};
+use crate::text::{long_text, malformed};
 use crate::{Description, RpcError, words};
 
 /// The limit for a description, in bytes: far more than any Dockerfile or spec needs, and small enough to keep several.
@@ -101,16 +102,17 @@ impl EncodedDescription {
     /// Returns the kind of the job: "docker", "obuilder", or that of a custom job.
     ///
     /// # Errors
-    /// When it has a kind that this program does not know.
+    /// When it has a kind that this program does not know, or one of more than [`MAX_NAME_BYTES`].
     pub fn kind(&self) -> Result<String, RpcError> {
         self.with_reader(|reader| match reader.get_action().which() {
             Ok(job_descr::action::DockerBuild(_)) => Ok("docker".to_owned()),
             Ok(job_descr::action::Obuilder(_)) => Ok("obuilder".to_owned()),
-            Ok(job_descr::action::Custom(custom)) => text(
+            Ok(job_descr::action::Custom(custom)) => long_text(
                 custom
                     .map_err(|error| malformed(&error, "custom"))?
                     .get_kind(),
                 "custom.kind",
+                MAX_NAME_BYTES,
             ),
             Err(capnp::NotInSchema(tag)) => {
                 Err(RpcError::failed(format!("Unknown kind of job {tag}")))
