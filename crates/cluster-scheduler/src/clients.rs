@@ -66,6 +66,11 @@ impl Clients {
         self.by_name.contains_key(client)
     }
 
+    /// Returns whether jobs may be submitted, and a rate set, in the name of `client`.
+    pub(crate) fn may_submit(&self, client: &ClientId) -> bool {
+        client.as_str() == SHARED || self.contains(client)
+    }
+
     /// Returns the names of all clients, sorted.
     pub(crate) fn names(&self) -> impl Iterator<Item = &ClientId> {
         self.by_name.keys()

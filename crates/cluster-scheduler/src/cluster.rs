@@ -10,7 +10,7 @@ use pool::{ClientId, Cost, Pool, Rate, Remembered, WorkerName};
 use vat::{Address, Auth, ServiceId, SturdyRef};
 use visible::Shown;
 
-use crate::clients::{Clients, Digest, SHARED};
+use crate::clients::{Clients, Digest};
 use crate::clock::Clock;
 use crate::config::PoolName;
 use crate::db::{
@@ -26,7 +26,7 @@ use crate::reactor::{PROBE_AFTER, Reactor};
 
 pub(crate) struct Cluster {
     pools: BTreeMap<PoolName, Rc<Reactor>>,
-    clients: RefCell<Clients>,
+    clients: Rc<RefCell<Clients>>,
     /// Clients whose queued jobs are being cancelled. Until that is done, their names cannot be used again.
     being_removed: RefCell<BTreeSet<ClientId>>,
     db: Rc<Writer>,
@@ -115,11 +115,18 @@ impl Cluster {
         });
         let pools: BTreeMap<_, _> = pools.collect();
         let quota = QueueQuota::new(limits);
-        let durable_jobs = DurableJobs::new(durable_jobs, clock, pools.clone(), Rc::clone(&quota));
+        let clients = Rc::new(RefCell::new(Clients::new(sturdy_refs)));
+        let durable_jobs = DurableJobs::new(
+            durable_jobs,
+            clock,
+            pools.clone(),
+            Rc::clone(&clients),
+            Rc::clone(&quota),
+        );
         Rc::new(Self {
             pools,
             durable_jobs,
-            clients: RefCell::new(Clients::new(sturdy_refs)),
+            clients,
             being_removed: RefCell::default(),
             db,
             clock,
@@ -165,7 +172,7 @@ impl Cluster {
 
     /// Returns whether jobs may be submitted, and a rate set, in the name of `client`.
     pub(crate) fn is_client(&self, client: &ClientId) -> bool {
-        client.as_str() == SHARED || self.clients().contains(client)
+        self.clients().may_submit(client)
     }
 
     /// Returns the sturdy ref of the service with the id `service`. It is a secret.

@@ -45,8 +45,8 @@ fn the_promises_hold() {
 #[test]
 fn planted_faults_are_found() {
     let faults = [
-        (Mistake::SkipsCommits, "durable before told"),
-        (Mistake::Inside(Fault::StartsUnsaved), "durable before told"),
+        (Mistake::SkipsCommits, "durable before reported"),
+        (Mistake::Inside(Fault::StartsUnsaved), "durable before reported"),
         (Mistake::Inside(Fault::AcknowledgesUnsaved), "one outcome"),
         (
             Mistake::Inside(Fault::AcknowledgesWithoutLog),

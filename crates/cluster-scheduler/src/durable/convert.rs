@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cluster_api::{
     DurableOutcome, DurableStage, JobQuery, JobRequest, JobState, JobSummary, Label, LostAttempt,
-    Outcome as WireOutcome, ReturnTimeouts as WireTimeouts, RpcError, Unwatched as WireUnwatched,
+    Outcome as WireOutcome, ReturnTimeouts as WireTimeouts, Unwatched as WireUnwatched,
 };
 use job_store::{Query, Record, State};
 use jobs::{
@@ -210,11 +210,6 @@ fn wire_state(state: State) -> JobState {
         State::TimedOut => JobState::TimedOut,
         State::Lost => JobState::Lost,
     }
-}
-
-/// Returns the error for a store that cannot be read.
-pub(super) fn unreadable(error: &dyn std::fmt::Display) -> RpcError {
-    RpcError::failed(format!("cannot read the jobs that are kept: {error}"))
 }
 
 #[cfg(test)]

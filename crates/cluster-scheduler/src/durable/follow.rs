@@ -7,7 +7,8 @@ use cluster_api::{CancelledBy as WireCancelledBy, Job, Outcome};
 use jobs::{AttemptId, CancelError, CancelledBy, JobId, RequestId};
 use pool::WorkerName;
 
-use super::{DurableJobs, LogState, convert};
+use super::live::LogState;
+use super::{DurableJobs, convert};
 
 /// A ticket, and the attempt that it becomes when a worker takes it.
 pub(super) struct Run {
@@ -44,7 +45,7 @@ impl Run {
 const MAX_LOG_BYTES: u64 = 2 << 30;
 
 /// Requests of this module itself, which nobody waits for.
-const NOBODY: RequestId = RequestId(0);
+pub(super) const NOBODY: RequestId = RequestId(0);
 
 impl DurableJobs {
     /// Follows a ticket. The job goes on without this as long as there is another reference to it.

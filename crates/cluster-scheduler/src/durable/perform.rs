@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use cluster_api::{EncodedDescription, Job, RpcError, TicketEnd};
 use job_store::{Reader as _, Sealed, StoreError, Write};
-use jobs::{AttemptId, Change, Effect, JobId, RequestId, Stage};
+use jobs::{AttemptId, CancelError, CancelledBy, Change, Effect, JobId, RequestId, Stage};
 use pool::ClientId;
 
-use super::follow::Run;
-use super::{Answer, DurableJobs, LogState, View};
+use super::follow::{NOBODY, Run};
+use super::live::{LogState, View};
+use super::{Answer, DurableJobs};
 use crate::reactor::Cancelled;
 use crate::tickets::Request;
 
@@ -109,32 +110,38 @@ impl DurableJobs {
         drop(ended);
     }
 
-    /// Reads the description of a job, and puts the job into its pool's queue.
     fn enqueue(&self, job: JobId, client: ClientId, urgent: bool) {
-        let Some(this) = self.this.upgrade() else {
-            return;
-        };
-        tokio::task::spawn_local(async move {
-            let found = loop {
-                match this.description(job).await {
-                    Ok(found) => break found,
-                    // The job was accepted, and stays so: the store may be readable again.
-                    Err(error) => {
-                        tracing::warn!(target: "scheduler", "Cannot read job {job}: {error}; retrying");
-                        tokio::time::sleep(REREAD_AFTER).await;
-                    }
+        if let Some(this) = self.this.upgrade() {
+            tokio::task::spawn_local(this.queue(job, client, urgent));
+        }
+    }
+
+    /// Reads the description of a job, and puts the job into its pool's queue, unless it is cancelled meanwhile.
+    async fn queue(self: Rc<Self>, job: JobId, client: ClientId, urgent: bool) {
+        while self.is_queued(job) {
+            match self.description(job).await {
+                Ok(Some(Ok(description))) => {
+                    self.submit_to_pool(job, client, description, urgent);
+                    return;
                 }
-            };
-            match found {
-                Some(Ok(description)) => this.submit_to_pool(job, client, description, urgent),
-                Some(Err(reason)) => {
+                Ok(Some(Err(reason))) => {
                     tracing::warn!(target: "scheduler", "Cannot run job {job}: {reason}");
-                    this.apply(|jobs, now| jobs.refuse(now, job, &reason));
+                    self.apply(|jobs, now| jobs.refuse(now, job, &reason));
                 }
                 // The scheduler ends.
-                None => {}
+                Ok(None) => return,
+                // The job was accepted, and stays so: the store may be readable again.
+                Err(error) => {
+                    tracing::warn!(target: "scheduler", "Cannot read job {job}: {error}; retrying");
+                    tokio::time::sleep(REREAD_AFTER).await;
+                }
             }
-        });
+        }
+    }
+
+    fn is_queued(&self, job: JobId) -> bool {
+        let state = self.state.borrow();
+        matches!(state.jobs.stage(job), Some(Stage::Queued { .. }))
     }
 
     /// Returns the description of a job, or why it can never be used; `None` while the scheduler ends.
@@ -166,13 +173,22 @@ impl DurableJobs {
         description: EncodedDescription,
         urgent: bool,
     ) {
-        let pool = {
-            let state = self.state.borrow();
-            // It may have been cancelled while its description was read.
-            let is_queued = matches!(state.jobs.stage(id), Some(Stage::Queued { .. }));
-            let live = state.live.get(&id).filter(|_| is_queued);
-            live.map(|live| Rc::clone(&live.pool))
-        };
+        // It may have been cancelled while its description was read.
+        if !self.is_queued(id) {
+            return;
+        }
+        if !self.clients.borrow().may_submit(&client) {
+            // The client was removed while the job ran, or was not in the queue yet. Its jobs in the queue are cancelled too.
+            let _: Result<(), CancelError> =
+                self.apply(|jobs, now| jobs.cancel(now, id, CancelledBy::Operator, NOBODY));
+            return;
+        }
+        let pool = self
+            .state
+            .borrow()
+            .live
+            .get(&id)
+            .map(|live| Rc::clone(&live.pool));
         let (Some(pool), Some(this)) = (pool, self.this.upgrade()) else {
             return;
         };

@@ -17,3 +17,20 @@ impl Drop for Watching {
         self.jobs.released(self.job);
     }
 }
+
+impl DurableJobs {
+    /// A client watches a job, or the same one again.
+    pub(super) fn watch_from_now_on(self: &Rc<Self>, job: JobId) -> Watching {
+        self.apply(|jobs, _| jobs.watch(job));
+        Watching {
+            jobs: Rc::clone(self),
+            job,
+        }
+    }
+
+    /// A client does not watch a job any more. Safe to call from inside the RPC system.
+    fn released(&self, job: JobId) {
+        self.state.borrow_mut().left.push(job);
+        self.wake.notify_one();
+    }
+}

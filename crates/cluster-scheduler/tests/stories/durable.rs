@@ -6,7 +6,9 @@ use cluster_api::{
     DurableJob, DurableOutcome, DurableStage, JobQuery, JobRequest, JobState, Label, Outcome,
     ReturnTimeouts, Submission, Unwatched,
 };
-use testkit::{BuildOutcome, Connected, MockBuilder, MockWorker, Site, docker, story, until};
+use testkit::{
+    BuildOutcome, Connected, MockBuilder, MockWorker, Site, custom, docker, story, until,
+};
 
 fn request(dockerfile: &str) -> JobRequest {
     JobRequest {
@@ -176,6 +178,30 @@ fn a_cancelled_job_does_not_come_back() {
 }
 
 #[test]
+fn a_job_of_a_removed_client_is_not_tried_again() {
+    story(async {
+        let site = Site::start().await;
+        let (alice, _connected) = site.client("alice").await;
+        let builder = MockBuilder::allowing_repeats();
+        let worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        let (_, running) = submit(&alice, &request("running")).await;
+        builder.starts("w1 running").await;
+        let (_, queued) = submit(&alice, &request("queued")).await;
+        let (admin, _admin_connected) = site.admin().await;
+        admin.remove_client("alice").await.unwrap();
+        assert_eq!(
+            ended(&queued).await,
+            (0, DurableOutcome::CancelledByOperator)
+        );
+        worker.crash();
+        assert_eq!(
+            ended(&running).await,
+            (1, DurableOutcome::CancelledByOperator)
+        );
+    });
+}
+
+#[test]
 fn the_same_key_is_the_same_job_whatever_was_restarted() {
     story(async {
         let mut site = Site::start_at_socket().await;
@@ -313,7 +339,15 @@ fn what_cannot_be_kept_is_refused_and_disturbs_no_other_job() {
             pool: "other".to_owned(),
             ..request("image")
         };
-        for (refused, why) in [(twice, "given twice"), (elsewhere, "other")] {
+        let of_a_long_kind = JobRequest {
+            description: custom(&"k".repeat(256), "").encode().unwrap(),
+            ..request("image")
+        };
+        for (refused, why) in [
+            (twice, "given twice"),
+            (elsewhere, "other"),
+            (of_a_long_kind, "custom.kind"),
+        ] {
             let error = client.submit_durable(&refused).await.unwrap_err();
             assert!(error.reason.contains(why), "{error:?}");
         }

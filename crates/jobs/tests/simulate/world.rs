@@ -268,7 +268,7 @@ impl World {
     fn accept(&mut self, job: JobId, client: ClientId, key: Option<JobKey>) -> Result<(), String> {
         if self.disk.row(job).is_none() {
             return Err(format!(
-                "durable before told: {job} is accepted, and not on disk"
+                "durable before reported: {job} is accepted, and not on disk"
             ));
         }
         self.accepted.insert(job);
@@ -450,7 +450,7 @@ impl World {
     fn enqueue(&mut self, job: JobId, fair_start: Option<Time>) -> Result<(), String> {
         let Some(row) = self.disk.row(job) else {
             return Err(format!(
-                "durable before told: {job} is queued, and not on disk"
+                "durable before reported: {job} is queued, and not on disk"
             ));
         };
         if row.saved.fair_start.is_some() && row.saved.fair_start != fair_start {
@@ -477,7 +477,7 @@ impl World {
             .is_some_and(|row| row.saved.attempts >= attempt.number);
         if !known {
             return Err(format!(
-                "durable before told: {attempt} starts, and is not on disk"
+                "durable before reported: {attempt} starts, and is not on disk"
             ));
         }
         if !self.started.insert(attempt) {
@@ -605,7 +605,7 @@ impl World {
         let on_disk = self.disk.row(job).and_then(|row| row.outcome.as_ref());
         if on_disk != Some(&outcome) {
             return Err(format!(
-                "durable before told: {job} is shown as {outcome:?}, and is {on_disk:?} on disk"
+                "durable before reported: {job} is shown as {outcome:?}, and is {on_disk:?} on disk"
             ));
         }
         self.count(match &outcome {

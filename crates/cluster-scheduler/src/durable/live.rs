@@ -1,0 +1,72 @@
+//! What this process has of a job that has not ended.
+
+use std::rc::Rc;
+
+use cluster_api::JobPromise;
+use job_store::Details;
+use jobs::Stage;
+use pool::{TicketId, Time};
+use tokio::sync::watch;
+
+use crate::queue_quota::QueueReservation;
+use crate::reactor::Reactor;
+
+/// A job that has not ended, or whose end is not on disk yet.
+pub(super) struct Live {
+    pub(super) pool: Rc<Reactor>,
+    /// Goes to the store with the submission.
+    pub(super) details: Option<Details>,
+    /// Its ticket in the pool, from when it is queued until its attempt ends.
+    pub(super) ticket: Option<TicketId>,
+    /// Its place in the quota, until it is queued.
+    pub(super) reservation: Option<QueueReservation>,
+    /// The job of that ticket: holding it keeps the attempt going.
+    pub(super) promise: Option<Rc<JobPromise>>,
+    /// The number of its latest attempt.
+    pub(super) attempts: u32,
+    /// What its watchers see.
+    pub(super) shown: watch::Sender<View>,
+    /// The length of the log of its latest attempt, and whether it is complete.
+    pub(super) log: watch::Sender<LogState>,
+}
+
+/// What the watchers of a job see.
+#[derive(Clone)]
+pub(super) struct View {
+    pub(super) version: u64,
+    pub(super) stage: Stage,
+    /// The number of its latest attempt.
+    pub(super) attempts: u32,
+}
+
+/// How much of a log is kept.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct LogState {
+    pub(super) length: u64,
+    pub(super) is_complete: bool,
+}
+
+impl Live {
+    /// Returns a job that waits since this time, after so many attempts.
+    pub(super) fn new(
+        pool: Rc<Reactor>,
+        details: Option<Details>,
+        attempts: u32,
+        since: Time,
+    ) -> Self {
+        Self {
+            pool,
+            details,
+            ticket: None,
+            reservation: None,
+            promise: None,
+            attempts,
+            shown: watch::Sender::new(View {
+                version: 0,
+                stage: Stage::Queued { since },
+                attempts,
+            }),
+            log: watch::Sender::new(LogState::default()),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What the clients of a job do while it goes on: they watch it, read its log, or cancel it.
+
+use std::cmp::Ordering;
+
+use cluster_api::{DurableLogChunk, DurableStatus, RpcError};
+use futures::channel::oneshot;
+use job_store::logs::LogError;
+use jobs::{AttemptId, CancelledBy, JobId, Stage};
+use tokio::sync::watch;
+use visible::Shown;
+
+use super::live::{LogState, View};
+use super::{DurableJobs, convert, ending};
+use crate::reactor::TicketState;
+
+/// The most bytes of a log in one answer.
+const MAX_CHUNK: usize = 256 << 10;
+
+impl DurableJobs {
+    /// Returns the status of a job, once it has a later version than this.
+    pub(crate) async fn watch(
+        &self,
+        job: JobId,
+        version: Option<u64>,
+    ) -> Result<DurableStatus, RpcError> {
+        let shown = self
+            .state
+            .borrow()
+            .live
+            .get(&job)
+            .map(|live| live.shown.subscribe());
+        if let Some(mut shown) = shown {
+            let is_news = |latest: &View| version.is_none_or(|version| latest.version > version);
+            // An error means that it has ended meanwhile.
+            let seen = shown.wait_for(is_news).await.ok().map(|seen| seen.clone());
+            if let Some(seen) = seen {
+                return Ok(self.status(job, &seen));
+            }
+        }
+        let Some(record) = self.record(job).await? else {
+            return Err(RpcError::failed("the job is not kept any more"));
+        };
+        let Some((outcome, at)) = record.end else {
+            let pool = Shown(&record.pool).to_string();
+            return Err(RpcError::failed(format!(
+                "the job waits for pool {pool:?}, which this scheduler does not have"
+            )));
+        };
+        let attempts = record.attempts.last().map_or(0, |attempt| attempt.number);
+        let stage = convert::stage(&Stage::Ended { outcome, at }, attempts, at, 0, None);
+        Ok(DurableStatus {
+            version: u64::MAX,
+            stage,
+        })
+    }
+
+    fn status(&self, job: JobId, shown: &View) -> DurableStatus {
+        let state = self.state.borrow();
+        let live = state.live.get(&job);
+        let position = live.and_then(|live| Some(live.pool.ticket_state(live.ticket?)));
+        let (ahead, obstacle) = match position {
+            Some(TicketState::Queued(position)) => (position.ahead, position.obstacle),
+            _ => (0, None),
+        };
+        let obstacle = obstacle.map(|obstacle| obstacle.to_string());
+        let now = self.clock.unix_now();
+        let stage = convert::stage(&shown.stage, shown.attempts, now, ahead, obstacle);
+        DurableStatus {
+            version: shown.version,
+            stage,
+        }
+    }
+
+    /// Reads the log of an attempt, and waits until there is more.
+    pub(crate) async fn log(
+        &self,
+        job: JobId,
+        attempt: u32,
+        start: u64,
+    ) -> Result<DurableLogChunk, RpcError> {
+        let attempt = AttemptId {
+            job,
+            number: attempt,
+        };
+        if let Some(mut growing) = self.growing_log(attempt)? {
+            // An error means that the job has ended meanwhile.
+            drop(
+                growing
+                    .wait_for(|log| log.length > start || log.is_complete)
+                    .await,
+            );
+        }
+        let read = self
+            .store
+            .run(move |kept| kept.logs.read(attempt, start, MAX_CHUNK))
+            .await;
+        let bytes = match read.ok_or_else(ending)? {
+            Ok(bytes) => bytes,
+            Err(LogError::Missing(_)) => Vec::new(),
+            Err(error) => return Err(RpcError::failed(error.to_string())),
+        };
+        let next = start.saturating_add(bytes.len() as u64);
+        Ok(DurableLogChunk { bytes, next })
+    }
+
+    /// Returns the log of an attempt, if it may grow.
+    fn growing_log(
+        &self,
+        attempt: AttemptId,
+    ) -> Result<Option<watch::Receiver<LogState>>, RpcError> {
+        let state = self.state.borrow();
+        let Some(live) = state.live.get(&attempt.job) else {
+            return Ok(None);
+        };
+        // The log of the first attempt can be waited for from the submission on.
+        match live.attempts.max(1).cmp(&attempt.number) {
+            Ordering::Greater => Ok(None),
+            Ordering::Equal => Ok(Some(live.log.subscribe())),
+            Ordering::Less => Err(RpcError::failed(format!("{attempt} has not begun"))),
+        }
+    }
+
+    /// Cancels a job. When this returns, that is on disk.
+    pub(crate) async fn cancel(&self, job: JobId) -> Result<(), RpcError> {
+        let (request, answered) = self.request();
+        let cancelled = self.apply(|jobs, now| jobs.cancel(now, job, CancelledBy::Client, request));
+        if let Err(error) = cancelled {
+            self.state.borrow_mut().requests.remove(&request);
+            return Err(RpcError::failed(error.to_string()));
+        }
+        answered
+            .await
+            .unwrap_or_else(|oneshot::Canceled| Err(ending()))
+            .map(drop)
+    }
+}

@@ -1,0 +1,136 @@
+//! How a job is submitted: checked, given an id, sealed, and on disk before its client is answered.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use cluster_api::{JobRequest, Label, Refusal, RpcError};
+use futures::channel::oneshot;
+use job_store::{Details, Reader as _};
+use jobs::{JobId, JobKey, NewJob};
+use pool::{CacheHint, ClientId};
+use visible::Shown;
+
+use super::live::Live;
+use super::{Answer, DurableJobs, Watching, convert, ending};
+use crate::config::PoolName;
+use crate::hints;
+
+impl DurableJobs {
+    /// A client submits a job, and watches it from now on. When this returns, the job is on disk.
+    pub(crate) async fn submit(
+        self: &Rc<Self>,
+        client: ClientId,
+        request: JobRequest,
+    ) -> Result<Watching, RpcError> {
+        let pool = self.pools.get(request.pool.as_str()).ok_or_else(|| {
+            let names: Vec<_> = self.pools.keys().map(PoolName::as_str).collect();
+            Refusal::no_such_pool(Shown(&request.pool), &names)
+        })?;
+        check_labels(&request.labels)?;
+        let description = &request.description;
+        let reservation = self
+            .quota
+            .take(&client, description.length(), description.size());
+        let reservation = reservation.map_err(|error| RpcError::overloaded(error.to_string()))?;
+        let key = request.key.as_deref().map(JobKey::new).transpose();
+        let key = key.map_err(|error| RpcError::failed(error.to_string()))?;
+        let (new, details) = self.prepare(client, key, &request)?;
+        // From the look at the store to the submission: of two with the same key, one waits for the other.
+        let turn = match new.key {
+            Some(_) => Some(self.keyed.lock().await),
+            None => None,
+        };
+        if let Some(job) = self.ended_with_key(&new.client, new.key.as_ref()).await? {
+            return Ok(self.watch_from_now_on(job));
+        }
+        let mut live = Live::new(Rc::clone(pool), Some(details), 0, self.clock.unix_now());
+        live.reservation = Some(reservation);
+        let (job, answered) = self.add(new, live);
+        drop(turn);
+        // From here on it is watched, also if the client leaves before it gets the answer.
+        let watching = Watching {
+            jobs: Rc::clone(self),
+            job,
+        };
+        answered
+            .await
+            .unwrap_or_else(|oneshot::Canceled| Err(ending()))
+            .map(|_| watching)
+    }
+
+    /// Returns a job as it is kept: with an id, and with its description sealed.
+    fn prepare(
+        &self,
+        client: ClientId,
+        key: Option<JobKey>,
+        request: &JobRequest,
+    ) -> Result<(NewJob, Details), RpcError> {
+        let bits = getrandom::u64()
+            .map_err(|error| RpcError::failed(format!("cannot make an id: {error}")))?;
+        let id = JobId::from_bits(bits);
+        let description = &request.description;
+        let sealed = self.sealer.seal(id, &description.to_bytes());
+        let details = Details {
+            description: sealed.map_err(|error| RpcError::failed(error.to_string()))?,
+            kind: description.kind()?,
+            labels: request
+                .labels
+                .iter()
+                .cloned()
+                .map(convert::stored_label)
+                .collect(),
+        };
+        let new = NewJob {
+            id,
+            client,
+            pool: request.pool.as_str().into(),
+            hint: CacheHint::new(&hints::key(description.cache_hint())),
+            urgent: request.urgent,
+            key,
+            terms: convert::terms(request),
+        };
+        Ok((new, details))
+    }
+
+    /// Returns the id of the job, another one if its client has submitted it before, and when it is on disk.
+    fn add(&self, new: NewJob, live: Live) -> (JobId, oneshot::Receiver<Answer>) {
+        let (request, answered) = self.request();
+        let id = new.id;
+        self.state.borrow_mut().live.insert(id, live);
+        let job = self.apply(|jobs, now| jobs.submit(now, new, request));
+        if job != id {
+            self.state.borrow_mut().live.remove(&id);
+        }
+        (job, answered)
+    }
+
+    async fn ended_with_key(
+        &self,
+        client: &ClientId,
+        key: Option<&JobKey>,
+    ) -> Result<Option<JobId>, RpcError> {
+        let Some(key) = key.cloned() else {
+            return Ok(None);
+        };
+        if self.state.borrow().jobs.with_key(client, &key).is_some() {
+            return Ok(None);
+        }
+        let client = client.clone();
+        self.read(move |reader| reader.with_key(&client, &key))
+            .await
+    }
+}
+
+/// Checks what finds a job again: a name has one value.
+fn check_labels(labels: &[Label]) -> Result<(), RpcError> {
+    let mut names = BTreeSet::new();
+    match labels.iter().find(|label| !names.insert(&label.name)) {
+        Some(twice) => {
+            let name = Shown(&twice.name).to_string();
+            Err(RpcError::failed(format!(
+                "label {name:?} is given twice; give each name one value"
+            )))
+        }
+        None => Ok(()),
+    }
+}
