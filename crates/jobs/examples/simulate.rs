@@ -1,4 +1,5 @@
-//! Lives through as many random histories of jobs as it is asked to: `cargo xtask simulate --seeds 1000000`.
+//! Lives through as many random histories as it is asked to, of jobs alone and of whole clusters:
+//! `cargo xtask simulate --seeds 1000000`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -7,6 +8,8 @@
     reason = "a program"
 )]
 
+#[path = "../tests/cluster/mod.rs"]
+mod cluster;
 #[path = "../tests/simulate/mod.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod simulate;
@@ -14,7 +17,7 @@ mod simulate;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use simulate::{Counts, Failure, Mistake, simulate};
+use simulate::{Counts, simulate};
 
 fn main() -> ExitCode {
     let seeds = match seeds() {
@@ -24,23 +27,32 @@ fn main() -> ExitCode {
             return ExitCode::from(124);
         }
     };
+    let jobs = |seed| simulate(seed, None).map_err(|failure| failure.to_string());
+    let clusters = |seed| cluster::live(seed, None);
+    match (all(seeds, "jobs", jobs), all(seeds, "clusters", clusters)) {
+        (Ok(()), Ok(())) => ExitCode::SUCCESS,
+        (Err(()), _) | (_, Err(())) => ExitCode::FAILURE,
+    }
+}
+
+/// Lives through these histories, and prints the result.
+fn all(seeds: u64, of: &str, live: impl Fn(u64) -> Result<Counts, String>) -> Result<(), ()> {
     let began = Instant::now();
     let mut seen = Counts::default();
     for seed in 0..seeds {
-        let lived: Result<Counts, Failure> = simulate(seed, None::<Mistake>);
-        match lived {
+        match live(seed) {
             Ok(counts) => seen.add(&counts),
-            Err(failure) => {
-                println!("seed {seed}: {failure}");
-                return ExitCode::FAILURE;
+            Err(problem) => {
+                println!("seed {seed} of {of}: {problem}");
+                return Err(());
             }
         }
     }
     println!(
-        "{seeds} histories in {:.0} s, every promise kept: {seen:?}",
+        "{seeds} histories of {of} in {:.0} s, every promise kept: {seen:?}",
         began.elapsed().as_secs_f64()
     );
-    ExitCode::SUCCESS
+    Ok(())
 }
 
 fn seeds() -> Result<u64, String> {

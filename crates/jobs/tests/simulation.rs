@@ -1,7 +1,9 @@
-//! Random histories of jobs, and the faults that they find.
+//! Random histories of jobs and of whole clusters, and the faults that they find.
 
+mod cluster;
 mod simulate;
 
+use cluster::{ClusterFault, live};
 use jobs::Fault;
 use simulate::{Counts, Mistake, simulate};
 
@@ -46,7 +48,10 @@ fn the_promises_hold() {
 fn planted_faults_are_found() {
     let faults = [
         (Mistake::SkipsCommits, "durable before reported"),
-        (Mistake::Inside(Fault::StartsUnsaved), "durable before reported"),
+        (
+            Mistake::Inside(Fault::StartsUnsaved),
+            "durable before reported",
+        ),
         (Mistake::Inside(Fault::AcknowledgesUnsaved), "one outcome"),
         (
             Mistake::Inside(Fault::AcknowledgesWithoutLog),
@@ -75,4 +80,65 @@ fn planted_faults_are_found() {
             "{mistake:?} was found otherwise: {failure}"
         );
     }
+}
+
+/// Ten thousand histories, in which everything happens often.
+#[test]
+fn the_promises_hold_in_a_cluster() {
+    let mut seen = Counts::default();
+    for seed in 0..10_000 {
+        match live(seed, None) {
+            Ok(counts) => seen.add(&counts),
+            Err(problem) => panic!("seed {seed}: {problem}"),
+        }
+    }
+    let expected = [
+        "acknowledgement",
+        "adoption",
+        "cancel",
+        "grace over",
+        "killed at a point",
+        "loss",
+        "refusal",
+        "replaced connection",
+        "run",
+        "start of the scheduler",
+        "stop",
+    ];
+    for what in expected {
+        assert!(
+            seen.of(what) >= 1_000,
+            "only {} times {what}: {seen:?}",
+            seen.of(what)
+        );
+    }
+}
+
+/// The second table of `docs/design/0021-jobs-that-outlive-connections.md`: which check finds which fault.
+#[test]
+fn planted_faults_of_a_cluster_are_found() {
+    let faults = [
+        (ClusterFault::ForgetsKey, "same key, same job"),
+        (ClusterFault::RepeatsLog, "the log stays"),
+        (ClusterFault::ReportsUnsynced, "durable before reported"),
+        (ClusterFault::AppendsBlindly, "the log stays"),
+        (ClusterFault::AcknowledgesUnsyncedLog, "the log stays"),
+        (ClusterFault::BelievesOldConnection, "running jobs go on"),
+        (ClusterFault::EndsBeforeLog, "the log stays"),
+        (ClusterFault::CancelsOnDisconnect, "running jobs go on"),
+        (ClusterFault::ForgetsOnEnd, "accepted means kept"),
+        (ClusterFault::RunsAgain, "the log stays"),
+    ];
+    let mut wrong = String::new();
+    for (fault, promise) in faults {
+        let found = (0..2_000).find_map(|seed| Some((seed, live(seed, Some(fault)).err()?)));
+        match found {
+            Some((_, problem)) if problem.starts_with(promise) => {}
+            Some((seed, problem)) => {
+                wrong += &format!("{fault:?} was found otherwise, by seed {seed}: {problem}\n");
+            }
+            None => wrong += &format!("{fault:?} was not found\n"),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
 }

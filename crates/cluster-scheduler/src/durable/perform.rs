@@ -178,7 +178,7 @@ impl DurableJobs {
             return;
         }
         if !self.clients.borrow().may_submit(&client) {
-            // The client was removed while the job ran, or was not in the queue yet. Its jobs in the queue are cancelled too.
+            // The client was removed while the job ran, or before it was in the queue.
             let _: Result<(), CancelError> =
                 self.apply(|jobs, now| jobs.cancel(now, id, CancelledBy::Operator, NOBODY));
             return;

@@ -4,8 +4,9 @@ use std::fmt;
 
 use jobs::{Departure, Fault};
 
+use super::counts::Counts;
 use super::random::Random;
-use super::world::{Counts, World};
+use super::world::World;
 
 /// Something that happens. Jobs are chosen by numbers that count among those that exist, so that steps can be left out.
 #[derive(Clone, Copy, Debug)]

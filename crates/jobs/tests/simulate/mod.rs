@@ -1,17 +1,18 @@
 //! Random histories of jobs: schedulers that crash, disks that fail, workers and clients that come and go. After each
 //! step the promises are checked, and the invariants of the jobs. A failing history is made short.
 
-mod disk;
+mod counts;
+pub(crate) mod disk;
 mod history;
 #[path = "../../../pool/tests/simulate/random.rs"]
-mod random;
+pub(crate) mod random;
 mod worker;
 mod world;
 
+pub(crate) use counts::Counts;
 pub(crate) use history::{Failure, Mistake};
 use history::{run, shorten};
 use random::Random;
-pub(crate) use world::Counts;
 
 /// How many steps a history has, before all recovers.
 const STEPS: usize = 150;

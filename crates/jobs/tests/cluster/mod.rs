@@ -1,0 +1,34 @@
+//! A whole cluster in one thread and in virtual time: a scheduler with its pool and its disk, workers with theirs,
+//! clients, and the network between them.
+//!
+//! Processes are killed at any step, machines crash, disks refuse, connections close or fall silent, messages take
+//! their time. One seed is one history. What is real: the jobs, the pool. What is modelled: everything that carries
+//! their effects out, by the rules that the scheduler's and the worker's code follow.
+
+mod client;
+mod events;
+mod fault;
+mod logs;
+mod message;
+mod network;
+mod oracle;
+mod process;
+mod scheduler;
+mod worker;
+mod world;
+
+pub(crate) use fault::ClusterFault;
+use world::World;
+
+use crate::simulate::Counts;
+
+/// Lives through the history of a seed. Returns how often each thing happened.
+///
+/// # Errors
+///
+/// The promise that is broken, with the latest events.
+pub(crate) fn live(seed: u64, fault: Option<ClusterFault>) -> Result<Counts, String> {
+    let first = World::new(seed, fault).live();
+    // To remember events takes longer than to live through them: only for those who need them.
+    first.or_else(|_| World::new(seed, fault).remembering().live())
+}
