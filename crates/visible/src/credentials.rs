@@ -22,10 +22,13 @@ pub fn without_credentials(text: &str) -> String {
             continue;
         }
         // No comma ends it, as it may be part of a password.
-        let end = after.find(|c| !is_word(c) || c == '/');
+        let end = after.find(|c| !is_word(c));
         let end = end.unwrap_or(after.len()).min(next_url(after));
-        let (authority, _) = after.split_at(end);
-        rest = match authority.rfind('@') {
+        let (url, _) = after.split_at(end);
+        let authority = url.split_once('/').map_or(url, |(authority, _)| authority);
+        // A slash in a password seems to end the authority; what is before it is then no port.
+        let may_hold_user = if has_port(authority) { authority } else { url };
+        rest = match may_hold_user.rfind('@') {
             Some(at) => {
                 shown.push('…');
                 after.split_at(at).1
@@ -35,6 +38,17 @@ pub fn without_credentials(text: &str) -> String {
     }
     shown.push_str(rest);
     shown
+}
+
+/// Returns whether an authority ends with a port, or has none.
+fn has_port(authority: &str) -> bool {
+    let after_address = authority
+        .rsplit_once(']')
+        .map_or(authority, |(_, rest)| rest);
+    match after_address.rsplit_once(':') {
+        Some((_, port)) => port.bytes().all(|byte| byte.is_ascii_digit()) || port.contains('@'),
+        None => true,
+    }
 }
 
 /// Returns where the scheme of the next URL ends.
@@ -54,6 +68,11 @@ mod tests {
             ("https://u:pw@h/x", "https://…@h/x"),
             ("http://u:p@w@h", "http://…@h"),
             ("http://u:p,w@h/x", "http://…@h/x"),
+            ("http://u:p/w@h/x", "http://…@h/x"),
+            ("http://u:p/w@h:80/x@y", "http://…@y"),
+            ("http://h:80/x@y", "http://h:80/x@y"),
+            ("http://[::1]:80/x@y", "http://[::1]:80/x@y"),
+            ("http://[::1]/x@y", "http://[::1]/x@y"),
             (
                 "a:http://h/x,b:http://u:pw@h2/y",
                 "a:http://h/x,b:http://…@h2/y",
