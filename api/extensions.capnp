@@ -245,8 +245,8 @@ interface TicketNumber @0xb4d1c9e07a3f5286 {
   # Returns the number of the ticket at once. It is unique in its pool since the scheduler started.
 }
 
-interface ExtendedQueue extends(Cluster.Queue, PauseReasons) {}
-# A queue as our scheduler serves it. Only for the server's use: workers call the two interfaces apart.
+interface ExtendedQueue extends(Cluster.Queue, PauseReasons, DurableQueue) {}
+# A queue as our scheduler serves it. Only for the server's use: workers call the interfaces apart.
 
 interface PoolControl @0xfa531e7cec24d80a {
   # Additions to upstream's `PoolAdmin`: who paused a worker and why, and jobs by number. Every pool of our scheduler
@@ -403,8 +403,8 @@ interface JobOutcome @0x9f3b6c1d5a8e2047 {
   }
 }
 
-interface ExtendedJob extends(Cluster.Job, JobOutcome) {}
-# A job as our workers serve it. Only for the server's use: clients call the two interfaces apart.
+interface ExtendedJob extends(Cluster.Job, JobOutcome, KeptJob) {}
+# A job as our workers serve it. Only for the server's use: clients and schedulers call the interfaces apart.
 
 interface ProgressStatus @0xb7e2408c6d91f35b {
   # The progress of a long request, as data. `Progress.report` has it as text. Our programs implement this on the same
@@ -666,4 +666,64 @@ interface DurableJob @0x9e02f439cc1e128b {
     reason @2 :Text;
     # Why, for people.
   }
+}
+
+interface ReturningWorkers @0xa4c1f0936be2d758 {
+  # Workers that keep their durable jobs while they are disconnected. Every registration of our scheduler implements
+  # this, on the same object as `Registration`. Our workers call it first, and `Registration.register` if the answer is
+  # `unimplemented`.
+
+  rejoin @0 (name :Text, worker :Cluster.Worker, capacity :Int32, instance :UInt64, held :List(Held))
+      -> (queue :Cluster.Queue, grace :UInt64);
+  # Registers a worker as `Registration.register` does, with the attempts that it has kept. The scheduler reads their
+  # logs and outcomes, and calls `KeptJob.forget` for those that it has stored or has given up. Until then the worker
+  # keeps them, and those that run go on.
+  #
+  # `grace` is how long the worker keeps running durable jobs without a connection, in milliseconds. `instance` is a
+  # random number that identifies the worker's process, or 0: if the name is taken by the same instance, its older
+  # connection is dead, and this one replaces it.
+
+  struct Held {
+    # An attempt of a durable job that the worker has kept. There are at most 1,000.
+
+    job @0 :Text;
+    # The id of the job.
+
+    attempt @1 :UInt32;
+    # The number of the attempt.
+
+    handle @2 :Cluster.Job;
+    # The job, with its log from the beginning.
+
+    union {
+      running @3 :Void;
+      # It runs.
+
+      ended @4 :JobOutcome.Outcome;
+      # It has ended like this.
+
+      interrupted @5 :Void;
+      # The process of the worker ended while it ran.
+    }
+  }
+}
+
+interface ExtendedRegistration @0xc1d8e60b24fa7395 extends(Cluster.Registration, ReturningWorkers) {}
+# A registration as our scheduler serves it. Only for the server's use: workers call the two interfaces apart.
+
+interface DurableQueue @0xe35d7a1c08f94b62 {
+  # Jobs with their ids, for workers that keep them. Every queue of our scheduler implements this, on the same object as
+  # `Queue`. Workers call it only if they have registered by `ReturningWorkers.rejoin`.
+
+  pop @0 (job :Cluster.Job) -> (descr :Cluster.JobDescr, id :Text, attempt :UInt32);
+  # Waits for a job as `Queue.pop` does. `id` is the id of a durable job, and `attempt` the number of this attempt. For
+  # any other job `id` is empty: such a job ends with its connection.
+}
+
+interface KeptJob @0xd06e92f7b3158ca4 {
+  # An attempt that its worker keeps. The jobs of our workers implement this, on the same object as `Job`.
+
+  forget @0 () -> ();
+  # Deletes the log and the outcome of an attempt: the scheduler has stored both, or has given the attempt up. One that
+  # still runs is stopped first. Fails for a job that the worker does not keep.
 }

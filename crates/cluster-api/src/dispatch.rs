@@ -39,8 +39,10 @@ macro_rules! methods {
 
 methods! {
     schema::admin::Client: Self = 5;
-    schema::registration::Client: Self = 1;
-    extensions::extended_job::Client: schema::job::Client = 3, extensions::job_outcome::Client = 1;
+    extensions::extended_registration::Client:
+        schema::registration::Client = 1, extensions::returning_workers::Client = 1;
+    extensions::extended_job::Client:
+        schema::job::Client = 3, extensions::job_outcome::Client = 1, extensions::kept_job::Client = 1;
     extensions::extended_pool_admin::Client:
         schema::pool_admin::Client = 8, extensions::temporary_pause::Client = 1, extensions::pool_details::Client = 2,
         extensions::pool_control::Client = 3;
@@ -48,7 +50,8 @@ methods! {
     extensions::extended_ticket::Client:
         schema::ticket::Client = 2, extensions::ticket_status::Client = 1, extensions::ticket_number::Client = 1;
     extensions::extended_progress::Client: schema::progress::Client = 1, extensions::progress_status::Client = 1;
-    extensions::extended_queue::Client: schema::queue::Client = 2, extensions::pause_reasons::Client = 1;
+    extensions::extended_queue::Client:
+        schema::queue::Client = 2, extensions::pause_reasons::Client = 1, extensions::durable_queue::Client = 1;
     extensions::persistent_submission::Client:
         schema::submission::Client = 1, extensions::persistent::Client = 1, extensions::durable_jobs::Client = 3;
     extensions::durable_job::Client: Self = 4;

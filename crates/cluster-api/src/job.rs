@@ -205,6 +205,14 @@ pub trait ServeJob: 'static {
         futures::future::ready(Err(RpcError::unimplemented("this job reports no outcome")))
     }
 
+    /// See [`Job::forget`]. Optional: the default answers `Unimplemented`.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn forget(self: Rc<Self>) -> impl Future<Output = Result<(), RpcError>> {
+        futures::future::ready(Err(RpcError::unimplemented("this job is not kept")))
+    }
+
     /// See [`Job::cancel`].
     ///
     /// # Errors

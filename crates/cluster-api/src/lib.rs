@@ -89,6 +89,7 @@ mod queue;
 mod raw;
 mod refusal;
 mod registration;
+mod rejoin;
 mod secret;
 mod service_kind;
 mod submission;
@@ -127,6 +128,9 @@ pub use progress_status::ProgressStatus;
 pub use queue::{PopError, Queue, ServeQueue};
 pub use refusal::{Refusal, TicketEnd, UnknownName};
 pub use registration::{Registration, ServeRegistration};
+pub use rejoin::{
+    DurableAttempt, HeldAttempt, HeldState, MAX_HELD_ATTEMPTS, PoppedJob, Rejoined, ReturningWorker,
+};
 pub use secret::{Secret, SecretValue};
 pub use service_kind::ServiceKind;
 pub use submission::{ServeSubmission, Submission};

@@ -2,12 +2,19 @@
 
 use std::fmt;
 
+use capnp::Word;
+use capnp::message::{Builder, HeapAllocator};
+
 use crate::RpcError;
 use crate::raw::extensions_capnp::job_outcome::{CancelledBy as RawCancelledBy, outcome as raw};
-use crate::text::{long_text, text};
+use crate::text::{long_text, malformed, text};
+use crate::words;
 
 /// The limit for the output of a job, in bytes. Outputs are short: the name of an image, or the id of a result.
 pub const MAX_OUTPUT_BYTES: usize = 1 << 20;
+
+/// The limit for an outcome that is kept as bytes: an output, and some words around it.
+const MAX_KEPT_BYTES: usize = MAX_OUTPUT_BYTES + (64 << 10);
 
 /// How a job ended.
 ///
@@ -82,6 +89,33 @@ impl fmt::Display for Outcome {
 }
 
 impl Outcome {
+    /// Returns it as bytes, to keep it. An outcome that no worker can report is an error.
+    ///
+    /// # Errors
+    /// For [`Lost`](Self::Lost) and [`Other`](Self::Other).
+    pub fn to_bytes(&self) -> Result<Vec<u8>, RpcError> {
+        let mut message = Builder::new(HeapAllocator::new());
+        self.clone().write(message.init_root())?;
+        let outcome = message.get_root_as_reader::<raw::Reader<'_>>()?;
+        let size = outcome
+            .total_size()
+            .map_err(|error| malformed(&error, "outcome"))?;
+        let words = words::copy::<raw::Owned>(size, outcome, MAX_KEPT_BYTES, "outcome")?;
+        Ok(Word::words_to_bytes(&words).to_vec())
+    }
+
+    /// Returns what [`to_bytes`](Self::to_bytes) returned.
+    ///
+    /// # Errors
+    /// When the bytes are no outcome.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RpcError> {
+        if bytes.is_empty() {
+            return Err(RpcError::failed("outcome is empty"));
+        }
+        let words = words::from_bytes(bytes);
+        Self::read(words::read(&words).get_root()?)
+    }
+
     pub(crate) fn read(reader: raw::Reader<'_>) -> Result<Self, RpcError> {
         match reader.which() {
             Ok(raw::Succeeded(output)) => {

@@ -11,8 +11,9 @@ use crate::handle::{Served, handle};
 use crate::pause_reason;
 use crate::raw::extensions_capnp::{extended_queue, pause_reasons};
 use crate::raw::schema_capnp::queue;
+use crate::rejoin::no_rejoining;
 use crate::text::{capability, malformed};
-use crate::{Description, EncodedDescription, Job, PauseReason, RpcError};
+use crate::{Description, EncodedDescription, Job, PauseReason, PoppedJob, RpcError};
 
 handle! {
     /// A worker's registration. When the last reference is dropped, the worker is unregistered.
@@ -33,7 +34,7 @@ pub enum PopError {
 }
 
 impl Queue {
-    /// Serves `queue`, together with the extension [`Queue::set_pause_reasons`].
+    /// Serves `queue`, together with the extensions [`Queue::set_pause_reasons`] and [`Queue::pop_durable`].
     ///
     /// [`ServeQueue::released`] is called when the returned handle and all its clones are dropped.
     pub fn serve<S: ServeQueue>(queue: Rc<S>) -> Self {
@@ -94,6 +95,20 @@ pub trait ServeQueue: 'static {
     /// # Errors
     /// The caller gets the error.
     fn pop(self: Rc<Self>, job: Job) -> impl Future<Output = Result<EncodedDescription, RpcError>>;
+
+    /// See [`Queue::pop_durable`]. Optional: the default answers `Unimplemented`.
+    ///
+    /// The returned future is dropped when the worker cancels its request.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn pop_durable(
+        self: Rc<Self>,
+        job: Job,
+    ) -> impl Future<Output = Result<PoppedJob<EncodedDescription>, RpcError>> {
+        drop(job);
+        async { Err(no_rejoining()) }
+    }
 
     /// See [`Queue::set_active`].
     ///

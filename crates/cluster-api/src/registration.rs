@@ -3,12 +3,16 @@
 use std::future::Future;
 use std::rc::Rc;
 
+use capnp::capability::FromClientHook as _;
+
 use crate::answer::{Answer, Pipelined};
 use crate::dispatch;
 use crate::handle::{Served, handle, nothing};
+use crate::raw::extensions_capnp::extended_registration;
 use crate::raw::schema_capnp::registration;
+use crate::rejoin::no_rejoining;
 use crate::text::{capability, returned, text};
-use crate::{Queue, RpcError, ServiceKind, Worker};
+use crate::{Queue, Rejoined, ReturningWorker, RpcError, ServiceKind, Worker};
 
 handle! {
     /// The right to register workers in one pool.
@@ -16,9 +20,11 @@ handle! {
 }
 
 impl Registration {
-    /// Serves `registration`.
+    /// Serves `registration`, together with the extension [`Registration::rejoin`].
     pub fn serve<S: ServeRegistration>(registration: Rc<S>) -> Self {
-        Self::from_raw(dispatch::new_client(Served::new(registration, nothing)))
+        let client: extended_registration::Client =
+            dispatch::new_client(Served::new(registration, nothing));
+        Self::from_raw(client.cast_to())
     }
 
     /// Asks the service which kind it really is: cap files are easily mixed up.
@@ -62,6 +68,18 @@ pub trait ServeRegistration: 'static {
         worker: Worker,
         capacity: i32,
     ) -> impl Future<Output = Result<Queue, RpcError>>;
+
+    /// See [`Registration::rejoin`]. Optional: the default answers `Unimplemented`.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn rejoin(
+        self: Rc<Self>,
+        returning: ReturningWorker,
+    ) -> impl Future<Output = Result<Rejoined, RpcError>> {
+        drop(returning);
+        async { Err(no_rejoining()) }
+    }
 }
 
 impl<S: ServeRegistration> registration::Server for Served<S> {
@@ -86,3 +104,5 @@ impl<S: ServeRegistration> registration::Server for Served<S> {
         }
     }
 }
+
+impl<S: ServeRegistration> extended_registration::Server for Served<S> {}

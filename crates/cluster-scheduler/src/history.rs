@@ -17,8 +17,10 @@ pub(crate) enum JobResult {
     Failed,
     /// A client or an operator cancelled it.
     Cancelled,
-    /// Its worker disconnected, is shutting down, or is unfit.
+    /// Its worker is shutting down, or is unfit.
     Lost,
+    /// Its worker disconnected. It is lost, unless the worker keeps it.
+    Disconnected,
 }
 
 impl fmt::Display for JobResult {
@@ -27,7 +29,7 @@ impl fmt::Display for JobResult {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
-            Self::Lost => "lost",
+            Self::Lost | Self::Disconnected => "lost",
         })
     }
 }
@@ -39,7 +41,8 @@ impl JobResult {
         };
         match Outcome::of_error(error) {
             Outcome::Succeeded(_) => Self::Succeeded,
-            Outcome::Lost { .. } | Outcome::Abandoned | Outcome::WorkerUnfit { .. } => Self::Lost,
+            Outcome::Lost { .. } => Self::Disconnected,
+            Outcome::Abandoned | Outcome::WorkerUnfit { .. } => Self::Lost,
             Outcome::Cancelled(_) => Self::Cancelled,
             Outcome::Failed { .. }
             | Outcome::TimedOut { .. }
@@ -87,7 +90,7 @@ impl History {
             JobResult::Succeeded => self.succeeded += 1,
             JobResult::Failed => self.failed += 1,
             JobResult::Cancelled => self.cancelled += 1,
-            JobResult::Lost => self.lost += 1,
+            JobResult::Lost | JobResult::Disconnected => self.lost += 1,
         }
     }
 
@@ -119,7 +122,7 @@ mod tests {
                 JobResult::Succeeded,
                 JobResult::Failed,
                 JobResult::Cancelled,
-                JobResult::Lost,
+                JobResult::Disconnected,
                 JobResult::Lost,
                 JobResult::Failed
             ]

@@ -1,6 +1,7 @@
 //! The workers of a pool: capabilities and connections of the registered ones, and the history of all. The pool has the
 //! state that decides which jobs they get.
 
+use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
@@ -34,6 +35,16 @@ pub(crate) struct RegisteredWorker {
     /// Why it pauses itself, as it reported.
     pub(crate) pause_reasons: Vec<PauseReason>,
     pub(crate) liveness: Liveness,
+    /// For a worker that keeps its durable jobs while it is disconnected.
+    pub(crate) returning: Option<Returning>,
+}
+
+/// What is known of a worker that keeps its durable jobs while it is disconnected.
+pub(crate) struct Returning {
+    /// Identifies its process, if that is known.
+    pub(crate) process: Option<u64>,
+    /// Dropped when it has left.
+    pub(crate) _presence: Box<dyn Any>,
 }
 
 /// Whether a worker answers.
@@ -100,6 +111,7 @@ impl Roster {
             finished: 0,
             pause_reasons: Vec::new(),
             liveness: Liveness::default(),
+            returning: None,
         };
         self.registered.insert(id, registered);
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Weak;
 
 use cluster_api::{EncodedDescription, Job, JobPromise, JobResolver};
+use jobs::AttemptId;
 use pool::{ClientId, TicketId, Time, WorkerId, WorkerName};
 
 use crate::queue_quota::QueueReservation;
@@ -21,8 +22,24 @@ pub(crate) struct Request {
     pub(crate) hold: Option<Hold>,
 }
 
-/// Takes the name of the worker that was found, and what answers it. If that is dropped, the worker's call fails.
-pub(crate) type Hold = Box<dyn FnOnce(WorkerName, Box<dyn FnOnce()>)>;
+/// Takes the worker that was found.
+pub(crate) type Hold = Box<dyn FnOnce(FoundWorker)>;
+
+/// A worker that was found for a job, and waits for it.
+pub(crate) struct FoundWorker {
+    pub(crate) name: WorkerName,
+    /// Whether it keeps its durable jobs while it is disconnected.
+    pub(crate) keeps_jobs: bool,
+    /// Answers its call with the job, as this attempt. Dropping it fails the call.
+    pub(crate) answer: Box<dyn FnOnce(Option<AttemptId>)>,
+}
+
+impl Request {
+    /// Returns whether it is an attempt of a durable job.
+    fn is_durable(&self) -> bool {
+        self.hold.is_some()
+    }
+}
 
 /// All tickets whose jobs have not ended.
 #[derive(Default)]
@@ -48,6 +65,8 @@ pub(crate) struct Running {
     /// Which job of this registration it is, counted from 1.
     pub(crate) job_number: u64,
     pub(crate) name: WorkerName,
+    /// Whether the job goes on when the connection of its worker is lost.
+    pub(crate) outlives_connection: bool,
 }
 
 impl Tickets {
@@ -84,6 +103,7 @@ impl Tickets {
         worker: WorkerId,
         job_number: u64,
         name: WorkerName,
+        keeps_jobs: bool,
     ) -> Option<(Request, Time)> {
         let Queued { since, request } = self.queued.remove(&ticket)?;
         let running = Running {
@@ -91,6 +111,7 @@ impl Tickets {
             worker,
             job_number,
             name,
+            outlives_connection: keeps_jobs && request.is_durable(),
         };
         self.running.insert(ticket, running);
         Some((request, since))
@@ -118,14 +139,18 @@ impl Tickets {
         self.queued.contains_key(&ticket)
     }
 
-    /// Returns how many jobs no worker has taken.
+    /// Returns how many jobs no worker has taken that are lost with this scheduler.
     pub(crate) fn count_queued(&self) -> usize {
-        self.queued.len()
+        let queued = self.queued.values();
+        queued.filter(|queued| !queued.request.is_durable()).count()
     }
 
-    /// Returns how many jobs workers have that have not ended.
+    /// Returns how many jobs workers have that have not ended, and are lost with this scheduler.
     pub(crate) fn count_running(&self) -> usize {
-        self.running.len()
+        let running = self.running.values();
+        running
+            .filter(|running| !running.outlives_connection)
+            .count()
     }
 
     /// Returns the worker of a running job; `None` if it is not running.

@@ -21,6 +21,8 @@ pub(crate) enum Reason {
     Operator,
     /// The worker is shutting down, and no longer waits for it.
     Shutdown,
+    /// It is durable, and its scheduler was away for too long or has given it up.
+    GivenUp,
     /// It has taken longer than this limit.
     TimedOut(Duration),
 }

@@ -1,5 +1,6 @@
 //! One job, from the first line of its log to the last.
 
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use crate::admission::{Admission, AdmittedJob};
 use crate::cancel::{Cancel, Reason};
 use crate::executor::{Backend, Executors, Fitness, Unfit};
 use crate::job_secrets::unredacted;
+use crate::kept::Keeper;
 use crate::log::JobLog;
 use crate::metrics::Stats;
 use crate::outcome::{JobError, LimitReached, Outcome};
@@ -29,12 +31,24 @@ pub(crate) struct ServedJob {
     log: JobLog,
     cancel: Cancel,
     outcome: watch::Sender<Option<Outcome>>,
+    holder: RefCell<Holder>,
+}
+
+/// Who decides how long the job goes on.
+enum Holder {
+    /// Not known yet. It may have been released already.
+    Unknown { is_released: bool },
+    /// Its client: it is cancelled when it is released.
+    Client,
+    /// The scheduler, which may return after the connection was lost.
+    Scheduler(Keeper),
 }
 
 impl ServedJob {
     pub(crate) fn new(log: JobLog) -> Self {
         Self {
             log,
+            holder: RefCell::new(Holder::Unknown { is_released: false }),
             cancel: Cancel::new(),
             outcome: watch::Sender::new(None),
         }
@@ -42,6 +56,28 @@ impl ServedJob {
 
     pub(crate) fn cancel_token(&self) -> &Cancel {
         &self.cancel
+    }
+
+    pub(crate) fn log(&self) -> &JobLog {
+        &self.log
+    }
+
+    /// Returns the outcome, if the job has ended.
+    pub(crate) fn outcome_so_far(&self) -> Option<cluster_api::Outcome> {
+        let outcome = self.outcome.borrow().clone();
+        outcome.map(Outcome::reported)
+    }
+
+    /// The job ends with its connection.
+    pub(crate) fn attach(&self) {
+        if let Holder::Unknown { is_released: true } = self.holder.replace(Holder::Client) {
+            self.cancel.cancel();
+        }
+    }
+
+    /// The job is an attempt that this worker keeps.
+    pub(crate) fn keep(&self, keeper: Keeper) {
+        self.holder.replace(Holder::Scheduler(keeper));
     }
 
     /// Ends the job. Jobs end nowhere else.
@@ -115,8 +151,22 @@ impl ServeJob for ServedJob {
         Ok(())
     }
 
+    async fn forget(self: Rc<Self>) -> Result<(), RpcError> {
+        let keeper = match &*self.holder.borrow() {
+            Holder::Scheduler(keeper) => Some(keeper.clone()),
+            Holder::Unknown { .. } | Holder::Client => None,
+        };
+        let keeper = keeper.ok_or_else(|| RpcError::unimplemented("this job is not kept"))?;
+        keeper.forget();
+        Ok(())
+    }
+
     fn released(&self) {
-        self.cancel.cancel();
+        match &mut *self.holder.borrow_mut() {
+            Holder::Unknown { is_released } => *is_released = true,
+            Holder::Client => self.cancel.cancel(),
+            Holder::Scheduler(_) => {}
+        }
     }
 }
 
@@ -191,7 +241,7 @@ impl JobRunner {
                 Some(Reason::Shutdown) => Outcome::Abandoned,
                 Some(Reason::Client) => Outcome::Cancelled(CancelledBy::Client),
                 Some(Reason::Operator) => Outcome::Cancelled(CancelledBy::Operator),
-                None => Outcome::Cancelled(CancelledBy::Unknown),
+                Some(Reason::GivenUp) | None => Outcome::Cancelled(CancelledBy::Unknown),
             },
         }
     }
@@ -241,6 +291,7 @@ impl JobRunner {
             log,
             cancel,
             outcome: _,
+            holder: _,
         } = job;
         log.line(format_args!("Building on {}", self.name))?;
         if cancel.is_cancelled() {

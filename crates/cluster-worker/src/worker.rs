@@ -20,6 +20,7 @@ use crate::executor::{
 };
 use crate::job::JobRunner;
 use crate::job_limits::JobGroups;
+use crate::kept::KeptAttempts;
 use crate::log::LogDir;
 use crate::machine::Machine;
 use crate::metrics::{BuilderStats, Stats};
@@ -131,6 +132,7 @@ pub(crate) struct Parts {
     job_groups: Option<JobGroups>,
     stats: Rc<Stats>,
     log_dir: LogDir,
+    kept: Rc<KeptAttempts>,
     sources: Sources,
     /// Held while the worker runs.
     lock: File,
@@ -161,6 +163,7 @@ impl Parts {
         };
         let processes = Processes::new();
         let log_dir = LogDir::open(&config.state_dir.join("log")).map_err(unusable)?;
+        let kept = KeptAttempts::open(&config.state_dir.join("attempts")).map_err(unusable)?;
         let sources = Sources::open(
             &config.state_dir,
             config.clones,
@@ -179,6 +182,7 @@ impl Parts {
             job_groups,
             stats,
             log_dir,
+            kept,
             sources,
             lock,
         })
@@ -239,6 +243,7 @@ impl Parts {
             job_groups: _,
             stats,
             log_dir,
+            kept,
             sources,
             lock,
         } = self;
@@ -274,6 +279,9 @@ impl Parts {
             config,
             runner,
             log_dir,
+            kept,
+            // Without it, an older connection of this process is found dead a little later.
+            instance: getrandom::u64().unwrap_or(0),
             stats,
             machine,
             builder_stats,

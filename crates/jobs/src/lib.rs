@@ -53,6 +53,7 @@ mod ending;
 mod fault;
 mod id;
 mod job;
+mod kept;
 mod limits;
 mod outbox;
 mod outcome;
@@ -63,7 +64,8 @@ mod workers;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::time::Duration;
 
-use pool::{ClientId, Time, WorkerName};
+pub use pool::Time;
+use pool::{ClientId, WorkerName};
 
 pub use change::{Change, Saved, SavedStage};
 pub use clients::CancelError;
@@ -74,6 +76,7 @@ pub use id::{
 };
 use job::Job;
 pub use job::{Attempt, NewJob, Stage};
+pub use kept::{CancelReason, DeleteReason, Kept, KeptEffect, KeptLimits};
 use outbox::Outbox;
 pub use outcome::{AttemptEnd, CancelledBy, Limit, Loss, LossReason, Outcome, Verdict};
 pub use terms::{DEFAULT_ATTEMPTS, Departure, ReturnTimeouts, Terms, Unwatched};
@@ -90,14 +93,21 @@ pub struct Config {
     pub fault: Option<Fault>,
 }
 
-impl Default for Config {
-    /// Workers have five minutes to return.
-    fn default() -> Self {
+impl Config {
+    /// Returns the defaults, but for the time that workers have to return.
+    pub fn with_return_timeout(return_timeout: Duration) -> Self {
         Self {
-            return_timeout: Duration::from_secs(300),
+            return_timeout,
             #[cfg(feature = "faults")]
             fault: None,
         }
+    }
+}
+
+impl Default for Config {
+    /// Workers have five minutes to return.
+    fn default() -> Self {
+        Self::with_return_timeout(Duration::from_secs(300))
     }
 }
 

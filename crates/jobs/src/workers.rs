@@ -1,6 +1,7 @@
 //! What workers do, and what happens to them.
 
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use pool::{Time, WorkerName};
@@ -15,6 +16,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Settling {
     pub(crate) worker: WorkerName,
+    /// The pool of that worker; `None` if the job had been dropped before.
+    pub(crate) pool: Option<Arc<str>>,
     /// Its end is saved, or about to be.
     pub(crate) ended: bool,
     /// Its log is on disk, whole.
@@ -173,8 +176,10 @@ impl Jobs {
     }
 
     fn settling(&mut self, id: AttemptId, worker: &WorkerName) -> &mut Settling {
+        let pool = self.jobs.get(&id.job).map(|job| job.new.pool.clone());
         self.settling.entry(id).or_insert_with(|| Settling {
             worker: worker.clone(),
+            pool,
             ended: false,
             log_kept: false,
         })
@@ -199,15 +204,16 @@ impl Jobs {
         }
     }
 
-    /// The connection to a worker is lost. What it runs may continue without it; see
+    /// The connection to a worker of a pool is lost. What it runs may continue without it; see
     /// [`Config::return_timeout`](crate::Config::return_timeout).
-    pub fn worker_left(&mut self, now: Time, worker: &WorkerName) {
+    pub fn worker_left(&mut self, now: Time, pool: &str, worker: &WorkerName) {
         self.now = self.now.max(now);
         // It lists them again when it returns.
-        self.settling
-            .retain(|_, settling| settling.worker != *worker);
-        let attempts = self.workers.get(worker).cloned().unwrap_or_default();
-        for id in attempts {
+        self.settling.retain(|_, settling| {
+            let elsewhere = settling.pool.as_deref().is_some_and(|of| of != pool);
+            settling.worker != *worker || elsewhere
+        });
+        for id in self.attempts_of(pool, worker) {
             let Some(job) = self.jobs.get_mut(&id.job) else {
                 continue;
             };
@@ -239,27 +245,51 @@ impl Jobs {
         }
     }
 
-    /// A worker has connected, with what it still holds from before. The request is answered with what is to become
-    /// of each.
+    /// Returns the current attempts of a worker. Workers of different pools may have the same name.
+    fn attempts_of(&self, pool: &str, worker: &WorkerName) -> BTreeSet<AttemptId> {
+        let is_of_pool = |id: &&AttemptId| {
+            let job = self.jobs.get(&id.job);
+            job.is_some_and(|job| *job.new.pool == *pool)
+        };
+        let attempts = self.workers.get(worker).into_iter().flatten();
+        attempts.filter(is_of_pool).copied().collect()
+    }
+
+    /// A worker has connected that keeps nothing while it is disconnected. What it had kept under this name before, as
+    /// another program, is lost.
+    pub fn worker_replaced(&mut self, now: Time, pool: &str, worker: &WorkerName) {
+        self.now = self.now.max(now);
+        for id in self.attempts_of(pool, worker) {
+            let stage = self.jobs.get(&id.job).map(|job| &job.stage);
+            if let Some(Stage::Away { .. }) = stage {
+                self.lose(id, LossReason::NotHeld);
+            }
+        }
+    }
+
+    /// A worker of a pool has connected, with what it still holds from before. The request is answered with what is to
+    /// become of each.
     ///
     /// What this scheduler believes to be with that worker and is not in the list is lost. Call
-    /// [`worker_left`](Self::worker_left) first for the connection that this one replaces.
+    /// [`worker_left`](Self::worker_left) first for the connection that this one replaces. An attempt that has ended
+    /// meanwhile and is to be kept goes on until its log is here, too: report its end then, with
+    /// [`attempt_ended`](Self::attempt_ended).
     pub fn worker_returned(
         &mut self,
         now: Time,
+        pool: &str,
         worker: &WorkerName,
         held: Vec<Held>,
         request: RequestId,
     ) {
         self.now = self.now.max(now);
-        let mut missing: BTreeSet<AttemptId> =
-            self.workers.get(worker).cloned().unwrap_or_default();
+        let mut missing = self.attempts_of(pool, worker);
         let mut answers = Vec::with_capacity(held.len());
         for Held { attempt: id, state } in held {
             let current = missing.remove(&id) || self.planted(Fault::AdoptsAnything);
             match state {
-                HeldState::Running => self.goes_on(id),
-                HeldState::Ended(end) if current => self.attempt_ended(self.now, id, worker, end),
+                HeldState::Running | HeldState::Ended(_) if current => self.goes_on(id),
+                HeldState::Running => {}
                 HeldState::Ended(end) => {
                     self.outbox.save(Change::AttemptEnded {
                         attempt: id,

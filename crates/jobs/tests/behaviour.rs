@@ -11,6 +11,7 @@ use pool::{CacheHint, ClientId, Time, WorkerName};
 
 const JOB: JobId = JobId::from_bits(7);
 const REQUEST: RequestId = RequestId(1);
+const POOL: &str = "pool";
 
 /// Jobs on a disk that takes everything at once.
 struct Story {
@@ -102,7 +103,7 @@ fn new(id: JobId, key: Option<&str>, terms: Terms) -> NewJob {
     NewJob {
         id,
         client: ClientId::new("alice").expect("a good name"),
-        pool: "pool".into(),
+        pool: POOL.into(),
         hint: CacheHint::new("hint"),
         urgent: false,
         key: key.map(|key| JobKey::new(key).expect("a good key")),
@@ -300,7 +301,7 @@ fn a_job_that_is_cancelled_does_not_succeed_any_more() {
 #[test]
 fn a_worker_that_returns_in_time_goes_on() {
     let mut story = Story::running(Terms::default());
-    story.jobs.worker_left(at(10), &worker());
+    story.jobs.worker_left(at(10), POOL, &worker());
     story.advance(309);
     let held = vec![Held {
         attempt: attempt(1),
@@ -308,7 +309,7 @@ fn a_worker_that_returns_in_time_goes_on() {
     }];
     story
         .jobs
-        .worker_returned(at(309), &worker(), held, RequestId(2));
+        .worker_returned(at(309), POOL, &worker(), held, RequestId(2));
     story.settle();
     assert!(story.was_told(&Effect::AnswerReturn {
         request: RequestId(2),
@@ -319,9 +320,62 @@ fn a_worker_that_returns_in_time_goes_on() {
 }
 
 #[test]
+fn an_end_from_before_the_return_counts_when_its_log_is_here() {
+    let mut story = Story::running(Terms::default());
+    story.jobs.worker_left(at(10), POOL, &worker());
+    let held = vec![Held {
+        attempt: attempt(1),
+        state: HeldState::Ended(success()),
+    }];
+    story
+        .jobs
+        .worker_returned(at(20), POOL, &worker(), held, RequestId(2));
+    story.settle();
+    assert!(story.was_told(&Effect::AnswerReturn {
+        request: RequestId(2),
+        held: vec![HeldAnswer::Keep]
+    }));
+    assert_eq!(story.outcome(), None, "its log is not here yet");
+    story
+        .jobs
+        .attempt_ended(at(21), attempt(1), &worker(), success());
+    story.settle();
+    assert_eq!(
+        story.outcome(),
+        Some(&Outcome::Done(Verdict::Succeeded("image".into())))
+    );
+}
+
+#[test]
+fn workers_of_two_pools_with_the_same_name_are_told_apart() {
+    let mut story = Story::running(Terms::default());
+    story.jobs.worker_left(at(10), "other", &worker());
+    assert!(matches!(story.jobs.stage(JOB), Some(Stage::Running(_))));
+    story
+        .jobs
+        .worker_returned(at(20), "other", &worker(), Vec::new(), RequestId(2));
+    story.settle();
+    assert!(matches!(story.jobs.stage(JOB), Some(Stage::Running(_))));
+}
+
+#[test]
+fn what_a_worker_kept_is_lost_when_one_comes_that_keeps_nothing() {
+    let mut story = Story::running(Terms::default());
+    story.jobs.worker_replaced(at(5), POOL, &worker());
+    assert!(matches!(story.jobs.stage(JOB), Some(Stage::Running(_))));
+    story.jobs.worker_left(at(10), POOL, &worker());
+    story.jobs.worker_replaced(at(20), POOL, &worker());
+    story.settle();
+    assert_eq!(
+        story.jobs.stage(JOB),
+        Some(&Stage::Queued { since: at(20) })
+    );
+}
+
+#[test]
 fn a_worker_that_returns_too_late_forgets() {
     let mut story = Story::running(Terms::default());
-    story.jobs.worker_left(at(10), &worker());
+    story.jobs.worker_left(at(10), POOL, &worker());
     story.advance(310);
     assert_eq!(
         story.jobs.stage(JOB),
@@ -333,7 +387,7 @@ fn a_worker_that_returns_too_late_forgets() {
     }];
     story
         .jobs
-        .worker_returned(at(311), &worker(), held, RequestId(2));
+        .worker_returned(at(311), POOL, &worker(), held, RequestId(2));
     story.settle();
     assert!(story.was_told(&Effect::AnswerReturn {
         request: RequestId(2),
@@ -351,7 +405,9 @@ fn a_job_that_loses_its_workers_ends_as_lost_and_says_how() {
             Some(attempt(number))
         );
         story.settle();
-        story.jobs.worker_left(at(i64::from(number)), &worker());
+        story
+            .jobs
+            .worker_left(at(i64::from(number)), POOL, &worker());
         story.settle();
     }
     let Some(Outcome::Lost(losses)) = story.outcome() else {

@@ -114,6 +114,15 @@ fn extensions_keep_their_ids() {
         0xb7e2408c6d91f35b
     );
     assert_eq!(
+        id::<extensions::returning_workers::Client>(),
+        0xa4c1f0936be2d758
+    );
+    assert_eq!(
+        id::<extensions::durable_queue::Client>(),
+        0xe35d7a1c08f94b62
+    );
+    assert_eq!(id::<extensions::kept_job::Client>(), 0xd06e92f7b3158ca4);
+    assert_eq!(
         layout::<extensions::ticket_status::status::Owned>(),
         (0xc061e154535ae062, 1, 1)
     );

@@ -8,5 +8,6 @@ mod outcomes;
 mod pipe;
 mod pipelining;
 mod promises;
+mod rejoin;
 mod release;
 mod support;

@@ -3,41 +3,88 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use cluster_api::{CancelledBy as WireCancelledBy, Job, Outcome};
-use jobs::{AttemptId, CancelError, CancelledBy, JobId, RequestId};
+use cluster_api::{CancelledBy as WireCancelledBy, Job, Outcome, RpcErrorKind};
+use jobs::{AttemptEnd, AttemptId, CancelError, CancelledBy, JobId, LossReason, RequestId};
 use pool::WorkerName;
 
-use super::live::LogState;
-use super::{DurableJobs, convert};
+use super::{DurableJobs, Followed, convert};
 
-/// A ticket, and the attempt that it becomes when a worker takes it.
+/// A ticket, and the attempt that it becomes when a worker takes it; or an attempt that a worker has returned with.
 pub(super) struct Run {
     pub(super) job: JobId,
-    attempt: RefCell<Option<(u32, WorkerName)>>,
+    taken: RefCell<Option<Taken>>,
+}
+
+/// An attempt, and its worker.
+#[derive(Clone)]
+struct Taken {
+    attempt: AttemptId,
+    worker: WorkerName,
+    /// Whether the worker keeps it while it is disconnected.
+    outlives_connection: bool,
+    /// Whether the worker's process ended while it ran.
+    is_interrupted: bool,
+}
+
+/// Where the log of an attempt ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LogEnd {
+    /// At its end, or where it could not be read or kept any more.
+    Complete,
+    /// The connection to its worker was lost.
+    Disconnected,
 }
 
 impl Run {
     pub(super) fn new(job: JobId) -> Rc<Self> {
         Rc::new(Self {
             job,
-            attempt: RefCell::new(None),
+            taken: RefCell::new(None),
+        })
+    }
+
+    /// A worker has returned with an attempt.
+    pub(super) fn returned(
+        attempt: AttemptId,
+        worker: WorkerName,
+        is_interrupted: bool,
+    ) -> Rc<Self> {
+        let taken = Taken {
+            attempt,
+            worker,
+            outlives_connection: true,
+            is_interrupted,
+        };
+        Rc::new(Self {
+            job: attempt.job,
+            taken: RefCell::new(Some(taken)),
         })
     }
 
     /// A worker has taken the ticket.
-    pub(super) fn begin(&self, number: u32, worker: WorkerName) {
-        self.attempt.replace(Some((number, worker)));
+    pub(super) fn begin(&self, attempt: AttemptId, worker: WorkerName, outlives_connection: bool) {
+        self.taken.replace(Some(Taken {
+            attempt,
+            worker,
+            outlives_connection,
+            is_interrupted: false,
+        }));
     }
 
-    fn attempt(&self) -> Option<(AttemptId, WorkerName)> {
-        let (number, worker) = self.attempt.borrow().clone()?;
-        Some((
-            AttemptId {
-                job: self.job,
-                number,
-            },
-            worker,
-        ))
+    /// Returns whether the worker keeps it while it is disconnected.
+    pub(super) fn outlives_connection(&self) -> bool {
+        let taken = self.taken.borrow();
+        taken
+            .as_ref()
+            .is_some_and(|taken| taken.outlives_connection)
+    }
+
+    fn taken(&self) -> Option<Taken> {
+        self.taken.borrow().clone()
+    }
+
+    fn attempt(&self) -> Option<AttemptId> {
+        Some(self.taken.borrow().as_ref()?.attempt)
     }
 }
 
@@ -48,27 +95,84 @@ const MAX_LOG_BYTES: u64 = 2 << 30;
 pub(super) const NOBODY: RequestId = RequestId(0);
 
 impl DurableJobs {
-    /// Follows a ticket. The job goes on without this as long as there is another reference to it.
+    /// Follows a ticket, or an attempt that a worker has returned with.
     pub(super) async fn follow(self: Rc<Self>, run: Rc<Run>, job: Job) {
-        self.copy_log(&run, &job).await;
-        let outcome = match job.result().await {
-            Ok(output) => Outcome::Succeeded(output),
-            Err(error) => job.explain(error).await,
+        let start = match run.attempt() {
+            Some(attempt) => self.kept_length(attempt).await,
+            None => 0,
         };
-        let Some((attempt, worker)) = run.attempt() else {
-            self.left_the_queue(run.job, &outcome);
+        let log = self.copy_log(&run, &job, start).await;
+        let outcome = match run.taken() {
+            // There is no outcome to wait for.
+            Some(taken) if taken.is_interrupted && log == LogEnd::Complete => None,
+            _ => Some(match job.result().await {
+                Ok(output) => Outcome::Succeeded(output),
+                Err(error) => job.explain(error).await,
+            }),
+        };
+        let Some(taken) = run.taken() else {
+            if let Some(outcome) = outcome {
+                self.left_the_queue(run.job, &outcome);
+            }
             return;
         };
+        let attempt = taken.attempt;
+        if taken.outlives_connection && matches!(outcome, Some(Outcome::Lost { .. })) {
+            // Its worker returns with it, or is given up.
+            self.lost_sight(attempt, &run).await;
+            return;
+        }
         self.finish_log(attempt).await;
         self.apply(|jobs, now| {
-            if matches!(outcome, Outcome::Cancelled(WireCancelledBy::Operator)) {
+            if matches!(outcome, Some(Outcome::Cancelled(WireCancelledBy::Operator))) {
                 // An error means that it has ended already.
                 let _: Result<(), CancelError> =
                     jobs.cancel(now, attempt.job, CancelledBy::Operator, NOBODY);
             }
-            jobs.attempt_ended(now, attempt, &worker, convert::attempt_end(outcome));
-            jobs.log_kept(attempt, &worker);
+            let end = outcome.map_or(
+                AttemptEnd::Lost(LossReason::Interrupted),
+                convert::attempt_end,
+            );
+            jobs.attempt_ended(now, attempt, &taken.worker, end);
+            jobs.log_kept(attempt, &taken.worker);
         });
+    }
+
+    /// A worker has an attempt, which is followed from now on.
+    pub(super) fn began(&self, attempt: AttemptId, run: &Rc<Run>, job: Job) {
+        let followed = Followed {
+            run: Rc::clone(run),
+            job,
+        };
+        let before = self.state.borrow_mut().runs.insert(attempt, followed);
+        // It may hold the last reference to a job of a connection that was lost.
+        drop(before);
+    }
+
+    /// The connection was lost over which an attempt was followed.
+    async fn lost_sight(&self, attempt: AttemptId, run: &Rc<Run>) {
+        let followed = {
+            let runs = &mut self.state.borrow_mut().runs;
+            match runs.get(&attempt) {
+                Some(followed) if Rc::ptr_eq(&followed.run, run) => runs.remove(&attempt),
+                // It is followed over another connection.
+                _ => return,
+            }
+        };
+        drop(followed);
+        self.store.run(move |kept| kept.pause(attempt)).await;
+    }
+
+    /// Returns how much of the log of an attempt is kept.
+    pub(super) async fn kept_length(&self, attempt: AttemptId) -> u64 {
+        let length = self.store.run(move |kept| kept.logs.length(attempt)).await;
+        let length = match length {
+            Some(Ok(length)) => length,
+            // There is none yet, or the error is seen when it is written.
+            Some(Err(_)) | None => 0,
+        };
+        self.show_log(attempt, length);
+        length
     }
 
     /// The ticket was taken out of the queue. If that was not done here, an operator did it.
@@ -80,15 +184,18 @@ impl DurableJobs {
     }
 
     /// Appends the log to the store as it grows, until it ends or is lost.
-    async fn copy_log(&self, run: &Run, job: &Job) {
-        let mut offset: u64 = 0;
+    async fn copy_log(&self, run: &Run, job: &Job, mut offset: u64) -> LogEnd {
         loop {
             let start = i64::try_from(offset).unwrap_or(i64::MAX);
-            let Ok(chunk) = job.log(start).await else {
-                return;
+            let chunk = match job.log(start).await {
+                Ok(chunk) => chunk,
+                Err(error) if error.kind == RpcErrorKind::Disconnected => {
+                    return LogEnd::Disconnected;
+                }
+                Err(_) => return LogEnd::Complete,
             };
-            let (Some((attempt, _)), false) = (run.attempt(), chunk.bytes.is_empty()) else {
-                return;
+            let (Some(attempt), false) = (run.attempt(), chunk.bytes.is_empty()) else {
+                return LogEnd::Complete;
             };
             let end = offset.saturating_add(chunk.bytes.len() as u64);
             if end > MAX_LOG_BYTES {
@@ -96,7 +203,7 @@ impl DurableJobs {
                     target: "scheduler",
                     "The log of {attempt} has more than {MAX_LOG_BYTES} bytes; the rest is not kept"
                 );
-                return;
+                return LogEnd::Complete;
             }
             let bytes = chunk.bytes;
             let appended = self
@@ -107,29 +214,35 @@ impl DurableJobs {
                 Some(Ok(())) => self.log_grew(attempt, end),
                 Some(Err(error)) => {
                     tracing::warn!(target: "scheduler", "Cannot keep the log of {attempt}: {error}");
-                    return;
+                    return LogEnd::Complete;
                 }
-                None => return,
+                None => return LogEnd::Complete,
             }
             offset = end;
         }
     }
 
     fn log_grew(&self, attempt: AttemptId, length: u64) {
-        let mut state = self.state.borrow_mut();
         let now = self.clock.unix_now();
-        state.jobs.log_grew(now, attempt);
+        self.state.borrow_mut().jobs.log_grew(now, attempt);
+        self.show_log(attempt, length);
+    }
+
+    /// Shows those who read the log of an attempt how much of it is kept.
+    pub(super) fn show_log(&self, attempt: AttemptId, length: u64) {
+        let state = self.state.borrow();
         if let Some(live) = state.live.get(&attempt.job)
             && live.attempts == attempt.number
         {
-            live.log.send_replace(LogState {
-                length,
-                is_complete: false,
+            live.log.send_if_modified(|log| {
+                let is_news = log.length < length;
+                log.length = log.length.max(length);
+                is_news
             });
         }
     }
 
-    async fn finish_log(&self, attempt: AttemptId) {
+    pub(super) async fn finish_log(&self, attempt: AttemptId) {
         if let Some(Err(error)) = self.store.run(move |kept| kept.finish(attempt)).await {
             tracing::warn!(target: "scheduler", "Cannot complete the log of {attempt}: {error}");
         }

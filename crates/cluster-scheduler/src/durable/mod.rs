@@ -10,6 +10,7 @@ mod live;
 mod lookup;
 mod perform;
 mod progress;
+mod returning;
 mod store_thread;
 mod submission;
 mod watching;
@@ -21,22 +22,25 @@ use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use cluster_api::RpcError;
+use cluster_api::{Job, RpcError};
 use futures::StreamExt as _;
 use futures::channel::{mpsc, oneshot};
 use job_store::logs::{LogError, Logs};
 use job_store::{Committer, OpenError, Report, Sealer, StoreError, Writer as _, sqlite};
-use jobs::{AttemptId, Config, Departure, JobId, Jobs, RequestId, Saved};
+use jobs::{AttemptId, Departure, JobId, Jobs, RequestId, Saved};
 use pool::Time;
 use tokio::sync::Notify;
 
+use self::follow::Run;
 use self::live::Live;
 use self::perform::HeldAssignment;
+use self::returning::Return;
 use self::store_thread::StoreThread;
 pub(crate) use self::watching::Watching;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::config::PoolName;
+use crate::job_settings::JobSettings;
 use crate::queue_quota::QueueQuota;
 use crate::reactor::Reactor;
 
@@ -78,6 +82,7 @@ pub(crate) struct Opened {
 pub(crate) struct DurableJobs {
     this: Weak<Self>,
     clock: Clock,
+    settings: JobSettings,
     pools: BTreeMap<PoolName, Rc<Reactor>>,
     clients: Rc<RefCell<Clients>>,
     quota: Rc<QueueQuota>,
@@ -106,8 +111,25 @@ struct State {
     last_request: u64,
     /// Workers that are to get an attempt as soon as that is on disk.
     held: HashMap<AttemptId, HeldAssignment>,
+    /// The attempts that are followed, until their ends are acknowledged.
+    runs: HashMap<AttemptId, Followed>,
+    /// Workers that have returned, until it is on disk what becomes of what they have kept.
+    returns: HashMap<RequestId, Return>,
     /// What was released inside the RPC system.
     left: Vec<JobId>,
+}
+
+/// An attempt that is followed, and the job as its worker serves it.
+struct Followed {
+    run: Rc<Run>,
+    job: Job,
+}
+
+impl State {
+    fn next_request(&mut self) -> RequestId {
+        self.last_request += 1;
+        RequestId(self.last_request)
+    }
 }
 
 /// What a call that waits for the disk gets.
@@ -144,6 +166,7 @@ impl DurableJobs {
     /// Goes on with what was kept.
     pub(crate) fn new(
         opened: Opened,
+        settings: JobSettings,
         clock: Clock,
         pools: BTreeMap<PoolName, Rc<Reactor>>,
         clients: Rc<RefCell<Clients>>,
@@ -173,15 +196,18 @@ impl DurableJobs {
         });
         let state = State {
             live: live.collect(),
-            jobs: Jobs::restore(Config::default(), clock.unix_now(), saved),
+            jobs: Jobs::restore(settings.machine(), clock.unix_now(), saved),
             requests: HashMap::new(),
             last_request: 0,
             held: HashMap::new(),
+            runs: HashMap::new(),
+            returns: HashMap::new(),
             left: Vec::new(),
         };
         let durable = Rc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             clock,
+            settings,
             pools,
             clients,
             quota,
@@ -196,7 +222,29 @@ impl DurableJobs {
             wake: Notify::new(),
         });
         durable.perform();
+        durable.show_kept_logs();
         durable
+    }
+
+    /// Shows how much is kept of the logs of what workers may return with.
+    fn show_kept_logs(self: &Rc<Self>) {
+        let attempts: Vec<_> = {
+            let state = self.state.borrow();
+            let away = state.live.keys().filter_map(|id| {
+                let attempt = state.jobs.stage(*id)?.attempt()?;
+                Some(AttemptId {
+                    job: *id,
+                    number: attempt.number,
+                })
+            });
+            away.collect()
+        };
+        let this = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            for attempt in attempts {
+                this.kept_length(attempt).await;
+            }
+        });
     }
 
     /// Handles what the store reports, what is due, and what was released. Never ends.
@@ -284,8 +332,7 @@ impl DurableJobs {
     fn request(&self) -> (RequestId, oneshot::Receiver<Answer>) {
         let (answer, answered) = oneshot::channel();
         let mut state = self.state.borrow_mut();
-        state.last_request += 1;
-        let id = RequestId(state.last_request);
+        let id = state.next_request();
         state.requests.insert(id, answer);
         (id, answered)
     }

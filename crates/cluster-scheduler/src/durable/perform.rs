@@ -12,13 +12,13 @@ use super::follow::{NOBODY, Run};
 use super::live::{LogState, View};
 use super::{Answer, DurableJobs};
 use crate::reactor::Cancelled;
-use crate::tickets::Request;
+use crate::tickets::{FoundWorker, Request};
 
 /// How long to wait before a description that could not be read is read again.
 const REREAD_AFTER: Duration = Duration::from_secs(5);
 
 /// A worker that is to get an attempt. Calling it answers the worker; dropping it fails the worker's call.
-pub(super) type HeldAssignment = Box<dyn FnOnce()>;
+pub(super) type HeldAssignment = Box<dyn FnOnce(Option<AttemptId>)>;
 
 impl DurableJobs {
     /// Performs everything the jobs have asked for. Effects may cause others, so this may be called by itself.
@@ -63,8 +63,8 @@ impl DurableJobs {
                     version,
                     stage,
                 } => self.show(job, version, stage),
-                // Workers do not return yet: what they run is lost with their connection.
-                Effect::Acknowledge { .. } | Effect::AnswerReturn { .. } => {}
+                Effect::Acknowledge { attempt, .. } => self.acknowledge(attempt),
+                Effect::AnswerReturn { request, held } => self.return_answered(request, held),
             }
         }
         self.set_timer();
@@ -98,11 +98,22 @@ impl DurableJobs {
         let has_ended = matches!(stage, Stage::Ended { .. });
         if let Some(live) = state.live.get(&job) {
             let attempts = live.attempts;
+            let waits_again = matches!(stage, Stage::Queued { .. }) && attempts > 0;
             live.shown.send_replace(View {
                 version,
                 stage,
                 attempts,
             });
+            let attempt = AttemptId {
+                job,
+                number: attempts,
+            };
+            // Nothing is added to the log of an attempt that its worker was to return with.
+            let is_abandoned =
+                (waits_again || has_ended && attempts > 0) && !state.runs.contains_key(&attempt);
+            if let (true, Some(this)) = (is_abandoned, self.this.upgrade()) {
+                tokio::task::spawn_local(async move { this.finish_log(attempt).await });
+            }
         }
         let ended = has_ended.then(|| state.live.remove(&job));
         drop(state);
@@ -207,12 +218,12 @@ impl DurableJobs {
             client,
             description,
             job: resolver,
-            hold: Some(Box::new(move |worker, answer| {
+            hold: Some(Box::new(move |found| {
                 let (this, run) = assigned;
                 match this.upgrade() {
-                    Some(this) => this.assigned(&run, worker, answer),
+                    Some(this) => this.assigned(&run, found),
                     // The scheduler ends.
-                    None => drop(answer),
+                    None => drop(found),
                 }
             })),
         };
@@ -229,30 +240,40 @@ impl DurableJobs {
     }
 
     /// The pool has found a worker, which is answered once that is on disk.
-    fn assigned(&self, run: &Run, worker: pool::WorkerName, answer: HeldAssignment) {
+    fn assigned(&self, run: &Rc<Run>, found: FoundWorker) {
+        let FoundWorker {
+            name: worker,
+            keeps_jobs,
+            answer,
+        } = found;
         let now = self.clock.unix_now();
         let assigned = self
             .state
             .borrow_mut()
             .jobs
-            .assign(now, run.job, &worker, false);
+            .assign(now, run.job, &worker, keeps_jobs);
         let Some(attempt) = assigned else {
             // It was cancelled just now, and its ticket could not be withdrawn any more.
-            answer();
+            answer(None);
             self.stop(AttemptId {
                 job: run.job,
                 number: 0,
             });
             return;
         };
-        run.begin(attempt.number, worker);
-        {
+        run.begin(attempt, worker, keeps_jobs);
+        let promise = {
             let mut state = self.state.borrow_mut();
             state.held.insert(attempt, answer);
             if let Some(live) = state.live.get_mut(&attempt.job) {
                 live.attempts = attempt.number;
                 live.log.send_replace(LogState::default());
             }
+            let live = state.live.get(&attempt.job);
+            live.and_then(|live| live.promise.clone())
+        };
+        if let Some(promise) = promise {
+            self.began(attempt, run, promise.job());
         }
         self.perform();
     }
@@ -271,19 +292,21 @@ impl DurableJobs {
     fn start(&self, attempt: AttemptId) {
         let answer = self.state.borrow_mut().held.remove(&attempt);
         if let Some(answer) = answer {
-            answer();
+            answer(Some(attempt));
         }
     }
 
     fn stop(&self, attempt: AttemptId) {
-        let promise = self
-            .state
-            .borrow()
-            .live
-            .get(&attempt.job)
-            .and_then(|live| live.promise.clone());
-        if let Some(promise) = promise {
-            let stopped = promise.job().cancel();
+        let job = {
+            let state = self.state.borrow();
+            let followed = state.runs.get(&attempt);
+            let promise = || state.live.get(&attempt.job)?.promise.clone();
+            followed
+                .map(|followed| followed.job.clone())
+                .or_else(|| Some(promise()?.job()))
+        };
+        if let Some(job) = job {
+            let stopped = job.cancel();
             // An error means that the worker is gone, and the attempt with it.
             tokio::task::spawn_local(async move { drop(stopped.await) });
         }

@@ -47,13 +47,23 @@ impl Kept {
         }
     }
 
-    /// Completes the log of an attempt, and compresses it.
+    /// Closes the file of a log that does not grow for some time.
+    pub(super) fn pause(&mut self, attempt: AttemptId) {
+        self.writers.remove(&attempt);
+    }
+
+    /// Completes the log of an attempt, and compresses it. Done again, it does nothing.
     pub(super) fn finish(&mut self, attempt: AttemptId) -> Result<(), LogError> {
-        match self.writers.remove(&attempt) {
-            Some(writer) => writer.sync()?,
-            // It has no bytes. An empty log is one, too.
-            None => self.logs.write(attempt)?.sync()?,
-        }
+        let writer = match self.writers.remove(&attempt) {
+            Some(writer) => writer,
+            // It has no bytes, or none since its worker returned. An empty log is one, too.
+            None => match self.logs.write(attempt) {
+                Ok(writer) => writer,
+                Err(LogError::Complete(_)) => return Ok(()),
+                Err(error) => return Err(error),
+            },
+        };
+        writer.sync()?;
         self.logs.archive(attempt)
     }
 }

@@ -106,7 +106,7 @@ impl Reactor {
         }
     }
 
-    /// The scheduler shuts down: no more jobs are assigned. Returns how many are queued.
+    /// The scheduler shuts down: no more jobs are assigned. Returns how many queued ones are lost with it.
     ///
     /// Their promises are not broken. An error on an open connection would end the jobs, while clients that retry
     /// submit them again after a closed connection. The workers' calls for jobs also wait until then, because a worker

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use cluster_api::{EncodedDescription, Job, JobResolver, RpcError};
+use cluster_api::{DurableAttempt, EncodedDescription, Job, JobResolver, PoppedJob, RpcError};
 use futures::channel::oneshot;
+use jobs::AttemptId;
 use pool::{TicketId, WorkerName};
 
 use super::Reactor;
@@ -11,24 +12,30 @@ use crate::history::JobResult;
 use crate::tickets::Request;
 
 /// Answers a worker's call for a job. Dropping it fails the call.
-pub(crate) struct PendingPop(oneshot::Sender<Assignment>);
+pub(crate) struct PendingPop {
+    answer: oneshot::Sender<Assignment>,
+    /// Whether the worker keeps its durable jobs while it is disconnected.
+    pub(super) keeps_jobs: bool,
+}
 
 impl PendingPop {
     /// Returns the two ends of a call that waits for a job.
-    pub(crate) fn new() -> (Self, oneshot::Receiver<Assignment>) {
-        let (sender, receiver) = oneshot::channel();
-        (Self(sender), receiver)
+    pub(crate) fn new(keeps_jobs: bool) -> (Self, oneshot::Receiver<Assignment>) {
+        let (answer, receiver) = oneshot::channel();
+        (Self { answer, keeps_jobs }, receiver)
     }
 
     pub(crate) fn answer(self, assignment: Assignment) {
         // If the call was dropped, so is the assignment, which does what is needed.
-        drop(self.0.send(assignment));
+        drop(self.answer.send(assignment));
     }
 }
 
 /// A job on its way to the worker that asked for one.
 pub(crate) struct Assignment {
     description: EncodedDescription,
+    /// Which attempt of a durable job it is.
+    attempt: Option<AttemptId>,
     promised: PromisedJob,
 }
 
@@ -60,6 +67,7 @@ impl Assignment {
         } = request;
         Self {
             description,
+            attempt: None,
             promised: PromisedJob {
                 reactor,
                 ticket,
@@ -69,10 +77,22 @@ impl Assignment {
         }
     }
 
+    /// Says which attempt of a durable job it is.
+    pub(crate) fn of_attempt(self, attempt: Option<AttemptId>) -> Self {
+        Self { attempt, ..self }
+    }
+
     /// Introduces the worker's job to the client, and returns what the worker is to do.
-    pub(crate) fn hand_over(self, job: Job) -> EncodedDescription {
+    pub(crate) fn hand_over(self, job: Job) -> PoppedJob<EncodedDescription> {
         self.promised.resolve(job);
-        self.description
+        let attempt = self.attempt.map(|attempt| DurableAttempt {
+            job: attempt.job.to_string(),
+            number: attempt.number,
+        });
+        PoppedJob {
+            description: self.description,
+            attempt,
+        }
     }
 }
 
@@ -100,7 +120,8 @@ impl Drop for PromisedJob {
             resolver.fail(RpcError::disconnected(format!(
                 "worker {worker:?} disconnected before it could start this job"
             )));
-            self.reactor.job_finished(self.ticket, JobResult::Lost);
+            self.reactor
+                .job_finished(self.ticket, JobResult::Disconnected);
         }
     }
 }

@@ -136,6 +136,11 @@ impl Reactor {
         event(&mut self.state.borrow_mut(), self.clock.now())
     }
 
+    /// Returns the name of the pool.
+    pub(crate) fn name(&self) -> &PoolName {
+        &self.name
+    }
+
     /// Returns what a ticket is called in the log: other pools have tickets of the same number.
     fn full_name(&self, ticket: TicketId) -> String {
         format!("{}/{ticket}", self.name)

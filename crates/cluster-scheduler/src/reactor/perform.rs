@@ -4,7 +4,7 @@ use pool::{Decision, Effect, PopId, TicketId, Time, WorkerId, WorkerName};
 
 use super::handover::Assignment;
 use super::{PendingSave, Reactor, State};
-use crate::tickets::Request;
+use crate::tickets::{FoundWorker, Request};
 
 impl Reactor {
     /// Performs everything the pool has asked for.
@@ -51,7 +51,8 @@ impl Reactor {
     fn deliver(&self, pop: PopId, worker: WorkerId, name: WorkerName, ticket: TicketId) {
         let (pop, request, job_number) = {
             let mut state = self.state.borrow_mut();
-            let request = state.start(self.clock.now(), ticket, worker, name.clone());
+            let keeps_jobs = state.pops.get(&pop).is_some_and(|pop| pop.keeps_jobs);
+            let request = state.start(self.clock.now(), ticket, worker, name.clone(), keeps_jobs);
             let job_number = state
                 .tickets
                 .running(ticket)
@@ -68,7 +69,7 @@ impl Reactor {
         }
         let mut request = request;
         let hold = request.as_mut().and_then(|request| request.hold.take());
-        let held_by = name.clone();
+        let found = name.clone();
         let assignment = self
             .this
             .upgrade()
@@ -76,7 +77,11 @@ impl Reactor {
             .map(|(reactor, request)| Assignment::new(reactor, ticket, name, request));
         match (pop, assignment) {
             (Some(pop), Some(assignment)) => match hold {
-                Some(hold) => hold(held_by, Box::new(move || pop.answer(assignment))),
+                Some(hold) => hold(FoundWorker {
+                    name: found,
+                    keeps_jobs: pop.keeps_jobs,
+                    answer: Box::new(move |attempt| pop.answer(assignment.of_attempt(attempt))),
+                }),
                 None => pop.answer(assignment),
             },
             // The pool delivers no ticket twice, and to no cancelled pop. Whichever half is there is
@@ -123,9 +128,12 @@ impl State {
         ticket: TicketId,
         worker: WorkerId,
         name: WorkerName,
+        keeps_jobs: bool,
     ) -> Option<Request> {
         let job_number = self.workers.job_assigned(worker);
-        let (request, since) = self.tickets.start(now, ticket, worker, job_number, name)?;
+        let (request, since) = self
+            .tickets
+            .start(now, ticket, worker, job_number, name, keeps_jobs)?;
         self.history.waited.add(now.secs_after(since));
         Some(request)
     }

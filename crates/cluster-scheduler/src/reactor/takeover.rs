@@ -22,11 +22,18 @@ enum Incumbent {
 
 impl Reactor {
     /// Ends the registration of `name` if its worker does not answer any more, which may take some seconds to find out.
-    pub(crate) async fn resolve_name_conflict(&self, name: &WorkerName, newcomer: &Peer) {
+    ///
+    /// `process` identifies the process of the newcomer, if that is known.
+    pub(crate) async fn resolve_name_conflict(
+        &self,
+        name: &WorkerName,
+        newcomer: &Peer,
+        process: Option<u64>,
+    ) {
         // It may be the same worker, whose old connection broke only just now.
         self.release_departed_workers();
         while let Some(id) = self.registration(name) {
-            match self.incumbent(id, newcomer) {
+            match self.incumbent(id, newcomer, process) {
                 Incumbent::Stays => return,
                 Incumbent::Replaced(why) => return self.evict(id, name, newcomer, why),
                 Incumbent::Probed(mut state) => {
@@ -45,17 +52,20 @@ impl Reactor {
         self.state.borrow().pool.registration(name)
     }
 
-    fn incumbent(&self, id: WorkerId, newcomer: &Peer) -> Incumbent {
+    fn incumbent(&self, id: WorkerId, newcomer: &Peer, process: Option<u64>) -> Incumbent {
         let state = self.state.borrow();
         let Some(registered) = state.workers.get(id) else {
             return Incumbent::Stays;
         };
         let (peer, liveness) = (&registered.peer, &registered.liveness);
+        let returning = registered.returning.as_ref();
+        let is_same_process = peer.id().is_some() && peer.id() == newcomer.id()
+            || process.is_some() && returning.and_then(|worker| worker.process) == process;
         if peer.is_same_connection(newcomer) {
             // It has just sent this request, so it answers, and tries to register twice.
             Incumbent::Stays
-        } else if peer.id().is_some() && peer.id() == newcomer.id() {
-            // A process makes its key when it starts, so it is the same process, which has given up its old connection.
+        } else if is_same_process {
+            // A process makes its key and its instance when it starts. It has given up its old connection.
             Incumbent::Replaced("taken over by a new connection of the same process")
         } else if liveness.is_not_answering {
             Incumbent::Replaced("taken over by a new registration, as it did not answer")

@@ -10,6 +10,7 @@ use visible::{Elapsed, OneLine};
 use super::Reactor;
 use super::handover::PendingPop;
 use crate::history::JobResult;
+use crate::roster::Returning;
 
 impl Reactor {
     /// A worker connected. It is active, unless an admin paused it.
@@ -51,6 +52,14 @@ impl Reactor {
         state.pool.worker(name).is_some() || state.pool.count_workers() < most
     }
 
+    /// A worker keeps its durable jobs while it is disconnected.
+    pub(crate) fn set_returning(&self, id: WorkerId, returning: Returning) {
+        let mut state = self.state.borrow_mut();
+        if let Some(registered) = state.workers.get_mut(id) {
+            registered.returning = Some(returning);
+        }
+    }
+
     /// A worker disconnected. Safe to call from inside the RPC system.
     pub(crate) fn worker_released(&self, id: WorkerId) {
         self.departed.borrow_mut().workers.push(id);
@@ -81,19 +90,28 @@ impl Reactor {
             let running = state.tickets.finish(ticket);
             let ended = running.map(|running| {
                 let time = now.secs_after(running.since);
-                state.history.job_ended(end, time);
-                state.workers.job_ended(running.worker);
-                (running.name, time)
+                let goes_on = running.outlives_connection && end == JobResult::Disconnected;
+                if !goes_on {
+                    state.history.job_ended(end, time);
+                    state.workers.job_ended(running.worker);
+                }
+                (running.name, time, goes_on)
             });
             state.pool.job_finished(ticket);
             ended
         });
-        if let Some((worker, time)) = ended {
-            tracing::info!(
+        match ended {
+            Some((worker, time, false)) => tracing::info!(
                 target: "scheduler",
                 ticket = %self.full_name(ticket), worker = %worker,
                 "Job {end} after {}", Elapsed::from_seconds(time)
-            );
+            ),
+            Some((worker, _, true)) => tracing::info!(
+                target: "scheduler",
+                ticket = %self.full_name(ticket), worker = %worker,
+                "Job continues on \"{worker}\" without a connection"
+            ),
+            None => {}
         }
         self.perform();
     }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use cluster_api::{EncodedDescription, Job, PauseReason, Queue, RpcError, ServeQueue};
+use cluster_api::{EncodedDescription, Job, PauseReason, PoppedJob, Queue, RpcError, ServeQueue};
 use futures::channel::oneshot;
 use pool::{InactiveReason, PopId, WorkerId};
 
@@ -19,12 +19,17 @@ impl QueueService {
     }
 }
 
-impl ServeQueue for QueueService {
-    async fn pop(self: Rc<Self>, job: Job) -> Result<EncodedDescription, RpcError> {
+impl QueueService {
+    /// Waits for a job. `keeps_jobs` says whether the worker keeps its durable jobs while it is disconnected.
+    async fn take(
+        &self,
+        job: Job,
+        keeps_jobs: bool,
+    ) -> Result<PoppedJob<EncodedDescription>, RpcError> {
         if self.reactor.assignments_stopped() {
             return std::future::pending().await;
         }
-        let (pending, assigned) = PendingPop::new();
+        let (pending, assigned) = PendingPop::new(keeps_jobs);
         let pop = self.reactor.pop(self.worker, pending).map_err(closed)?;
         let _guard = PopGuard {
             reactor: &self.reactor,
@@ -34,6 +39,19 @@ impl ServeQueue for QueueService {
             Ok(assignment) => Ok(assignment.hand_over(job)),
             Err(oneshot::Canceled) => Err(RpcError::failed("Worker disconnected")),
         }
+    }
+}
+
+impl ServeQueue for QueueService {
+    async fn pop(self: Rc<Self>, job: Job) -> Result<EncodedDescription, RpcError> {
+        Ok(self.take(job, false).await?.description)
+    }
+
+    async fn pop_durable(
+        self: Rc<Self>,
+        job: Job,
+    ) -> Result<PoppedJob<EncodedDescription>, RpcError> {
+        self.take(job, true).await
     }
 
     async fn set_active(self: Rc<Self>, active: bool) -> Result<(), RpcError> {

@@ -2,13 +2,16 @@
 
 use std::rc::Rc;
 
-use cluster_api::{Queue, Registration, RpcError, ServeRegistration, Worker};
-use pool::{Capacity, WorkerName};
+use cluster_api::{
+    Queue, Registration, Rejoined, ReturningWorker, RpcError, ServeRegistration, Worker,
+};
+use pool::{Capacity, WorkerId, WorkerName};
 use vat::Peer;
 
 use super::queue::QueueService;
 use crate::cluster::Cluster;
 use crate::reactor::Reactor;
+use crate::roster::Returning;
 
 pub(crate) struct RegistrationService {
     cluster: Rc<Cluster>,
@@ -24,6 +27,32 @@ impl RegistrationService {
             reactor,
             peer,
         }))
+    }
+
+    /// Registers a worker in the pool. `process` identifies its process, if that is known.
+    async fn add(
+        &self,
+        name: &WorkerName,
+        worker: Worker,
+        capacity: i32,
+        process: Option<u64>,
+    ) -> Result<(WorkerId, Queue), RpcError> {
+        self.reactor
+            .resolve_name_conflict(name, &self.peer, process)
+            .await;
+        self.check_room(name)?;
+        let capacity = Capacity::announced(capacity);
+        let registered = self
+            .reactor
+            .register(name.clone(), capacity, worker, self.peer.clone());
+        let name = name.as_str();
+        let id = registered.map_err(|error| {
+            tracing::warn!(target: "scheduler", "Worker {name:?} already registered!");
+            RpcError::failed(error.to_string())
+        })?;
+        // If the connection breaks, calls that wait for this worker's answers fail with its name.
+        self.peer.describe(format!("worker {name:?} disconnected"));
+        Ok((id, QueueService::serve(Rc::clone(&self.reactor), id)))
     }
 
     /// Fails if there would be too many workers with this one.
@@ -53,22 +82,40 @@ impl ServeRegistration for RegistrationService {
         worker: Worker,
         capacity: i32,
     ) -> Result<Queue, RpcError> {
-        let worker_name = WorkerName::new(&name)
-            .map_err(|error| RpcError::failed(format!("worker's {error}")))?;
-        self.reactor
-            .resolve_name_conflict(&worker_name, &self.peer)
-            .await;
-        self.check_room(&worker_name)?;
-        let capacity = Capacity::announced(capacity);
-        let registered = self
-            .reactor
-            .register(worker_name, capacity, worker, self.peer.clone());
-        let id = registered.map_err(|error| {
-            tracing::warn!(target: "scheduler", "Worker {name:?} already registered!");
-            RpcError::failed(error.to_string())
-        })?;
-        // If the connection breaks, calls that wait for this worker's answers fail with its name.
-        self.peer.describe(format!("worker {name:?} disconnected"));
-        Ok(QueueService::serve(Rc::clone(&self.reactor), id))
+        let worker_name = worker_name(&name)?;
+        let (_, queue) = self.add(&worker_name, worker, capacity, None).await?;
+        let jobs = self.cluster.durable_jobs();
+        jobs.worker_replaced(self.reactor.name(), &worker_name);
+        Ok(queue)
     }
+
+    async fn rejoin(self: Rc<Self>, returning: ReturningWorker) -> Result<Rejoined, RpcError> {
+        let ReturningWorker {
+            name,
+            worker,
+            capacity,
+            instance,
+            held,
+        } = returning;
+        let name = worker_name(&name)?;
+        let process = Some(instance).filter(|instance| *instance != 0);
+        let (id, queue) = self.add(&name, worker, capacity, process).await?;
+        let jobs = self.cluster.durable_jobs();
+        let presence = jobs.worker_returned(self.reactor.name(), &name, held);
+        self.reactor.set_returning(
+            id,
+            Returning {
+                process,
+                _presence: Box::new(presence),
+            },
+        );
+        Ok(Rejoined {
+            queue,
+            grace: jobs.return_timeout(),
+        })
+    }
+}
+
+fn worker_name(name: &str) -> Result<WorkerName, RpcError> {
+    WorkerName::new(name).map_err(|error| RpcError::failed(format!("worker's {error}")))
 }

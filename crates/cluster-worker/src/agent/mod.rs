@@ -3,19 +3,19 @@
 
 mod ending;
 mod fitness;
+mod joining;
 mod room;
 #[cfg(test)]
 mod tests;
 mod worker_object;
 
+use std::cell::OnceCell;
 use std::convert::Infallible;
 use std::future::ready;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use cluster_api::{
-    Description, Job, PopError, Queue, Registration, RpcError, RpcErrorKind, Worker,
-};
+use cluster_api::{Description, Job, PoppedJob, Registration, RpcError, RpcErrorKind, Worker};
 use tokio::sync::watch;
 use tracing::Instrument as _;
 use vat::Backoff;
@@ -27,6 +27,7 @@ use crate::config::WorkerConfig;
 use crate::connection_jobs::ConnectionJobs;
 use crate::executor::fit;
 use crate::job::{JobRunner, ServedJob};
+use crate::kept::KeptAttempts;
 use crate::log::{JobLog, LogDir};
 use crate::machine::Machine;
 use crate::metrics::{BuilderStats, Stats};
@@ -52,6 +53,7 @@ const ALREADY_REGISTERED: &str = "Worker already registered!";
 
 pub use self::ending::Ending;
 pub(crate) use self::ending::Intake;
+use self::joining::{attempt_id, pop};
 use self::worker_object::WorkerObject;
 
 /// Why a worker has ended.
@@ -77,6 +79,10 @@ pub(crate) struct Agent {
     pub(crate) config: WorkerConfig,
     pub(crate) runner: JobRunner,
     pub(crate) log_dir: LogDir,
+    /// The attempts of durable jobs that it keeps.
+    pub(crate) kept: Rc<KeptAttempts>,
+    /// Identifies this process among those of the worker; 0 if that is not possible.
+    pub(crate) instance: u64,
     pub(crate) stats: Rc<Stats>,
     pub(crate) machine: Machine,
     /// OBuilder's statistics, if this worker has it.
@@ -136,6 +142,7 @@ impl Agent {
         tokio::select! {
             exit = working => exit,
             never = stopping => match never {},
+            never = self.kept.run() => match never {},
             never = self.prune_clones() => match never {},
             never = self.examine_regularly() => match never {},
         }
@@ -168,7 +175,8 @@ impl Agent {
                 Ended::Lost(reason) => ("Lost connection to scheduler", reason),
             };
             self.config.vitals.set_link(Link::Away);
-            if self.intake.is_closing() {
+            self.kept.disconnected();
+            if self.intake.is_closing() && !self.kept.has_running() {
                 // The running jobs have lost their clients, and are about to be cancelled.
                 self.wind_down(Exit::Shutdown, ready(())).await;
                 return Exit::Shutdown;
@@ -211,23 +219,21 @@ impl Agent {
             agent: Rc::clone(self),
             jobs: jobs.clone(),
         }));
-        let capacity = self.config.capacity.value();
-        let service = registration.clone();
         // Held to the end, as the worker is registered only while it holds this.
-        let queue = registration.register(self.config.name.as_str(), worker, capacity);
-        let (queue, answer) = (Queue::clone(&queue), queue.into_future());
+        let joined = OnceCell::new();
         let taking = async {
-            if let Err(error) = answer.await {
-                return self.refused(service, &error).await;
-            }
+            let joined = match self.join(&registration, worker).await {
+                Ok(new) => joined.get_or_init(|| new),
+                Err(error) => return self.refused(registration, &error).await,
+            };
             tracing::info!("Registered as {:?}", self.config.name.as_str());
             self.config.vitals.set_link(Link::Registered);
-            let activity = Activity::new(&queue, &self.runner.is_paused);
+            let activity = Activity::new(&joined.queue, &self.runner.is_paused);
             let _open = self.intake.open();
             tokio::select! {
                 // First, so that a job that has arrived is started before the intake closes.
                 biased;
-                reason = self.take_jobs(&activity, &jobs) => reason,
+                reason = self.take_jobs(&activity, &jobs, joined.keeps_jobs) => reason,
                 reason = self.watch_fitness(&activity) => reason,
                 reason = self.close_intake(&activity) => reason,
             }
@@ -270,7 +276,12 @@ impl Agent {
     }
 
     /// Takes jobs until that fails. Returns the reason.
-    async fn take_jobs(self: &Rc<Self>, activity: &Activity<'_>, jobs: &ConnectionJobs) -> String {
+    async fn take_jobs(
+        self: &Rc<Self>,
+        activity: &Activity<'_>,
+        jobs: &ConnectionJobs,
+        keeps_jobs: bool,
+    ) -> String {
         let capacity = self.capacity();
         // The scheduler counts in the same way, so that a job has the same number in both logs.
         let mut nth = 0;
@@ -301,15 +312,12 @@ impl Agent {
                 &self.log_dir,
                 self.config.log_limit,
             )));
-            let description = match activity.queue.pop(Job::serve(Rc::clone(&job))).await {
-                Ok(description) => Ok(description),
-                Err(error @ PopError::BadDescription(_)) => {
-                    Err(JobError::failed(error.to_string()))
-                }
-                Err(PopError::NoJob(error)) => return error.to_string(),
+            let popped = match pop(activity.queue, Job::serve(Rc::clone(&job)), keeps_jobs).await {
+                Ok(popped) => popped,
+                Err(error) => return error.to_string(),
             };
             nth += 1;
-            self.start(jobs, nth, job, description);
+            self.start(jobs, nth, job, popped);
         }
     }
 
@@ -323,8 +331,12 @@ impl Agent {
         jobs: &ConnectionJobs,
         nth: u64,
         job: Rc<ServedJob>,
-        description: Result<Description, JobError>,
+        PoppedJob {
+            description,
+            attempt,
+        }: PoppedJob<Result<Description, JobError>>,
     ) {
+        let attempt = attempt.as_ref().and_then(attempt_id);
         let hint = description.as_ref().map_or("", |job| &job.cache_hint);
         // The number distinguishes jobs with the same hint that run at the same time.
         let number = self.stats.jobs_accepted.get() + 1;
@@ -334,6 +346,13 @@ impl Agent {
         span.in_scope(|| {
             tracing::info!("Cache_hint {hint}");
             tracing::info!("Job weight {weight}");
+            match attempt {
+                Some(attempt) => {
+                    tracing::info!("Durable job: {attempt}");
+                    self.kept.begin(attempt, &job);
+                }
+                None => job.attach(),
+            }
         });
         self.stats.jobs_accepted.set(number);
         let cancel = job.cancel_token().clone();
@@ -342,6 +361,9 @@ impl Agent {
         let agent = Rc::clone(self);
         let running = async move {
             agent.runner.run(&job, description, &mut slot).await;
+            if let Some(attempt) = attempt {
+                agent.kept.ended(attempt, &job).await;
+            }
             drop((slot, entry));
         };
         tokio::task::spawn_local(running.instrument(span));

@@ -1,8 +1,8 @@
 //! The files of logs. All access to the disk is on blocking threads.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl LogDir {
     }
 
     /// Makes a file for a log.
-    pub(super) async fn create(&self) -> Result<LogFile, String> {
+    async fn create(&self) -> Result<LogFile, String> {
         let dir = self.0.to_path_buf();
         blocking(move || {
             let (file, path) = tempfile::Builder::new()
@@ -43,7 +43,10 @@ impl LogDir {
                 .tempfile_in(&dir)
                 .map_err(|error| in_dir(&dir, &error))?
                 .into_parts();
-            Ok(LogFile { file, _path: path })
+            Ok(LogFile {
+                file,
+                _path: Some(path),
+            })
         })
         .await
     }
@@ -53,14 +56,62 @@ fn in_dir(dir: &Path, error: &io::Error) -> String {
     format!("{}: {error}", dir.display())
 }
 
-/// A log's file. It is removed when the last reference is dropped.
+/// Where the file of a log is made.
+#[derive(Debug, Clone)]
+pub(super) enum LogPlace {
+    /// It is removed with the log.
+    Temporary(LogDir),
+    /// At this path. It stays.
+    Kept(Rc<Path>),
+}
+
+impl LogPlace {
+    /// Makes a file for a log.
+    pub(super) async fn create(&self) -> Result<LogFile, String> {
+        match self {
+            Self::Temporary(dir) => dir.create().await,
+            Self::Kept(path) => {
+                let path = path.to_path_buf();
+                blocking(move || create_kept(&path).map_err(|error| in_dir(&path, &error))).await
+            }
+        }
+    }
+}
+
+/// Makes a file that stays, and its directory.
+fn create_kept(path: &Path) -> io::Result<LogFile> {
+    if let Some(dir) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    }
+    let mut options = File::options();
+    let file = options.read(true).write(true).create_new(true).mode(0o600);
+    Ok(LogFile {
+        file: file.open(path)?,
+        _path: None,
+    })
+}
+
+/// A log's file.
 #[derive(Debug)]
-pub(super) struct LogFile {
+pub(crate) struct LogFile {
     file: File,
-    _path: TempPath,
+    /// Removes it when the last reference is dropped.
+    _path: Option<TempPath>,
 }
 
 impl LogFile {
+    /// Opens a log that an earlier process has left. Returns its length, too.
+    pub(crate) fn open(path: &Path) -> io::Result<(Self, u64)> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        Ok((Self { file, _path: None }, length))
+    }
+
+    /// Waits until what was written is on disk.
+    pub(super) async fn sync(self: Arc<Self>) -> Result<(), String> {
+        blocking(move || self.file.sync_data().map_err(|error| error.to_string())).await
+    }
+
     /// Writes `bytes` at `offset`.
     pub(super) async fn write(self: Arc<Self>, offset: u64, bytes: Vec<u8>) -> Result<(), String> {
         blocking(move || {
@@ -72,7 +123,7 @@ impl LogFile {
     }
 
     /// Reads `length` bytes at `offset`. All of them must have been written.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         self: Arc<Self>,
         offset: u64,
         length: usize,

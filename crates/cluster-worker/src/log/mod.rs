@@ -7,7 +7,8 @@
 //!
 //! New bytes pass a redactor first, so that no secret of the job reaches the file or a reader.
 //!
-//! The file is removed when the job and all answers from it are dropped. No log outlives its job.
+//! The file is removed when the job and all answers from it are dropped, unless the job is an attempt that this worker
+//! keeps (see `kept`).
 
 mod file;
 mod output;
@@ -16,6 +17,7 @@ mod tests;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,8 +26,8 @@ use redact::Redactor;
 use tokio::sync::Notify;
 use tracing::Instrument as _;
 
-pub(crate) use file::LogDir;
-use file::LogFile;
+use file::LogPlace;
+pub(crate) use file::{LogDir, LogFile};
 use output::Output;
 
 /// The largest answer, in bytes. Upstream's programs send up to 10 KiB and accept any size.
@@ -45,7 +47,7 @@ const WRITE_SIZE: usize = 1 << 20;
 pub struct JobLog(Rc<Inner>);
 
 struct Inner {
-    dir: LogDir,
+    place: RefCell<LogPlace>,
     /// The size limit in bytes, without the job's last line.
     limit: u64,
     state: RefCell<State>,
@@ -139,12 +141,42 @@ impl JobLog {
     /// Use it on a thread with a local task set, which runs its writing task.
     pub(crate) fn new(dir: &LogDir, limit: u64) -> Self {
         Self(Rc::new(Inner {
-            dir: dir.clone(),
+            place: RefCell::new(LogPlace::Temporary(dir.clone())),
             limit,
             state: RefCell::default(),
             output: RefCell::new(Output::new(Redactor::default())),
             changed: Notify::new(),
         }))
+    }
+
+    /// Keeps the log in a file that is not removed with it. Nothing was written yet.
+    pub(crate) fn keep_at(&self, path: &Path) {
+        self.0.place.replace(LogPlace::Kept(path.into()));
+    }
+
+    /// Waits until all of a log that is closed is on disk.
+    ///
+    /// # Errors
+    /// Why that is not possible.
+    pub(crate) async fn sync(&self) -> Result<(), LogError> {
+        loop {
+            let changed = self.0.changed.notified();
+            {
+                let state = self.0.state.borrow();
+                if let Some(reason) = &state.broken {
+                    return Err(LogError::Broken(reason.clone()));
+                }
+                if !state.writing {
+                    break;
+                }
+            }
+            changed.await;
+        }
+        let file = self.0.state.borrow().file.clone();
+        match file {
+            Some(file) => file.sync().await.map_err(LogError::Broken),
+            None => Ok(()),
+        }
     }
 
     /// Redacts these secrets in everything that is appended from now on.
@@ -327,6 +359,8 @@ impl JobLog {
                 let mut state = self.0.state.borrow_mut();
                 if state.unwritten() == 0 {
                     state.writing = false;
+                    drop(state);
+                    self.0.changed.notify_waiters();
                     return;
                 }
                 (
@@ -337,10 +371,13 @@ impl JobLog {
             };
             let file = match file {
                 Some(file) => file,
-                None => match self.0.dir.create().await {
-                    Ok(file) => Arc::new(file),
-                    Err(reason) => break reason,
-                },
+                None => {
+                    let place = self.0.place.borrow().clone();
+                    match place.create().await {
+                        Ok(file) => Arc::new(file),
+                        Err(reason) => break reason,
+                    }
+                }
             };
             let size = bytes.len() as u64;
             let written = Arc::clone(&file).write(offset, bytes).await;

@@ -137,14 +137,8 @@ impl Worker {
         self.disconnect();
     }
 
-    /// Returns what it lists when it returns.
-    pub(crate) fn held(&mut self) -> Vec<Held> {
-        self.reported = self
-            .attempts
-            .iter()
-            .filter(|(_, end)| end.is_some())
-            .map(|(id, _)| *id)
-            .collect();
+    /// Returns what it lists when it returns. The ends are reported again later, when the logs are kept.
+    pub(crate) fn held(&self) -> Vec<Held> {
         let state =
             |end: &Option<AttemptEnd>| end.clone().map_or(HeldState::Running, HeldState::Ended);
         self.attempts

@@ -16,6 +16,7 @@ use super::worker::{Message, Worker};
 
 const RETURN_TIMEOUT: Duration = Duration::from_secs(300);
 const CLIENTS: [&str; 2] = ["alice", "bob"];
+const POOL: &str = "pool";
 
 /// What somebody waits for.
 #[derive(Clone, Debug)]
@@ -231,7 +232,7 @@ impl World {
         let new = NewJob {
             id: JobId::from_bits(self.last_id),
             client: client.clone(),
-            pool: "pool".into(),
+            pool: POOL.into(),
             hint: CacheHint::new(""),
             urgent: false,
             key: key.clone(),
@@ -357,7 +358,7 @@ impl World {
         if worker.connected {
             worker.last_connected = self.now;
             worker.disconnect();
-            self.jobs.worker_left(self.now, &worker.name);
+            self.jobs.worker_left(self.now, POOL, &worker.name);
             self.requests.retain(
                 |_, request| !matches!(request, Request::Return { worker, .. } if *worker == which),
             );
@@ -376,7 +377,8 @@ impl World {
                 worker: which,
                 held: ids,
             });
-            self.jobs.worker_returned(self.now, &name, held, request);
+            self.jobs
+                .worker_returned(self.now, POOL, &name, held, request);
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
+use cluster_scheduler::{FileName, JobSettings, KeySource, Scheduler, SchedulerConfig, Transport};
 use vat::Address;
 
 use self::connection_args::ConnectionArgs;
@@ -145,6 +145,7 @@ impl TryFrom<Args> for SchedulerConfig {
             metrics: args.listen_prometheus,
             update_timeout: Duration::from_secs(args.update_timeout.into()),
             limits: args.limits.into(),
+            jobs: JobSettings::default(),
             connections: args.connections.into(),
         })
     }

@@ -2,6 +2,7 @@
 
 mod ending;
 mod fitness;
+mod rejoin;
 mod secrets;
 mod timeouts;
 mod weights;

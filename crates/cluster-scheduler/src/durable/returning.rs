@@ -1,0 +1,194 @@
+//! Workers that keep what they run while they are disconnected, and return with it.
+
+use std::rc::Weak;
+use std::time::Duration;
+
+use cluster_api::{DurableAttempt, HeldAttempt, HeldState as WireState, Job};
+use jobs::{AttemptEnd, AttemptId, Held, HeldAnswer, HeldState, LossReason, RequestId};
+use pool::WorkerName;
+use visible::counted;
+
+use super::follow::Run;
+use super::{DurableJobs, convert};
+use crate::config::PoolName;
+
+/// A worker that keeps its durable jobs is connected, until this is dropped.
+pub(crate) struct WorkerPresence {
+    jobs: Weak<DurableJobs>,
+    pool: PoolName,
+    name: WorkerName,
+}
+
+impl Drop for WorkerPresence {
+    fn drop(&mut self) {
+        // There are no jobs any more when the scheduler ends.
+        if let Some(jobs) = self.jobs.upgrade() {
+            jobs.worker_left(&self.pool, &self.name);
+        }
+    }
+}
+
+/// What a worker has returned with, until it is on disk what becomes of each attempt.
+pub(super) struct Return {
+    pool: PoolName,
+    worker: WorkerName,
+    held: Vec<HeldJob>,
+}
+
+struct HeldJob {
+    attempt: AttemptId,
+    job: Job,
+    is_interrupted: bool,
+}
+
+impl DurableJobs {
+    /// Returns how long a worker that has left may take to return.
+    pub(crate) fn return_timeout(&self) -> Duration {
+        self.settings.worker_grace
+    }
+
+    /// A worker has connected that keeps nothing while it is disconnected.
+    pub(crate) fn worker_replaced(&self, pool: &PoolName, name: &WorkerName) {
+        self.apply(|jobs, now| jobs.worker_replaced(now, pool.as_str(), name));
+    }
+
+    /// A worker has connected, with what it has kept.
+    pub(crate) fn worker_returned(
+        &self,
+        pool: &PoolName,
+        name: &WorkerName,
+        held: Vec<HeldAttempt>,
+    ) -> WorkerPresence {
+        let (mut jobs, mut reported) = (Vec::new(), Vec::new());
+        for HeldAttempt {
+            attempt,
+            job,
+            state,
+        } in held
+        {
+            let Some(id) = attempt_id(&attempt) else {
+                // No scheduler of ours has handed it out.
+                forget(job);
+                continue;
+            };
+            let is_interrupted = state == WireState::Interrupted;
+            reported.push(Held {
+                attempt: id,
+                state: held_state(state),
+            });
+            jobs.push(HeldJob {
+                attempt: id,
+                job,
+                is_interrupted,
+            });
+        }
+        if !jobs.is_empty() {
+            let number = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+            tracing::info!(
+                target: "scheduler",
+                "Worker {:?} returned with {}", name.as_str(), counted(number, "durable job")
+            );
+        }
+        let request = {
+            let mut state = self.state.borrow_mut();
+            let request = state.next_request();
+            let returned = Return {
+                pool: pool.clone(),
+                worker: name.clone(),
+                held: jobs,
+            };
+            state.returns.insert(request, returned);
+            request
+        };
+        self.apply(|jobs, now| jobs.worker_returned(now, pool.as_str(), name, reported, request));
+        WorkerPresence {
+            jobs: Weak::clone(&self.this),
+            pool: pool.clone(),
+            name: name.clone(),
+        }
+    }
+
+    fn worker_left(&self, pool: &PoolName, name: &WorkerName) {
+        let left = |returned: &Return| returned.pool == *pool && returned.worker == *name;
+        let pending: Vec<_> = {
+            let mut state = self.state.borrow_mut();
+            state
+                .returns
+                .extract_if(|_, returned| left(returned))
+                .collect()
+        };
+        drop(pending);
+        self.apply(|jobs, now| jobs.worker_left(now, pool.as_str(), name));
+    }
+
+    /// It is on disk what becomes of the attempts that a worker has returned with.
+    pub(super) fn return_answered(&self, request: RequestId, answers: Vec<HeldAnswer>) {
+        let returned = self.state.borrow_mut().returns.remove(&request);
+        // The worker may have left again.
+        let Some(Return { worker, held, .. }) = returned else {
+            return;
+        };
+        for (held, answer) in held.into_iter().zip(answers) {
+            match answer {
+                HeldAnswer::Keep => self.adopt(&worker, held),
+                HeldAnswer::Forget => {
+                    tracing::info!(
+                        target: "scheduler",
+                        "Worker {:?} still had {}, which has ended or was given up", worker.as_str(), held.attempt
+                    );
+                    forget(held.job);
+                }
+            }
+        }
+    }
+
+    /// Follows an attempt again.
+    fn adopt(&self, worker: &WorkerName, held: HeldJob) {
+        let HeldJob {
+            attempt,
+            job,
+            is_interrupted,
+        } = held;
+        let Some(this) = self.this.upgrade() else {
+            return;
+        };
+        let run = Run::returned(attempt, worker.clone(), is_interrupted);
+        self.began(attempt, &run, job.clone());
+        tokio::task::spawn_local(this.follow(run, job));
+    }
+
+    /// The log and the end of an attempt are on disk.
+    pub(super) fn acknowledge(&self, attempt: AttemptId) {
+        let followed = self.state.borrow_mut().runs.remove(&attempt);
+        if let Some(followed) = followed
+            && followed.run.outlives_connection()
+        {
+            forget(followed.job);
+        }
+    }
+}
+
+/// Tells a worker that it need not keep an attempt any longer. If it does not get to know, it lists it again.
+fn forget(job: Job) {
+    let forgotten = job.forget();
+    tokio::task::spawn_local(async move {
+        if let Err(error) = forgotten.await {
+            tracing::debug!(target: "scheduler", "A worker did not forget a job: {error}");
+        }
+    });
+}
+
+fn attempt_id(attempt: &DurableAttempt) -> Option<AttemptId> {
+    Some(AttemptId {
+        job: attempt.job.parse().ok()?,
+        number: attempt.number,
+    })
+}
+
+fn held_state(state: WireState) -> HeldState {
+    match state {
+        WireState::Running => HeldState::Running,
+        WireState::Ended(outcome) => HeldState::Ended(convert::attempt_end(outcome)),
+        WireState::Interrupted => HeldState::Ended(AttemptEnd::Lost(LossReason::Interrupted)),
+    }
+}

@@ -1,0 +1,155 @@
+//! The directory of attempts: for each a directory with its log and, once it has ended, its outcome.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use cluster_api::{MAX_OUTPUT_BYTES, Outcome};
+use jobs::{AttemptId, Time};
+
+use crate::clock::unix_time;
+use crate::leftovers::remove_leftover;
+use crate::log::LogFile;
+
+const LOG: &str = "log";
+const OUTCOME: &str = "outcome";
+/// An outcome that is being written.
+const NEW_OUTCOME: &str = "outcome.new";
+
+/// The most bytes of an outcome that are read.
+const MAX_OUTCOME_BYTES: u64 = 2 * MAX_OUTPUT_BYTES as u64;
+
+/// The directory of attempts.
+pub(super) struct AttemptsDir(PathBuf);
+
+/// An attempt that an earlier process has left.
+pub(super) struct Left {
+    pub(super) attempt: AttemptId,
+    /// When it ended, or last wrote to its log.
+    pub(super) at: Time,
+    /// `None` if it has written nothing.
+    pub(super) log: Option<Arc<LogFile>>,
+    /// The length of the log.
+    pub(super) length: u64,
+    /// `None` if it was interrupted.
+    pub(super) outcome: Option<Outcome>,
+}
+
+impl AttemptsDir {
+    /// Makes the directory if it is missing, and reads what is there. What is no attempt is removed.
+    pub(super) fn open(path: &Path) -> io::Result<(Self, Vec<Left>)> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(path)?;
+        let mut left = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            match name.to_str().and_then(attempt_of) {
+                Some(attempt) => left.push(read(attempt, &entry.path())?),
+                None => remove_leftover(&entry.path()),
+            }
+        }
+        Ok((Self(path.to_owned()), left))
+    }
+
+    /// Returns the path of the log of an attempt.
+    pub(super) fn log(&self, attempt: AttemptId) -> PathBuf {
+        self.of(attempt).join(LOG)
+    }
+
+    fn of(&self, AttemptId { job, number }: AttemptId) -> PathBuf {
+        self.0.join(format!("{job}-{number}"))
+    }
+
+    /// Writes the outcome of an attempt, wholly or not at all.
+    ///
+    /// # Errors
+    /// Why that is not possible.
+    pub(super) async fn save_outcome(
+        &self,
+        attempt: AttemptId,
+        outcome: Vec<u8>,
+    ) -> Result<(), String> {
+        let directory = self.of(attempt);
+        let saved = tokio::task::spawn_blocking(move || {
+            write_outcome(&directory, &outcome)
+                .map_err(|error| format!("{}: {error}", directory.display()))
+        });
+        saved.await.map_err(|error| error.to_string())?
+    }
+
+    /// Deletes what is kept of an attempt, in the background.
+    pub(super) fn delete(&self, attempt: AttemptId) {
+        let directory = self.of(attempt);
+        let deleted = move || {
+            if directory.exists() {
+                remove_leftover(&directory);
+            }
+        };
+        drop(tokio::task::spawn_blocking(deleted));
+    }
+}
+
+/// Returns the attempt whose directory has this name.
+fn attempt_of(name: &str) -> Option<AttemptId> {
+    let (job, number) = name.split_once('-')?;
+    Some(AttemptId {
+        job: job.parse().ok()?,
+        number: number.parse().ok()?,
+    })
+}
+
+fn read(attempt: AttemptId, directory: &Path) -> io::Result<Left> {
+    let (log, length) = match LogFile::open(&directory.join(LOG)) {
+        Ok((log, length)) => (Some(Arc::new(log)), length),
+        Err(error) if error.kind() == ErrorKind::NotFound => (None, 0),
+        Err(error) => return Err(error),
+    };
+    let outcome = read_outcome(&directory.join(OUTCOME))?;
+    let modified = |name| fs::metadata(directory.join(name))?.modified();
+    let at = modified(OUTCOME).or_else(|_| modified(LOG));
+    Ok(Left {
+        attempt,
+        at: unix_time(at.unwrap_or_else(|_| SystemTime::now())),
+        log,
+        length,
+        outcome,
+    })
+}
+
+fn read_outcome(path: &Path) -> io::Result<Option<Outcome>> {
+    let bytes = match fs::metadata(path) {
+        Ok(metadata) if metadata.len() <= MAX_OUTCOME_BYTES => fs::read(path)?,
+        Ok(_) => Vec::new(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match Outcome::from_bytes(&bytes) {
+        Ok(outcome) => Ok(Some(outcome)),
+        Err(error) => {
+            tracing::warn!(
+                "Cannot read {}: {error}; the attempt counts as interrupted",
+                path.display()
+            );
+            Ok(None)
+        }
+    }
+}
+
+fn write_outcome(directory: &Path, outcome: &[u8]) -> io::Result<()> {
+    let new = directory.join(NEW_OUTCOME);
+    let mut options = File::options();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)?;
+    file.write_all(outcome)?;
+    file.sync_all()?;
+    fs::rename(&new, directory.join(OUTCOME))?;
+    File::open(directory)?.sync_all()
+}

@@ -1,0 +1,92 @@
+//! An attempt that an earlier process of this worker has left.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use cluster_api::{HeldState, LogChunk, Outcome, RpcError, ServeJob};
+
+use super::Keeper;
+use super::directory::Left;
+use crate::log::{LogFile, MAX_CHUNK, ReadError};
+
+/// The job of such an attempt. It has ended.
+pub(super) struct RestoredJob {
+    log: Option<Arc<LogFile>>,
+    length: u64,
+    /// `None` if it was interrupted.
+    outcome: Option<Outcome>,
+    keeper: Keeper,
+}
+
+impl RestoredJob {
+    pub(super) fn new(left: Left, keeper: Keeper) -> Self {
+        let Left {
+            log,
+            length,
+            outcome,
+            attempt: _,
+            at: _,
+        } = left;
+        Self {
+            log,
+            length,
+            outcome,
+            keeper,
+        }
+    }
+
+    pub(super) fn state(&self) -> HeldState {
+        let outcome = self.outcome.clone();
+        outcome.map_or(HeldState::Interrupted, HeldState::Ended)
+    }
+
+    /// Returns the outcome. There is none of an attempt that was interrupted.
+    fn known_outcome(&self) -> Result<Outcome, RpcError> {
+        let interrupted = || RpcError::failed("the process of the worker ended while the job ran");
+        self.outcome.clone().ok_or_else(interrupted)
+    }
+}
+
+impl ServeJob for RestoredJob {
+    async fn log(self: Rc<Self>, start: i64) -> Result<LogChunk, RpcError> {
+        let failed = |error: ReadError| RpcError::failed(error.to_string());
+        let length = self.length;
+        let start = match u64::try_from(start) {
+            Ok(start) => start,
+            Err(_) => length.saturating_sub(start.unsigned_abs()),
+        };
+        if start > length {
+            return Err(failed(ReadError::BeyondEnd { start, length }));
+        }
+        let size = usize::try_from(length - start).unwrap_or(MAX_CHUNK);
+        let bytes = match &self.log {
+            Some(log) => {
+                let read = Arc::clone(log).read(start, size.min(MAX_CHUNK)).await;
+                read.map_err(|error| failed(ReadError::Disk(error)))?
+            }
+            None => Vec::new(),
+        };
+        // `start` is inside the log, whose length is that of a file.
+        let next = i64::try_from(start + bytes.len() as u64).unwrap_or(i64::MAX);
+        Ok(LogChunk { bytes, next })
+    }
+
+    async fn result(self: Rc<Self>) -> Result<String, RpcError> {
+        self.known_outcome()?.into_result()
+    }
+
+    async fn outcome(self: Rc<Self>) -> Result<Outcome, RpcError> {
+        self.known_outcome()
+    }
+
+    async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
+        Ok(())
+    }
+
+    async fn forget(self: Rc<Self>) -> Result<(), RpcError> {
+        self.keeper.forget();
+        Ok(())
+    }
+
+    fn released(&self) {}
+}
