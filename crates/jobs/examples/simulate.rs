@@ -1,4 +1,5 @@
-//! Lives through as many random histories of jobs as it is asked to: `cargo xtask simulate --seeds 1000000`.
+//! Lives through as many random histories of jobs as it is asked to: `cargo xtask simulate --seeds 1000000`. With
+//! `--first NUMBER`, their seeds begin there, so that many can be lived through in pieces.
 
 #![expect(
     clippy::disallowed_methods,
@@ -17,16 +18,16 @@ use std::time::Instant;
 use simulate::{Counts, Failure, Mistake, simulate};
 
 fn main() -> ExitCode {
-    let seeds = match seeds() {
+    let (first, seeds) = match seeds() {
         Ok(seeds) => seeds,
         Err(problem) => {
-            eprintln!("{problem}; usage: simulate --seeds NUMBER");
+            eprintln!("{problem}; usage: simulate --seeds NUMBER [--first NUMBER]");
             return ExitCode::from(124);
         }
     };
     let began = Instant::now();
     let mut seen = Counts::default();
-    for seed in 0..seeds {
+    for seed in first..first.saturating_add(seeds) {
         let lived: Result<Counts, Failure> = simulate(seed, None::<Mistake>);
         match lived {
             Ok(counts) => seen.add(&counts),
@@ -37,18 +38,23 @@ fn main() -> ExitCode {
         }
     }
     println!(
-        "{seeds} histories in {:.0} s, every promise kept: {seen:?}",
+        "{seeds} histories from seed {first} on in {:.0} s, every promise kept: {seen:?}",
         began.elapsed().as_secs_f64()
     );
     ExitCode::SUCCESS
 }
 
-fn seeds() -> Result<u64, String> {
-    let mut args = std::env::args().skip(1);
-    match (args.next().as_deref(), args.next(), args.next()) {
-        (Some("--seeds"), Some(seeds), None) => seeds
-            .parse()
-            .map_err(|_| format!("{seeds:?} is not a number")),
-        _ => Err("one option is needed".to_owned()),
+/// Returns the first seed, and how many there are.
+fn seeds() -> Result<(u64, u64), String> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let number = |text: &str| {
+        text.parse()
+            .map_err(|_| format!("{text:?} is not a number"))
+    };
+    match args[..] {
+        ["--seeds", seeds] => Ok((0, number(seeds)?)),
+        ["--seeds", seeds, "--first", first] => Ok((number(first)?, number(seeds)?)),
+        _ => Err("the number of histories is missing".to_owned()),
     }
 }
