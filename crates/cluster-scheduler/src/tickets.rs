@@ -1,5 +1,5 @@
 //! The other half of each ticket. The pool has its place in the order; here are the description of the job, and the
-//! promise of the job that its client holds.
+//! promise of the job that its client holds. Of a durable job there is neither: both are made when a worker was found.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Weak;
@@ -7,9 +7,10 @@ use std::rc::Weak;
 use cluster_api::{EncodedDescription, Job, JobPromise, JobResolver};
 use pool::{ClientId, TicketId, Time, WorkerId, WorkerName};
 
+use crate::durable::DurableTicket;
 use crate::queue_quota::QueueReservation;
 
-/// A job as it was submitted.
+/// A job as it was submitted by a client that is attached to it.
 pub(crate) struct Request {
     pub(crate) client: ClientId,
     pub(crate) description: EncodedDescription,
@@ -17,12 +18,24 @@ pub(crate) struct Request {
     pub(crate) job: JobResolver,
     /// Its part of the client's quota, until a worker has it.
     pub(crate) _reservation: QueueReservation,
-    /// What to do when a worker was found, instead of answering the worker at once.
-    pub(crate) hold: Option<Hold>,
 }
 
-/// Takes the name of the worker that was found, and what answers it. If that is dropped, the worker's call fails.
-pub(crate) type Hold = Box<dyn FnOnce(WorkerName, Box<dyn FnOnce()>)>;
+/// What a ticket is for.
+pub(crate) enum Work {
+    /// A job that a client is attached to.
+    Attached(Box<Request>),
+    /// One that is on disk, its description included.
+    Durable(DurableTicket),
+}
+
+impl Work {
+    pub(crate) fn client(&self) -> &ClientId {
+        match self {
+            Self::Attached(request) => &request.client,
+            Self::Durable(ticket) => &ticket.client,
+        }
+    }
+}
 
 /// All tickets whose jobs have not ended.
 #[derive(Default)]
@@ -37,7 +50,7 @@ pub(crate) struct Tickets {
 
 struct Queued {
     since: Time,
-    request: Request,
+    work: Work,
 }
 
 /// A ticket whose job a worker has taken.
@@ -51,9 +64,9 @@ pub(crate) struct Running {
 }
 
 impl Tickets {
-    pub(crate) fn insert(&mut self, now: Time, ticket: TicketId, request: Request) {
+    pub(crate) fn insert(&mut self, now: Time, ticket: TicketId, work: Work) {
         let since = now;
-        self.queued.insert(ticket, Queued { since, request });
+        self.queued.insert(ticket, Queued { since, work });
     }
 
     /// A client was given its ticket.
@@ -71,9 +84,9 @@ impl Tickets {
     }
 
     /// Takes out a ticket that is not wanted any more, if it is still queued.
-    pub(crate) fn cancel(&mut self, ticket: TicketId) -> Option<Request> {
+    pub(crate) fn cancel(&mut self, ticket: TicketId) -> Option<Work> {
         self.held.remove(&ticket);
-        Some(self.queued.remove(&ticket)?.request)
+        Some(self.queued.remove(&ticket)?.work)
     }
 
     /// Gives a queued ticket to a worker. Returns what is to be done, and since when it has been queued.
@@ -84,8 +97,8 @@ impl Tickets {
         worker: WorkerId,
         job_number: u64,
         name: WorkerName,
-    ) -> Option<(Request, Time)> {
-        let Queued { since, request } = self.queued.remove(&ticket)?;
+    ) -> Option<(Work, Time)> {
+        let Queued { since, work } = self.queued.remove(&ticket)?;
         let running = Running {
             since: now,
             worker,
@@ -93,7 +106,7 @@ impl Tickets {
             name,
         };
         self.running.insert(ticket, running);
-        Some((request, since))
+        Some((work, since))
     }
 
     /// Takes out a ticket whose job has ended, and returns who had taken it.

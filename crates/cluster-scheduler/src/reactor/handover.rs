@@ -8,21 +8,92 @@ use pool::{TicketId, WorkerName};
 
 use super::Reactor;
 use crate::history::JobResult;
-use crate::tickets::Request;
 
 /// Answers a worker's call for a job. Dropping it fails the call.
-pub(crate) struct PendingPop(oneshot::Sender<Assignment>);
+pub(crate) struct PendingPop(oneshot::Sender<PopAnswer>);
+
+/// What a worker's call for a job gets.
+pub(crate) enum PopAnswer {
+    /// A job.
+    Assigned(Assignment),
+    /// No job: the one that it was chosen for is not there any more. The call waits for another one.
+    WaitOn,
+}
 
 impl PendingPop {
     /// Returns the two ends of a call that waits for a job.
-    pub(crate) fn new() -> (Self, oneshot::Receiver<Assignment>) {
+    pub(crate) fn new() -> (Self, oneshot::Receiver<PopAnswer>) {
         let (sender, receiver) = oneshot::channel();
         (Self(sender), receiver)
     }
 
     pub(crate) fn answer(self, assignment: Assignment) {
         // If the call was dropped, so is the assignment, which does what is needed.
-        drop(self.0.send(assignment));
+        drop(self.0.send(PopAnswer::Assigned(assignment)));
+    }
+
+    fn wait_on(self) {
+        // If the call was dropped, nothing waits.
+        drop(self.0.send(PopAnswer::WaitOn));
+    }
+}
+
+/// A worker that was chosen for a durable job, whose description is still on disk.
+///
+/// If it is dropped, the worker waits for another job.
+pub(crate) struct ChosenWorker {
+    reactor: Rc<Reactor>,
+    ticket: TicketId,
+    name: WorkerName,
+    /// `None` once it has the job.
+    pop: Option<PendingPop>,
+}
+
+impl ChosenWorker {
+    pub(super) fn new(
+        reactor: Rc<Reactor>,
+        ticket: TicketId,
+        name: WorkerName,
+        pop: PendingPop,
+    ) -> Self {
+        Self {
+            reactor,
+            ticket,
+            name,
+            pop: Some(pop),
+        }
+    }
+
+    pub(crate) fn ticket(&self) -> TicketId {
+        self.ticket
+    }
+
+    pub(crate) fn name(&self) -> &WorkerName {
+        &self.name
+    }
+
+    /// Returns whether it does not wait for a job any more.
+    pub(crate) fn has_left(&self) -> bool {
+        self.pop.as_ref().is_none_or(|pop| pop.0.is_canceled())
+    }
+
+    /// Gives it the job, which resolves `job`.
+    pub(crate) fn give(mut self, description: EncodedDescription, job: JobResolver) {
+        if let Some(pop) = self.pop.take() {
+            let reactor = Rc::clone(&self.reactor);
+            let assignment =
+                Assignment::new(reactor, self.ticket, self.name.clone(), description, job);
+            pop.answer(assignment);
+        }
+    }
+}
+
+impl Drop for ChosenWorker {
+    fn drop(&mut self) {
+        if let Some(pop) = self.pop.take() {
+            self.reactor.job_not_given(self.ticket);
+            pop.wait_on();
+        }
     }
 }
 
@@ -45,19 +116,13 @@ struct PromisedJob {
 }
 
 impl Assignment {
-    pub(crate) fn new(
+    pub(super) fn new(
         reactor: Rc<Reactor>,
         ticket: TicketId,
         worker: WorkerName,
-        request: Request,
+        description: EncodedDescription,
+        job: JobResolver,
     ) -> Self {
-        let Request {
-            client: _,
-            description,
-            job,
-            _reservation: _,
-            hold: _,
-        } = request;
         Self {
             description,
             promised: PromisedJob {

@@ -6,7 +6,7 @@ use cluster_api::{EncodedDescription, Job, PauseReason, Queue, RpcError, ServeQu
 use futures::channel::oneshot;
 use pool::{InactiveReason, PopId, WorkerId};
 
-use crate::reactor::{PendingPop, Reactor};
+use crate::reactor::{PendingPop, PopAnswer, Reactor};
 
 pub(crate) struct QueueService {
     reactor: Rc<Reactor>,
@@ -21,18 +21,21 @@ impl QueueService {
 
 impl ServeQueue for QueueService {
     async fn pop(self: Rc<Self>, job: Job) -> Result<EncodedDescription, RpcError> {
-        if self.reactor.assignments_stopped() {
-            return std::future::pending().await;
-        }
-        let (pending, assigned) = PendingPop::new();
-        let pop = self.reactor.pop(self.worker, pending).map_err(closed)?;
-        let _guard = PopGuard {
-            reactor: &self.reactor,
-            pop,
-        };
-        match assigned.await {
-            Ok(assignment) => Ok(assignment.hand_over(job)),
-            Err(oneshot::Canceled) => Err(RpcError::failed("Worker disconnected")),
+        loop {
+            if self.reactor.assignments_stopped() {
+                return std::future::pending().await;
+            }
+            let (pending, answered) = PendingPop::new();
+            let pop = self.reactor.pop(self.worker, pending).map_err(closed)?;
+            let _guard = PopGuard {
+                reactor: &self.reactor,
+                pop,
+            };
+            match answered.await {
+                Ok(PopAnswer::Assigned(assignment)) => return Ok(assignment.hand_over(job)),
+                Ok(PopAnswer::WaitOn) => {}
+                Err(oneshot::Canceled) => return Err(RpcError::failed("Worker disconnected")),
+            }
         }
     }
 
