@@ -16,6 +16,8 @@ pub(crate) struct Clock {
     started: Instant,
     /// The date at that moment.
     start_date: UnixTime,
+    /// The same, as a time since 1970.
+    start: Time,
 }
 
 impl Clock {
@@ -23,12 +25,11 @@ impl Clock {
         // Before 1970 or after the year 292 billion there is no date.
         let since_1970 = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        let start_date = UnixTime(i64::try_from(since_1970).unwrap_or(0));
+            .unwrap_or_default();
         Self {
             started: Instant::now(),
-            start_date,
+            start_date: UnixTime(i64::try_from(since_1970.as_secs()).unwrap_or(0)),
+            start: Time::from_micros(i64::try_from(since_1970.as_micros()).unwrap_or(0)),
         }
     }
 
@@ -45,8 +46,17 @@ impl Clock {
 
     /// Returns the time since 1970, for what outlives this process.
     pub(crate) fn unix_now(&self) -> Time {
-        let start = self.start_date.0.saturating_mul(1_000_000);
-        Time::from_micros(start.saturating_add(self.now().micros()))
+        self.since_1970(self.now())
+    }
+
+    /// Returns a time as the pool has it as one since 1970.
+    pub(crate) fn since_1970(&self, time: Time) -> Time {
+        Time::from_micros(time.micros().saturating_add(self.start.micros()))
+    }
+
+    /// Returns a time since 1970 as the pool has it: one before the start of this process is negative.
+    pub(crate) fn since_start(&self, time: Time) -> Time {
+        Time::from_micros(time.micros().saturating_sub(self.start.micros()))
     }
 
     /// Returns how long it is until `time`; zero if it has passed.

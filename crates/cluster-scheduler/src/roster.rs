@@ -171,6 +171,13 @@ impl Roster {
         })
     }
 
+    /// A worker did not get the job that was assigned to it last.
+    pub(crate) fn job_not_given(&mut self, id: WorkerId) {
+        if let Some(registered) = self.get_mut(id) {
+            registered.assigned = registered.assigned.saturating_sub(1);
+        }
+    }
+
     /// A job has ended that was taken in this registration, which may have ended before.
     pub(crate) fn job_ended(&mut self, id: WorkerId) {
         if let Some(registered) = self.get_mut(id) {

@@ -1,16 +1,16 @@
 //! The other half of each ticket. The pool has its place in the order; here are the description of the job, and the
-//! promise of the job that its client holds.
+//! promise of the job that its client holds. Of a durable job there is neither: both are made when a worker was found.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Weak;
 
 use cluster_api::{EncodedDescription, Job, JobPromise, JobResolver};
-use jobs::AttemptId;
 use pool::{ClientId, TicketId, Time, WorkerId, WorkerName};
 
+use crate::durable::DurableTicket;
 use crate::queue_quota::QueueReservation;
 
-/// A job as it was submitted.
+/// A job as it was submitted by a client that is attached to it.
 pub(crate) struct Request {
     pub(crate) client: ClientId,
     pub(crate) description: EncodedDescription,
@@ -18,26 +18,22 @@ pub(crate) struct Request {
     pub(crate) job: JobResolver,
     /// Its part of the client's quota, until a worker has it.
     pub(crate) _reservation: QueueReservation,
-    /// What to do when a worker was found, instead of answering the worker at once.
-    pub(crate) hold: Option<Hold>,
 }
 
-/// Takes the worker that was found.
-pub(crate) type Hold = Box<dyn FnOnce(FoundWorker)>;
-
-/// A worker that was found for a job, and waits for it.
-pub(crate) struct FoundWorker {
-    pub(crate) name: WorkerName,
-    /// Whether it keeps its durable jobs while it is disconnected.
-    pub(crate) keeps_jobs: bool,
-    /// Answers its call with the job, as this attempt. Dropping it fails the call.
-    pub(crate) answer: Box<dyn FnOnce(Option<AttemptId>)>,
+/// What a ticket is for.
+pub(crate) enum Work {
+    /// A job that a client is attached to.
+    Attached(Box<Request>),
+    /// One that is on disk, its description included.
+    Durable(DurableTicket),
 }
 
-impl Request {
-    /// Returns whether it is an attempt of a durable job.
-    fn is_durable(&self) -> bool {
-        self.hold.is_some()
+impl Work {
+    pub(crate) fn client(&self) -> &ClientId {
+        match self {
+            Self::Attached(request) => &request.client,
+            Self::Durable(ticket) => &ticket.client,
+        }
     }
 }
 
@@ -54,7 +50,7 @@ pub(crate) struct Tickets {
 
 struct Queued {
     since: Time,
-    request: Request,
+    work: Work,
 }
 
 /// A ticket whose job a worker has taken.
@@ -70,9 +66,9 @@ pub(crate) struct Running {
 }
 
 impl Tickets {
-    pub(crate) fn insert(&mut self, now: Time, ticket: TicketId, request: Request) {
+    pub(crate) fn insert(&mut self, now: Time, ticket: TicketId, work: Work) {
         let since = now;
-        self.queued.insert(ticket, Queued { since, request });
+        self.queued.insert(ticket, Queued { since, work });
     }
 
     /// A client was given its ticket.
@@ -90,9 +86,9 @@ impl Tickets {
     }
 
     /// Takes out a ticket that is not wanted any more, if it is still queued.
-    pub(crate) fn cancel(&mut self, ticket: TicketId) -> Option<Request> {
+    pub(crate) fn cancel(&mut self, ticket: TicketId) -> Option<Work> {
         self.held.remove(&ticket);
-        Some(self.queued.remove(&ticket)?.request)
+        Some(self.queued.remove(&ticket)?.work)
     }
 
     /// Gives a queued ticket to a worker. Returns what is to be done, and since when it has been queued.
@@ -104,17 +100,17 @@ impl Tickets {
         job_number: u64,
         name: WorkerName,
         keeps_jobs: bool,
-    ) -> Option<(Request, Time)> {
-        let Queued { since, request } = self.queued.remove(&ticket)?;
+    ) -> Option<(Work, Time)> {
+        let Queued { since, work } = self.queued.remove(&ticket)?;
         let running = Running {
             since: now,
             worker,
             job_number,
             name,
-            outlives_connection: keeps_jobs && request.is_durable(),
+            outlives_connection: keeps_jobs && matches!(work, Work::Durable(_)),
         };
         self.running.insert(ticket, running);
-        Some((request, since))
+        Some((work, since))
     }
 
     /// Takes out a ticket whose job has ended, and returns who had taken it.
@@ -142,7 +138,9 @@ impl Tickets {
     /// Returns how many jobs no worker has taken that are lost with this scheduler.
     pub(crate) fn count_queued(&self) -> usize {
         let queued = self.queued.values();
-        queued.filter(|queued| !queued.request.is_durable()).count()
+        queued
+            .filter(|queued| matches!(queued.work, Work::Attached(_)))
+            .count()
     }
 
     /// Returns how many jobs workers have that have not ended, and are lost with this scheduler.

@@ -180,4 +180,11 @@ pub trait Reader: Send {
     ///
     /// [`StoreError`] when the store cannot be read.
     fn description(&mut self, job: JobId) -> Result<Option<Sealed>, StoreError>;
+
+    /// Returns how large the sealed description of each job is that has not ended, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    fn description_sizes(&mut self) -> Result<Vec<(JobId, usize)>, StoreError>;
 }

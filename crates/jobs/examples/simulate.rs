@@ -1,5 +1,6 @@
 //! Lives through as many random histories as it is asked to, of jobs alone and of whole clusters:
-//! `cargo xtask simulate --seeds 1000000`.
+//! `cargo xtask simulate --seeds 1000000`. With `--first NUMBER`, their seeds begin there, so that many can be lived
+//! through in pieces.
 
 #![expect(
     clippy::disallowed_methods,
@@ -20,26 +21,32 @@ use std::time::Instant;
 use simulate::{Counts, simulate};
 
 fn main() -> ExitCode {
-    let seeds = match seeds() {
+    let (first, seeds) = match seeds() {
         Ok(seeds) => seeds,
         Err(problem) => {
-            eprintln!("{problem}; usage: simulate --seeds NUMBER");
+            eprintln!("{problem}; usage: simulate --seeds NUMBER [--first NUMBER]");
             return ExitCode::from(124);
         }
     };
     let jobs = |seed| simulate(seed, None).map_err(|failure| failure.to_string());
     let clusters = |seed| cluster::live(seed, None);
-    match (all(seeds, "jobs", jobs), all(seeds, "clusters", clusters)) {
+    let of_jobs = all((first, seeds), "jobs", jobs);
+    let of_clusters = all((first, seeds), "clusters", clusters);
+    match (of_jobs, of_clusters) {
         (Ok(()), Ok(())) => ExitCode::SUCCESS,
         (Err(()), _) | (_, Err(())) => ExitCode::FAILURE,
     }
 }
 
 /// Lives through these histories, and prints the result.
-fn all(seeds: u64, of: &str, live: impl Fn(u64) -> Result<Counts, String>) -> Result<(), ()> {
+fn all(
+    (first, seeds): (u64, u64),
+    of: &str,
+    live: impl Fn(u64) -> Result<Counts, String>,
+) -> Result<(), ()> {
     let began = Instant::now();
     let mut seen = Counts::default();
-    for seed in 0..seeds {
+    for seed in first..first.saturating_add(seeds) {
         match live(seed) {
             Ok(counts) => seen.add(&counts),
             Err(problem) => {
@@ -49,18 +56,23 @@ fn all(seeds: u64, of: &str, live: impl Fn(u64) -> Result<Counts, String>) -> Re
         }
     }
     println!(
-        "{seeds} histories of {of} in {:.0} s, every promise kept: {seen:?}",
+        "{seeds} histories of {of} from seed {first} on in {:.0} s, every promise kept: {seen:?}",
         began.elapsed().as_secs_f64()
     );
     Ok(())
 }
 
-fn seeds() -> Result<u64, String> {
-    let mut args = std::env::args().skip(1);
-    match (args.next().as_deref(), args.next(), args.next()) {
-        (Some("--seeds"), Some(seeds), None) => seeds
-            .parse()
-            .map_err(|_| format!("{seeds:?} is not a number")),
-        _ => Err("one option is needed".to_owned()),
+/// Returns the first seed, and how many there are.
+fn seeds() -> Result<(u64, u64), String> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let number = |text: &str| {
+        text.parse()
+            .map_err(|_| format!("{text:?} is not a number"))
+    };
+    match args[..] {
+        ["--seeds", seeds] => Ok((0, number(seeds)?)),
+        ["--seeds", seeds, "--first", first] => Ok((number(first)?, number(seeds)?)),
+        _ => Err("the number of histories is missing".to_owned()),
     }
 }

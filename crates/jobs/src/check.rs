@@ -1,5 +1,6 @@
 //! Every invariant of [`Jobs`], as code; called after each step in tests.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::String;
@@ -46,7 +47,7 @@ impl Jobs {
                 .collect::<alloc::vec::Vec<_>>()
         };
         let indexed: BTreeSet<_> = workers.iter().flat_map(attempts).collect();
-        let current: BTreeSet<_> = jobs.values().filter_map(current).collect();
+        let current: BTreeSet<_> = jobs.values().map(Box::as_ref).filter_map(current).collect();
         ensure!(
             indexed == current,
             "workers have {current:?}, and the index says {indexed:?}"
@@ -74,7 +75,7 @@ impl Jobs {
 }
 
 fn check_keys(
-    jobs: &BTreeMap<JobId, Job>,
+    jobs: &BTreeMap<JobId, Box<Job>>,
     keys: &BTreeMap<(ClientId, JobKey), JobId>,
 ) -> Result<(), String> {
     for (id, job) in jobs {
@@ -100,7 +101,7 @@ fn check_keys(
 }
 
 fn check_ending(
-    jobs: &BTreeMap<JobId, Job>,
+    jobs: &BTreeMap<JobId, Box<Job>>,
     ending: &VecDeque<(ChangeId, JobId)>,
 ) -> Result<(), String> {
     let ended = jobs

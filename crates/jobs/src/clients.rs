@@ -1,5 +1,6 @@
 //! What clients and operators do.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use pool::Time;
@@ -65,7 +66,7 @@ impl Jobs {
             alarm: None,
             submission,
         };
-        self.jobs.insert(id, job);
+        self.jobs.insert(id, Box::new(job));
         self.enqueue(id);
         self.changed(id);
         id
@@ -81,6 +82,14 @@ impl Jobs {
                 job: id,
                 fair_start,
             });
+        }
+    }
+
+    /// The worker that the pool had found for a queued job left before [`assign`](Self::assign): the job goes back to
+    /// its queue. Nothing happens if it is not queued.
+    pub fn queue_again(&mut self, id: JobId) {
+        if let Some(Stage::Queued { .. }) = self.stage(id) {
+            self.enqueue(id);
         }
     }
 

@@ -61,6 +61,7 @@ mod restore;
 mod terms;
 mod workers;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::time::Duration;
 
@@ -117,7 +118,8 @@ pub struct Jobs {
     config: Config,
     /// The latest time that was reported.
     now: Time,
-    jobs: BTreeMap<JobId, Job>,
+    /// Boxed, as the nodes of the map are only two thirds full.
+    jobs: BTreeMap<JobId, Box<Job>>,
     /// The keys of these jobs.
     keys: BTreeMap<(ClientId, JobKey), JobId>,
     /// The current attempts of each worker, connected or not.

@@ -1,5 +1,6 @@
 //! Going on after a restart.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use pool::Time;
@@ -60,7 +61,7 @@ impl Jobs {
             alarm: None,
             submission: ChangeId::default(),
         };
-        self.jobs.insert(id, job);
+        self.jobs.insert(id, Box::new(job));
         let Some(attempt) = attempt else {
             self.enqueue(id);
             self.changed(id);

@@ -26,6 +26,7 @@ fn the_promises_hold() {
         "done",
         "loss",
         "lost",
+        "missed worker",
         "refusal",
         "restart",
         "start",

@@ -77,6 +77,7 @@ pub use snapshot::{
     ClientView, DisconnectedView, Item, Items, RunningView, Snapshot, WaitingView, WorkerView,
 };
 pub use stats::{ByPriority, ClientStats, Stats, WorkerStats};
+pub use ticket::Place;
 use ticket::{Location, Ticket};
 pub use time::Time;
 pub use visible::{ClientId, NameError, WorkerName};
@@ -234,17 +235,49 @@ impl Pool {
     /// Jobs with the same `hint` like the same worker; the empty hint likes none. Urgent tickets go
     /// before all that are not, whatever their client's share.
     pub fn submit(&mut self, now: Time, client: &ClientId, hint: &str, urgent: bool) -> TicketId {
+        self.queue(now, client, hint, urgent, None)
+    }
+
+    /// A job is queued again, in the place that it had: after a restart, or because its worker was lost.
+    ///
+    /// Its client is charged for it only as far as this pool has not done so before. Of jobs with equal places, the
+    /// one that is queued first goes first.
+    pub fn submit_again(
+        &mut self,
+        now: Time,
+        client: &ClientId,
+        hint: &str,
+        urgent: bool,
+        place: Place,
+    ) -> TicketId {
+        self.queue(now, client, hint, urgent, Some(place))
+    }
+
+    fn queue(
+        &mut self,
+        now: Time,
+        client: &ClientId,
+        hint: &str,
+        urgent: bool,
+        place: Option<Place>,
+    ) -> TicketId {
         self.now = self.now.max(now);
         self.last_ticket += 1;
         let id = TicketId(self.last_ticket);
         let (hint, estimate) = self.affinity.queue(hint);
         let cost = self.config.cost.of(estimate);
-        let charge = self.clients.charge(client, self.now, cost, id, urgent);
+        let charge = match place {
+            None => self.clients.charge(client, self.now, cost, id, urgent),
+            Some(Place { fair_start, .. }) => self
+                .clients
+                .charge_again(client, fair_start, cost, id, urgent),
+        };
+        let was_assigned = place.is_some_and(|place| place.was_assigned);
         let ticket = Ticket {
             client: charge.client,
             hint,
             fair_start: charge.fair_start,
-            refund: Some(charge.duration),
+            refund: (!was_assigned).then_some(charge.duration),
             urgent,
             location: Location::Backlog,
         };

@@ -86,6 +86,11 @@ impl Pool {
         self.clients.queued_of(client, after, most)
     }
 
+    /// Returns when a ticket would start if shares were exact; `None` if there is no such ticket.
+    pub fn fair_start(&self, ticket: TicketId) -> Option<Time> {
+        self.tickets.get(&ticket).map(|ticket| ticket.fair_start)
+    }
+
     /// Returns the latest time that was reported.
     pub fn now(&self) -> Time {
         self.now

@@ -178,6 +178,28 @@ impl Clients {
         }
     }
 
+    /// Charges `client` for a ticket that is queued again with the fair start that it had. What was charged for it
+    /// before, by this pool, is not charged twice.
+    pub(crate) fn charge_again(
+        &mut self,
+        client: &ClientId,
+        fair_start: Time,
+        cost: Duration,
+        ticket: TicketId,
+        urgent: bool,
+    ) -> Charge {
+        let client = self.get_or_add(client);
+        let duration = client.rate.time_for(cost);
+        client.next_fair_start = client.next_fair_start.max(fair_start + duration);
+        client.queued.insert(ticket);
+        client.urgent += usize::from(urgent);
+        Charge {
+            client: client.id.clone(),
+            fair_start,
+            duration,
+        }
+    }
+
     /// Notes that a ticket is queued no more.
     pub(crate) fn dequeue(&mut self, client: &ClientId, ticket: TicketId, urgent: bool) {
         if let Some(client) = self.known.get_mut(client) {

@@ -6,6 +6,15 @@ use crate::backlog::Turn;
 use crate::ids::Slot;
 use crate::{CacheHint, ClientId, Estimate, TicketId, Time};
 
+/// Where a job stood in the queue, to be put there again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// When it would start if shares were exact, as [`Pool::fair_start`](crate::Pool::fair_start) returned it.
+    pub fair_start: Time,
+    /// Whether a worker has had it: then its client gets nothing back if it is cancelled.
+    pub was_assigned: bool,
+}
+
 /// A ticket, from its submission until its job has ended.
 ///
 /// There may be a million of these: keep it small.

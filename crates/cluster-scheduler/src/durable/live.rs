@@ -6,28 +6,30 @@ use cluster_api::JobPromise;
 use job_store::Details;
 use jobs::Stage;
 use pool::{TicketId, Time};
-use tokio::sync::watch;
 
+use super::watched::Watched;
 use crate::queue_quota::QueueReservation;
 use crate::reactor::Reactor;
 
-/// A job that has not ended, or whose end is not on disk yet.
+/// A job that has not ended, or whose end is not on disk yet. There may be a hundred thousand: keep it small.
 pub(super) struct Live {
     pub(super) pool: Rc<Reactor>,
     /// Goes to the store with the submission.
-    pub(super) details: Option<Details>,
+    pub(super) details: Option<Box<Details>>,
+    /// How large its description is, in bytes.
+    pub(super) description_bytes: usize,
     /// Its ticket in the pool, from when it is queued until its attempt ends.
     pub(super) ticket: Option<TicketId>,
-    /// Its place in the quota, until it is queued.
+    /// Its place in the quota, until a worker has it.
     pub(super) reservation: Option<QueueReservation>,
-    /// The job of that ticket: holding it keeps the attempt going.
+    /// The job of its latest attempt: holding it keeps the attempt going.
     pub(super) promise: Option<Rc<JobPromise>>,
     /// The number of its latest attempt.
     pub(super) attempts: u32,
     /// What its watchers see.
-    pub(super) shown: watch::Sender<View>,
+    pub(super) shown: Watched<View>,
     /// The length of the log of its latest attempt, and whether it is complete.
-    pub(super) log: watch::Sender<LogState>,
+    pub(super) log: Watched<LogState>,
 }
 
 /// What the watchers of a job see.
@@ -50,23 +52,24 @@ impl Live {
     /// Returns a job that waits since this time, after so many attempts.
     pub(super) fn new(
         pool: Rc<Reactor>,
-        details: Option<Details>,
+        description_bytes: usize,
         attempts: u32,
         since: Time,
     ) -> Self {
         Self {
             pool,
-            details,
+            details: None,
+            description_bytes,
             ticket: None,
             reservation: None,
             promise: None,
             attempts,
-            shown: watch::Sender::new(View {
+            shown: Watched::new(View {
                 version: 0,
                 stage: Stage::Queued { since },
                 attempts,
             }),
-            log: watch::Sender::new(LogState::default()),
+            log: Watched::new(LogState::default()),
         }
     }
 }

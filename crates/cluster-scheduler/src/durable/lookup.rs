@@ -66,7 +66,7 @@ impl DurableJobs {
         &self,
         read: impl FnOnce(&mut SqliteReader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, RpcError> {
-        let read = self.store.run(|kept| read(&mut kept.reader)).await;
+        let read = self.records.run(|kept| read(&mut kept.reader)).await;
         read.ok_or_else(ending)?.map_err(|error| {
             RpcError::failed(format!("cannot read the jobs that are kept: {error}"))
         })

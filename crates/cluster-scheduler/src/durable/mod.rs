@@ -4,36 +4,42 @@
 //! pools, and with workers: each event is reported to the jobs, and their effects are performed. An attempt is an
 //! ordinary ticket of its pool, whose client is this module.
 
+mod archiver;
 mod convert;
 mod follow;
 mod live;
 mod lookup;
+mod opened;
 mod perform;
 mod progress;
+mod queue;
 mod returning;
 mod store_thread;
 mod submission;
+mod watched;
 mod watching;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
-use std::io;
-use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use cluster_api::{Job, RpcError};
 use futures::StreamExt as _;
 use futures::channel::{mpsc, oneshot};
-use job_store::logs::{LogError, Logs};
-use job_store::{Committer, OpenError, Report, Sealer, StoreError, Writer as _, sqlite};
-use jobs::{AttemptId, Departure, JobId, Jobs, RequestId, Saved};
+use job_store::{Committer, Report, Sealer};
+use jobs::{AttemptId, Departure, JobId, Jobs, RequestId};
 use pool::Time;
 use tokio::sync::Notify;
 
+use self::archiver::Archiver;
 use self::follow::Run;
 use self::live::Live;
+pub use self::opened::KeepError;
+use self::opened::Threads;
+pub(crate) use self::opened::{Opened, Places, open};
 use self::perform::HeldAssignment;
+pub(crate) use self::queue::DurableTicket;
 use self::returning::Return;
 use self::store_thread::StoreThread;
 pub(crate) use self::watching::Watching;
@@ -43,40 +49,6 @@ use crate::config::PoolName;
 use crate::job_settings::JobSettings;
 use crate::queue_quota::QueueQuota;
 use crate::reactor::Reactor;
-
-/// Why durable jobs cannot be kept.
-#[derive(Debug, thiserror::Error)]
-pub enum KeepError {
-    /// The database cannot be used.
-    #[error(transparent)]
-    Database(#[from] OpenError),
-    /// The database cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The folder of logs cannot be used.
-    #[error(transparent)]
-    Logs(#[from] LogError),
-    /// The system has no thread to give.
-    #[error("cannot start a thread for the jobs that are kept")]
-    Thread(#[source] io::Error),
-}
-
-/// Where durable jobs are kept, and with which key.
-pub(crate) struct Places {
-    pub(crate) database: PathBuf,
-    pub(crate) logs: PathBuf,
-    /// Seals descriptions.
-    pub(crate) sealer: Sealer,
-}
-
-/// What was kept, before the pools are there.
-pub(crate) struct Opened {
-    committer: Committer,
-    reports: mpsc::UnboundedReceiver<Report>,
-    store: StoreThread,
-    sealer: Sealer,
-    saved: Vec<Saved>,
-}
 
 /// All durable jobs of a scheduler.
 pub(crate) struct DurableJobs {
@@ -88,7 +60,14 @@ pub(crate) struct DurableJobs {
     quota: Rc<QueueQuota>,
     /// `None` once the scheduler ends: nothing is saved any more then.
     committer: RefCell<Option<Committer>>,
+    /// Reads and writes logs.
     store: StoreThread,
+    /// Reads what clients ask for. A page of the history may take some 10 ms.
+    records: StoreThread,
+    /// Reads descriptions, for which workers wait.
+    descriptions: StoreThread,
+    /// Ends after `store`, which has its inbox.
+    _archiver: Archiver,
     sealer: Sealer,
     state: RefCell<State>,
     /// Taken by [`DurableJobs::run`].
@@ -135,33 +114,6 @@ impl State {
 /// What a call that waits for the disk gets.
 type Answer = Result<JobId, RpcError>;
 
-/// Opens what is kept of durable jobs.
-///
-/// # Errors
-///
-/// [`KeepError`] when it cannot be used.
-pub(crate) fn open(places: Places) -> Result<Opened, KeepError> {
-    let Places {
-        database,
-        logs,
-        sealer,
-    } = places;
-    let (mut writer, reader) = sqlite::open(&database)?;
-    let saved = writer.restore()?;
-    let store = StoreThread::start(reader, Logs::open(&logs)?).map_err(KeepError::Thread)?;
-    let (reporter, reports) = mpsc::unbounded();
-    // An error means that the scheduler has ended.
-    let report = move |report| drop(reporter.unbounded_send(report));
-    let committer = Committer::start(writer, report).map_err(KeepError::Thread)?;
-    Ok(Opened {
-        committer,
-        reports,
-        store,
-        sealer,
-        saved,
-    })
-}
-
 impl DurableJobs {
     /// Goes on with what was kept.
     pub(crate) fn new(
@@ -175,10 +127,17 @@ impl DurableJobs {
         let Opened {
             committer,
             reports,
-            store,
+            threads,
             sealer,
             saved,
+            description_sizes,
         } = opened;
+        let Threads {
+            store,
+            records,
+            descriptions,
+            archiver,
+        } = threads;
         let (saved, of_other_pools): (Vec<_>, Vec<_>) = saved
             .into_iter()
             .partition(|saved| pools.contains_key(&*saved.new.pool));
@@ -191,7 +150,8 @@ impl DurableJobs {
         }
         let live = saved.iter().filter_map(|saved| {
             let pool = pools.get(&*saved.new.pool)?;
-            let live = Live::new(Rc::clone(pool), None, saved.attempts, clock.unix_now());
+            let bytes = description_sizes.get(&saved.new.id).copied().unwrap_or(0);
+            let live = Live::new(Rc::clone(pool), bytes, saved.attempts, clock.unix_now());
             Some((saved.new.id, live))
         });
         let state = State {
@@ -213,6 +173,9 @@ impl DurableJobs {
             quota,
             committer: RefCell::new(Some(committer)),
             store,
+            records,
+            descriptions,
+            _archiver: archiver,
             sealer,
             state: RefCell::new(state),
             reports: RefCell::new(Some(reports)),
@@ -222,6 +185,10 @@ impl DurableJobs {
             wake: Notify::new(),
         });
         durable.perform();
+        let restored = durable.state.borrow().jobs.len();
+        if restored > 0 {
+            tracing::info!(target: "scheduler", "Continuing {restored} durable jobs");
+        }
         durable.show_kept_logs();
         durable
     }

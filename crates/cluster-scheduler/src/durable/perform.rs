@@ -1,21 +1,16 @@
 //! Performs the effects that the jobs ask for.
 
 use std::rc::Rc;
-use std::time::Duration;
 
-use cluster_api::{EncodedDescription, Job, RpcError, TicketEnd};
-use job_store::{Reader as _, Sealed, StoreError, Write};
-use jobs::{AttemptId, CancelError, CancelledBy, Change, Effect, JobId, RequestId, Stage};
-use pool::ClientId;
+use cluster_api::{RpcError, TicketEnd};
+use job_store::Write;
+use jobs::{AttemptId, Change, Effect, JobId, RequestId, Stage};
 
-use super::follow::{NOBODY, Run};
+use super::follow::Run;
 use super::live::{LogState, View};
+use super::queue::Enqueued;
 use super::{Answer, DurableJobs};
 use crate::reactor::Cancelled;
-use crate::tickets::{FoundWorker, Request};
-
-/// How long to wait before a description that could not be read is read again.
-const REREAD_AFTER: Duration = Duration::from_secs(5);
 
 /// A worker that is to get an attempt. Calling it answers the worker; dropping it fails the worker's call.
 pub(super) type HeldAssignment = Box<dyn FnOnce(Option<AttemptId>)>;
@@ -37,9 +32,17 @@ impl DurableJobs {
                 Effect::Enqueue {
                     job,
                     client,
+                    pool: _,
+                    hint,
                     urgent,
-                    ..
-                } => self.enqueue(job, client, urgent),
+                    fair_start,
+                } => self.enqueue(Enqueued {
+                    job,
+                    client,
+                    hint,
+                    urgent,
+                    fair_start,
+                }),
                 Effect::Withdraw { job } => self.withdraw(job),
                 Effect::Start { attempt, .. } => self.start(attempt),
                 Effect::Unassign { attempt, .. } => {
@@ -82,7 +85,8 @@ impl DurableJobs {
     }
 
     fn take_details(&self, job: JobId) -> Option<job_store::Details> {
-        self.state.borrow_mut().live.get_mut(&job)?.details.take()
+        let details = self.state.borrow_mut().live.get_mut(&job)?.details.take();
+        details.map(|details| *details)
     }
 
     fn answer(&self, request: RequestId, answer: Answer) {
@@ -121,131 +125,14 @@ impl DurableJobs {
         drop(ended);
     }
 
-    fn enqueue(&self, job: JobId, client: ClientId, urgent: bool) {
-        if let Some(this) = self.this.upgrade() {
-            tokio::task::spawn_local(this.queue(job, client, urgent));
-        }
-    }
-
-    /// Reads the description of a job, and puts the job into its pool's queue, unless it is cancelled meanwhile.
-    async fn queue(self: Rc<Self>, job: JobId, client: ClientId, urgent: bool) {
-        while self.is_queued(job) {
-            match self.description(job).await {
-                Ok(Some(Ok(description))) => {
-                    self.submit_to_pool(job, client, description, urgent);
-                    return;
-                }
-                Ok(Some(Err(reason))) => {
-                    tracing::warn!(target: "scheduler", "Cannot run job {job}: {reason}");
-                    self.apply(|jobs, now| jobs.refuse(now, job, &reason));
-                }
-                // The scheduler ends.
-                Ok(None) => return,
-                // The job was accepted, and stays so: the store may be readable again.
-                Err(error) => {
-                    tracing::warn!(target: "scheduler", "Cannot read job {job}: {error}; retrying");
-                    tokio::time::sleep(REREAD_AFTER).await;
-                }
-            }
-        }
-    }
-
-    fn is_queued(&self, job: JobId) -> bool {
-        let state = self.state.borrow();
-        matches!(state.jobs.stage(job), Some(Stage::Queued { .. }))
-    }
-
-    /// Returns the description of a job, or why it can never be used; `None` while the scheduler ends.
-    async fn description(
-        &self,
-        job: JobId,
-    ) -> Result<Option<Result<EncodedDescription, String>>, StoreError> {
-        let read = self
-            .store
-            .run(move |kept| kept.reader.description(job))
-            .await;
-        let Some(sealed) = read.transpose()? else {
-            return Ok(None);
-        };
-        Ok(Some(self.unseal(job, sealed)))
-    }
-
-    fn unseal(&self, job: JobId, sealed: Option<Sealed>) -> Result<EncodedDescription, String> {
-        let sealed = sealed.ok_or("its description is not kept any more")?;
-        let opened = self.sealer.open(job, &sealed);
-        let opened = opened.map_err(|error| error.to_string())?;
-        EncodedDescription::from_bytes(&opened).map_err(|error| error.reason)
-    }
-
-    fn submit_to_pool(
-        &self,
-        id: JobId,
-        client: ClientId,
-        description: EncodedDescription,
-        urgent: bool,
-    ) {
-        // It may have been cancelled while its description was read.
-        if !self.is_queued(id) {
-            return;
-        }
-        if !self.clients.borrow().may_submit(&client) {
-            // The client was removed while the job ran, or before it was in the queue.
-            let _: Result<(), CancelError> =
-                self.apply(|jobs, now| jobs.cancel(now, id, CancelledBy::Operator, NOBODY));
-            return;
-        }
-        let pool = self
-            .state
-            .borrow()
-            .live
-            .get(&id)
-            .map(|live| Rc::clone(&live.pool));
-        let (Some(pool), Some(this)) = (pool, self.this.upgrade()) else {
-            return;
-        };
-        let reserved = self
-            .state
-            .borrow_mut()
-            .live
-            .get_mut(&id)
-            .and_then(|live| live.reservation.take());
-        let (resolver, promise) = Job::promise();
-        let run = Run::new(id);
-        let assigned = (Rc::downgrade(&this), Rc::clone(&run));
-        let request = Request {
-            _reservation: reserved
-                .unwrap_or_else(|| self.quota.reserve(&client, description.size())),
-            client,
-            description,
-            job: resolver,
-            hold: Some(Box::new(move |found| {
-                let (this, run) = assigned;
-                match this.upgrade() {
-                    Some(this) => this.assigned(&run, found),
-                    // The scheduler ends.
-                    None => drop(found),
-                }
-            })),
-        };
-        let promise = Rc::new(promise);
-        if let Some(live) = self.state.borrow_mut().live.get_mut(&id) {
-            live.promise = Some(Rc::clone(&promise));
-        }
-        let ticket = pool.submit(request, urgent);
-        pool.ticket_handed_out(ticket, Rc::downgrade(&promise));
-        if let Some(live) = self.state.borrow_mut().live.get_mut(&id) {
-            live.ticket = Some(ticket);
-        }
-        tokio::task::spawn_local(this.follow(run, promise.job()));
-    }
-
     /// The pool has found a worker, which is answered once that is on disk.
-    fn assigned(&self, run: &Rc<Run>, found: FoundWorker) {
-        let FoundWorker {
-            name: worker,
-            keeps_jobs,
-            answer,
-        } = found;
+    pub(super) fn assigned(
+        &self,
+        run: &Rc<Run>,
+        worker: pool::WorkerName,
+        keeps_jobs: bool,
+        answer: HeldAssignment,
+    ) {
         let now = self.clock.unix_now();
         let assigned = self
             .state

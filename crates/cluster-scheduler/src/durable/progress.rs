@@ -16,6 +16,21 @@ use crate::reactor::TicketState;
 /// The most bytes of a log in one answer.
 const MAX_CHUNK: usize = 256 << 10;
 
+/// Drops the channels of a job that nobody watches any more, when a call that watched it ends in any way.
+struct SettledAtEnd<'a> {
+    jobs: &'a DurableJobs,
+    job: JobId,
+}
+
+impl Drop for SettledAtEnd<'_> {
+    fn drop(&mut self) {
+        if let Some(live) = self.jobs.state.borrow().live.get(&self.job) {
+            live.shown.settle();
+            live.log.settle();
+        }
+    }
+}
+
 impl DurableJobs {
     /// Returns the status of a job, once it has a later version than this.
     pub(crate) async fn watch(
@@ -23,6 +38,7 @@ impl DurableJobs {
         job: JobId,
         version: Option<u64>,
     ) -> Result<DurableStatus, RpcError> {
+        let _settled = SettledAtEnd { jobs: self, job };
         let shown = self
             .state
             .borrow()
@@ -82,6 +98,7 @@ impl DurableJobs {
             job,
             number: attempt,
         };
+        let settled = SettledAtEnd { jobs: self, job };
         if let Some(mut growing) = self.growing_log(attempt)? {
             // An error means that the job has ended meanwhile.
             drop(
@@ -90,6 +107,7 @@ impl DurableJobs {
                     .await,
             );
         }
+        drop(settled);
         let read = self
             .store
             .run(move |kept| kept.logs.read(attempt, start, MAX_CHUNK))

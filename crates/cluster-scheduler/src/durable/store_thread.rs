@@ -1,10 +1,10 @@
-//! The thread that reads what is kept of jobs, and reads and writes their logs.
+//! Threads that read what is kept of jobs, and read and write their logs.
 //!
-//! What it does may take long, so callers hand it closures and wait for what these return. It does them in turn.
+//! What they do may take long, so callers hand them closures and wait for what these return. Each does them in turn.
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, SendError, Sender};
 use std::thread::JoinHandle;
 
 use futures::channel::oneshot;
@@ -13,12 +13,14 @@ use job_store::logs::{LogError, LogWriter, Logs};
 use job_store::sqlite::SqliteReader;
 use jobs::AttemptId;
 
-/// What the thread has.
+/// What a thread has.
 pub(super) struct Kept {
     pub(super) reader: SqliteReader,
     pub(super) logs: Logs,
     /// The logs that grow.
     writers: HashMap<AttemptId, LogWriter>,
+    /// Takes the logs that are whole.
+    archive: Option<Sender<AttemptId>>,
 }
 
 impl Kept {
@@ -52,39 +54,52 @@ impl Kept {
         self.writers.remove(&attempt);
     }
 
-    /// Completes the log of an attempt, and compresses it. Done again, it does nothing.
+    /// Completes the log of an attempt: it is on disk. It is compressed later. One without bytes has no file.
+    ///
+    /// Done again, it does nothing.
     pub(super) fn finish(&mut self, attempt: AttemptId) -> Result<(), LogError> {
         let writer = match self.writers.remove(&attempt) {
             Some(writer) => writer,
-            // It has no bytes, or none since its worker returned. An empty log is one, too.
-            None => match self.logs.write(attempt) {
+            // None of its bytes has come since its worker returned.
+            None if self.logs.length(attempt)? > 0 => match self.logs.write(attempt) {
                 Ok(writer) => writer,
                 Err(LogError::Complete(_)) => return Ok(()),
                 Err(error) => return Err(error),
             },
+            None => return Ok(()),
         };
         writer.sync()?;
-        self.logs.archive(attempt)
+        if let Some(archive) = &self.archive {
+            // An error means that the thread has ended: the log is compressed after the next start.
+            let _: Result<(), SendError<AttemptId>> = archive.send(attempt);
+        }
+        Ok(())
     }
 }
 
 type Task = Box<dyn FnOnce(&mut Kept) + Send>;
 
-/// Hands tasks to the thread. Dropping it waits until they are done.
+/// Hands tasks to a thread. Dropping it waits until they are done.
 pub(super) struct StoreThread {
     tasks: Option<Sender<Task>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl StoreThread {
-    pub(super) fn start(reader: SqliteReader, logs: Logs) -> io::Result<Self> {
+    pub(super) fn start(
+        name: &str,
+        reader: SqliteReader,
+        logs: Logs,
+        archive: Option<Sender<AttemptId>>,
+    ) -> io::Result<Self> {
         let (tasks, inbox) = mpsc::channel::<Task>();
         let mut kept = Kept {
             reader,
             logs,
             writers: HashMap::new(),
+            archive,
         };
-        let thread = std::thread::Builder::new().name("job logs".to_owned());
+        let thread = std::thread::Builder::new().name(name.to_owned());
         let thread = thread.spawn(move || inbox.iter().for_each(|task| task(&mut kept)))?;
         Ok(Self {
             tasks: Some(tasks),
@@ -121,7 +136,7 @@ impl Drop for StoreThread {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!(target: "scheduler", "The thread of the jobs' logs panicked");
+            tracing::error!(target: "scheduler", "A thread that reads what is kept of jobs panicked");
         }
     }
 }

@@ -43,7 +43,13 @@ impl DurableJobs {
         if let Some(job) = self.ended_with_key(&new.client, new.key.as_ref()).await? {
             return Ok(self.watch_from_now_on(job));
         }
-        let mut live = Live::new(Rc::clone(pool), Some(details), 0, self.clock.unix_now());
+        let mut live = Live::new(
+            Rc::clone(pool),
+            description.size(),
+            0,
+            self.clock.unix_now(),
+        );
+        live.details = Some(Box::new(details));
         live.reservation = Some(reservation);
         let (job, answered) = self.add(new, live);
         drop(turn);

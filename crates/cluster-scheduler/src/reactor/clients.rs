@@ -1,15 +1,16 @@
 //! Calls of clients.
 
-use cluster_api::{RpcError, TicketEnd};
-use pool::{ClientId, Rate, TicketId, Time, WorkerName};
+use cluster_api::TicketEnd;
+use pool::{CacheHint, ClientId, Place, Rate, TicketId, Time, WorkerName};
 
 use super::{MAX_TICKETS_PER_TURN, PendingSave, Reactor, State};
 use crate::config::PoolName;
 use crate::details;
+use crate::durable::DurableTicket;
 use crate::hints;
 use crate::obstacle;
 use crate::queue_positions::{MAX_POSITIONS, QueuePosition, QueuePositions};
-use crate::tickets::Request;
+use crate::tickets::{Request, Work};
 
 /// The result of an attempt to cancel a ticket.
 #[must_use]
@@ -46,7 +47,8 @@ impl Reactor {
         let ticket = self.change(|state, now| {
             let hint = hints::key(request.description.cache_hint());
             let ticket = state.pool.submit(now, &request.client, &hint, urgent);
-            state.tickets.insert(now, ticket, request);
+            let work = Work::Attached(Box::new(request));
+            state.tickets.insert(now, ticket, work);
             ticket
         });
         tracing::info!(
@@ -58,12 +60,51 @@ impl Reactor {
         ticket
     }
 
+    /// A durable job is queued: as a new one, or in the place that it had. Returns its place, too.
+    pub(crate) fn submit_durable(
+        &self,
+        durable: DurableTicket,
+        hint: &CacheHint,
+        urgent: bool,
+        place: Option<Place>,
+    ) -> (TicketId, Time) {
+        let (job, client) = (durable.job, durable.client.to_string());
+        let (ticket, fair_start) = self.change(|state, now| {
+            let (pool, client, hint) = (&mut state.pool, &durable.client, hint.as_str());
+            let ticket = match place {
+                None => pool.submit(now, client, hint, urgent),
+                Some(place) => pool.submit_again(now, client, hint, urgent, place),
+            };
+            let fair_start = pool.fair_start(ticket).unwrap_or(now);
+            state.tickets.insert(now, ticket, Work::Durable(durable));
+            (ticket, fair_start)
+        });
+        match place {
+            None => tracing::info!(
+                target: "scheduler",
+                ticket = %self.full_name(ticket), %client, %job,
+                "Received new job request from {client:?} (urgent={urgent})"
+            ),
+            Some(Place {
+                was_assigned: true, ..
+            }) => tracing::info!(
+                target: "scheduler",
+                ticket = %self.full_name(ticket), %client, %job,
+                "Queued a job of {client:?} again (urgent={urgent})"
+            ),
+            // After a restart there may be a hundred thousand.
+            Some(_) => {}
+        }
+        self.perform();
+        (ticket, fair_start)
+    }
+
     /// A ticket is cancelled. If it is still queued, its job ends this way.
     pub(crate) fn cancel(&self, ticket: TicketId, end: TicketEnd) -> Cancelled {
         let (cancel, _) = self.apply(|state, _| state.pool.cancel(ticket));
         match cancel {
             pool::Cancel::Cancelled => {
-                self.break_promise(ticket, end.into_error());
+                self.end_queued(ticket, end);
                 Cancelled::Queued
             }
             pool::Cancel::NotQueued => Cancelled::NotQueued,
@@ -102,7 +143,7 @@ impl Reactor {
         }
         let (left, _) = self.apply(|state, _| state.pool.remove_client(client));
         for ticket in left {
-            self.break_promise(ticket, TicketEnd::ClientRemoved.into_error());
+            self.end_queued(ticket, TicketEnd::ClientRemoved);
         }
     }
 
@@ -151,10 +192,13 @@ impl Reactor {
         }
     }
 
-    fn break_promise(&self, ticket: TicketId, error: RpcError) {
-        let request = self.state.borrow_mut().tickets.cancel(ticket);
-        if let Some(request) = request {
-            request.job.fail(error);
+    /// A ticket has left the queue, and not for a worker.
+    fn end_queued(&self, ticket: TicketId, end: TicketEnd) {
+        let work = self.state.borrow_mut().tickets.cancel(ticket);
+        match work {
+            Some(Work::Attached(request)) => request.job.fail(end.into_error()),
+            Some(Work::Durable(durable)) => durable.left_queue(end),
+            None => {}
         }
     }
 }

@@ -9,25 +9,111 @@ use pool::{TicketId, WorkerName};
 
 use super::Reactor;
 use crate::history::JobResult;
-use crate::tickets::Request;
 
 /// Answers a worker's call for a job. Dropping it fails the call.
 pub(crate) struct PendingPop {
-    answer: oneshot::Sender<Assignment>,
+    answer: oneshot::Sender<PopAnswer>,
     /// Whether the worker keeps its durable jobs while it is disconnected.
-    pub(super) keeps_jobs: bool,
+    keeps_jobs: bool,
+}
+
+/// What a worker's call for a job gets.
+pub(crate) enum PopAnswer {
+    /// A job.
+    Assigned(Assignment),
+    /// No job: the one that it was chosen for is not there any more. The call waits for another one.
+    WaitOn,
 }
 
 impl PendingPop {
     /// Returns the two ends of a call that waits for a job.
-    pub(crate) fn new(keeps_jobs: bool) -> (Self, oneshot::Receiver<Assignment>) {
+    pub(crate) fn new(keeps_jobs: bool) -> (Self, oneshot::Receiver<PopAnswer>) {
         let (answer, receiver) = oneshot::channel();
         (Self { answer, keeps_jobs }, receiver)
     }
 
+    /// Returns whether the worker keeps its durable jobs while it is disconnected.
+    pub(super) fn keeps_jobs(&self) -> bool {
+        self.keeps_jobs
+    }
+
     pub(crate) fn answer(self, assignment: Assignment) {
         // If the call was dropped, so is the assignment, which does what is needed.
-        drop(self.answer.send(assignment));
+        drop(self.answer.send(PopAnswer::Assigned(assignment)));
+    }
+
+    fn wait_on(self) {
+        // If the call was dropped, nothing waits.
+        drop(self.answer.send(PopAnswer::WaitOn));
+    }
+}
+
+/// A worker that was chosen for a durable job, whose description is still on disk.
+///
+/// If it is dropped, the worker waits for another job.
+pub(crate) struct ChosenWorker {
+    reactor: Rc<Reactor>,
+    ticket: TicketId,
+    name: WorkerName,
+    /// `None` once it has the job.
+    pop: Option<PendingPop>,
+}
+
+impl ChosenWorker {
+    pub(super) fn new(
+        reactor: Rc<Reactor>,
+        ticket: TicketId,
+        name: WorkerName,
+        pop: PendingPop,
+    ) -> Self {
+        Self {
+            reactor,
+            ticket,
+            name,
+            pop: Some(pop),
+        }
+    }
+
+    pub(crate) fn ticket(&self) -> TicketId {
+        self.ticket
+    }
+
+    pub(crate) fn name(&self) -> &WorkerName {
+        &self.name
+    }
+
+    /// Returns whether it does not wait for a job any more.
+    pub(crate) fn has_left(&self) -> bool {
+        self.pop.as_ref().is_none_or(|pop| pop.answer.is_canceled())
+    }
+
+    /// Returns whether it keeps its durable jobs while it is disconnected.
+    pub(crate) fn keeps_jobs(&self) -> bool {
+        self.pop.as_ref().is_some_and(PendingPop::keeps_jobs)
+    }
+
+    /// Gives it the job as an attempt, which resolves `job`.
+    pub(crate) fn give(
+        mut self,
+        description: EncodedDescription,
+        job: JobResolver,
+        attempt: Option<AttemptId>,
+    ) {
+        if let Some(pop) = self.pop.take() {
+            let reactor = Rc::clone(&self.reactor);
+            let assignment =
+                Assignment::new(reactor, self.ticket, self.name.clone(), description, job);
+            pop.answer(assignment.of_attempt(attempt));
+        }
+    }
+}
+
+impl Drop for ChosenWorker {
+    fn drop(&mut self) {
+        if let Some(pop) = self.pop.take() {
+            self.reactor.job_not_given(self.ticket);
+            pop.wait_on();
+        }
     }
 }
 
@@ -52,19 +138,13 @@ struct PromisedJob {
 }
 
 impl Assignment {
-    pub(crate) fn new(
+    pub(super) fn new(
         reactor: Rc<Reactor>,
         ticket: TicketId,
         worker: WorkerName,
-        request: Request,
+        description: EncodedDescription,
+        job: JobResolver,
     ) -> Self {
-        let Request {
-            client: _,
-            description,
-            job,
-            _reservation: _,
-            hold: _,
-        } = request;
         Self {
             description,
             attempt: None,

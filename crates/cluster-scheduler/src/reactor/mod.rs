@@ -34,7 +34,7 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use self::clients::{Cancelled, TicketState};
 use self::departed::Departed;
-pub(crate) use self::handover::PendingPop;
+pub(crate) use self::handover::{ChosenWorker, PendingPop, PopAnswer};
 pub(crate) use self::liveness::PROBE_AFTER;
 pub(crate) use self::report::PoolReport;
 pub(crate) use self::save::PendingSave;

@@ -2,9 +2,9 @@
 
 use pool::{Decision, Effect, PopId, TicketId, Time, WorkerId, WorkerName};
 
-use super::handover::Assignment;
+use super::handover::{Assignment, ChosenWorker, PendingPop};
 use super::{PendingSave, Reactor, State};
-use crate::tickets::{FoundWorker, Request};
+use crate::tickets::{Request, Work};
 
 impl Reactor {
     /// Performs everything the pool has asked for.
@@ -49,49 +49,46 @@ impl Reactor {
 
     /// Answers a pop with a job. [`Assignment`] does the rest.
     fn deliver(&self, pop: PopId, worker: WorkerId, name: WorkerName, ticket: TicketId) {
-        let (pop, request, job_number) = {
+        let (pop, work, job_number) = {
             let mut state = self.state.borrow_mut();
-            let keeps_jobs = state.pops.get(&pop).is_some_and(|pop| pop.keeps_jobs);
-            let request = state.start(self.clock.now(), ticket, worker, name.clone(), keeps_jobs);
+            let keeps_jobs = state.pops.get(&pop).is_some_and(PendingPop::keeps_jobs);
+            let work = state.start(self.clock.now(), ticket, worker, name.clone(), keeps_jobs);
             let job_number = state
                 .tickets
                 .running(ticket)
                 .map_or(0, |running| running.job_number);
-            (state.pops.remove(&pop), request, job_number)
+            (state.pops.remove(&pop), work, job_number)
         };
-        if let Some(Request { client, .. }) = &request {
+        if let Some(work) = &work {
             // By this number the job is found in the worker's log.
             tracing::info!(
                 target: "scheduler",
-                ticket = %self.full_name(ticket), %client, worker = %name, nth = job_number,
+                ticket = %self.full_name(ticket), client = %work.client(), worker = %name, nth = job_number,
                 "Assigned job to \"{name}\""
             );
         }
-        let mut request = request;
-        let hold = request.as_mut().and_then(|request| request.hold.take());
-        let found = name.clone();
-        let assignment = self
-            .this
-            .upgrade()
-            .zip(request)
-            .map(|(reactor, request)| Assignment::new(reactor, ticket, name, request));
-        match (pop, assignment) {
-            (Some(pop), Some(assignment)) => match hold {
-                Some(hold) => hold(FoundWorker {
-                    name: found,
-                    keeps_jobs: pop.keeps_jobs,
-                    answer: Box::new(move |attempt| pop.answer(assignment.of_attempt(attempt))),
-                }),
-                None => pop.answer(assignment),
-            },
+        let (Some(reactor), Some(pop), Some(work)) = (self.this.upgrade(), pop, work) else {
             // The pool delivers no ticket twice, and to no cancelled pop. Whichever half is there is
             // dropped, which fails the call that waits for it.
-            (_pop, _assignment) => {
-                tracing::error!(
-                    target: "scheduler",
-                    ticket = %self.full_name(ticket),
-                    "Cannot hand the job over to its worker; this is a bug, please report it"
-                );
+            tracing::error!(
+                target: "scheduler",
+                ticket = %self.full_name(ticket),
+                "Cannot hand the job over to its worker; this is a bug, please report it"
+            );
+            return;
+        };
+        match work {
+            Work::Attached(request) => {
+                let Request {
+                    client: _,
+                    description,
+                    job,
+                    _reservation: _,
+                } = *request;
+                pop.answer(Assignment::new(reactor, ticket, name, description, job));
+            }
+            Work::Durable(durable) => {
+                durable.worker_found(ChosenWorker::new(reactor, ticket, name, pop));
             }
         }
     }
@@ -129,12 +126,12 @@ impl State {
         worker: WorkerId,
         name: WorkerName,
         keeps_jobs: bool,
-    ) -> Option<Request> {
+    ) -> Option<Work> {
         let job_number = self.workers.job_assigned(worker);
-        let (request, since) = self
+        let (work, since) = self
             .tickets
             .start(now, ticket, worker, job_number, name, keeps_jobs)?;
         self.history.waited.add(now.secs_after(since));
-        Some(request)
+        Some(work)
     }
 }

@@ -85,6 +85,17 @@ impl Reactor {
         });
     }
 
+    /// A worker that was chosen for a job did not get it: it was told nothing of it.
+    pub(super) fn job_not_given(&self, ticket: TicketId) {
+        self.change(|state, _| {
+            if let Some(running) = state.tickets.finish(ticket) {
+                state.workers.job_not_given(running.worker);
+            }
+            state.pool.job_finished(ticket);
+        });
+        self.perform();
+    }
+
     pub(crate) fn job_finished(&self, ticket: TicketId, end: JobResult) {
         let ended = self.change(|state, now| {
             let running = state.tickets.finish(ticket);

@@ -6,7 +6,7 @@ use cluster_api::{EncodedDescription, Job, PauseReason, PoppedJob, Queue, RpcErr
 use futures::channel::oneshot;
 use pool::{InactiveReason, PopId, WorkerId};
 
-use crate::reactor::{PendingPop, Reactor};
+use crate::reactor::{PendingPop, PopAnswer, Reactor};
 
 pub(crate) struct QueueService {
     reactor: Rc<Reactor>,
@@ -26,18 +26,21 @@ impl QueueService {
         job: Job,
         keeps_jobs: bool,
     ) -> Result<PoppedJob<EncodedDescription>, RpcError> {
-        if self.reactor.assignments_stopped() {
-            return std::future::pending().await;
-        }
-        let (pending, assigned) = PendingPop::new(keeps_jobs);
-        let pop = self.reactor.pop(self.worker, pending).map_err(closed)?;
-        let _guard = PopGuard {
-            reactor: &self.reactor,
-            pop,
-        };
-        match assigned.await {
-            Ok(assignment) => Ok(assignment.hand_over(job)),
-            Err(oneshot::Canceled) => Err(RpcError::failed("Worker disconnected")),
+        loop {
+            if self.reactor.assignments_stopped() {
+                return std::future::pending().await;
+            }
+            let (pending, answered) = PendingPop::new(keeps_jobs);
+            let pop = self.reactor.pop(self.worker, pending).map_err(closed)?;
+            let _guard = PopGuard {
+                reactor: &self.reactor,
+                pop,
+            };
+            match answered.await {
+                Ok(PopAnswer::Assigned(assignment)) => return Ok(assignment.hand_over(job)),
+                Ok(PopAnswer::WaitOn) => {}
+                Err(oneshot::Canceled) => return Err(RpcError::failed("Worker disconnected")),
+            }
         }
     }
 }

@@ -113,7 +113,6 @@ impl ServeSubmission for SubmissionService {
             description,
             job: resolver,
             _reservation: reservation,
-            hold: None,
         };
         let ticket = reactor.submit(request, urgent);
         Ok(TicketService::serve(Rc::clone(reactor), ticket, job))

@@ -3,6 +3,7 @@
 mod control;
 mod details;
 mod durable;
+mod durable_queue;
 mod limits;
 mod metrics;
 mod operators;

@@ -178,6 +178,27 @@ impl Logs {
         remove(&growing)
     }
 
+    /// Returns the attempts whose logs are not compressed, in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Disk`] when the folder cannot be read.
+    pub fn growing_logs(&self) -> Result<Vec<AttemptId>, LogError> {
+        let mut found = Vec::new();
+        for folder in fs::read_dir(&self.folder).map_err(disk("list", &self.folder))? {
+            let folder = folder.map_err(disk("list", &self.folder))?.path();
+            // Not ours, if it is no folder.
+            let Ok(files) = fs::read_dir(&folder) else {
+                continue;
+            };
+            for file in files {
+                let name = file.map_err(disk("list", &folder))?.file_name();
+                found.extend(name.to_str().and_then(attempt_of));
+            }
+        }
+        Ok(found)
+    }
+
     /// Removes the logs of the first `attempts` attempts of a job, those that there are.
     ///
     /// # Errors
@@ -268,6 +289,15 @@ impl LogWriter {
     pub fn sync(&self) -> Result<(), LogError> {
         self.file.sync_data().map_err(disk("write", &self.path))
     }
+}
+
+/// Returns the attempt whose growing log has this name.
+fn attempt_of(name: &str) -> Option<AttemptId> {
+    let (job, number) = name.strip_suffix(".log")?.split_once('.')?;
+    Some(AttemptId {
+        job: job.parse().ok()?,
+        number: number.parse().ok()?,
+    })
 }
 
 fn read_at(file: &File, offset: u64, at_most: usize) -> io::Result<Vec<u8>> {

@@ -26,8 +26,16 @@ use crate::{OpenError, Page, Pruned, Query, Reader, Record, Sealed, StoreError, 
 /// [`OpenError`] when it cannot be used. Nothing has been written to it then.
 pub fn open(path: &Path) -> Result<(SqliteWriter, SqliteReader), OpenError> {
     let writer = SqliteWriter(schema::open(path)?);
-    let reader = SqliteReader(schema::open_for_reading(path)?);
-    Ok((writer, reader))
+    Ok((writer, open_reader(path)?))
+}
+
+/// Opens another reader of a file that is open.
+///
+/// # Errors
+///
+/// [`OpenError`] when it cannot be read.
+pub fn open_reader(path: &Path) -> Result<SqliteReader, OpenError> {
+    Ok(SqliteReader(schema::open_for_reading(path)?))
 }
 
 /// The half of the file that saves.
@@ -102,6 +110,15 @@ impl Reader for SqliteReader {
             row.get::<_, Option<Vec<u8>>>("description")
         });
         Ok(found.optional()?.flatten().map(Sealed::from_bytes))
+    }
+
+    fn description_sizes(&mut self) -> Result<Vec<(JobId, usize)>, StoreError> {
+        // SQLite does not read a value to know its length.
+        let mut query = self.0.prepare(
+            "SELECT id, coalesce(length(description), 0) AS size FROM jobs WHERE state < 2",
+        )?;
+        let found = query.query_map([], |row| Ok((row.get("id").map(id)?, row.get("size")?)))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
     }
 }
 

@@ -37,6 +37,10 @@ pub(crate) enum Step {
         job: usize,
         worker: usize,
     },
+    /// The worker that the pool had found leaves before it gets the job.
+    MissWorker {
+        job: usize,
+    },
     Deliver {
         worker: usize,
     },
@@ -120,7 +124,8 @@ fn random_step(random: &mut Random) -> Step {
         39..41 => Step::Crash {
             saved: random.pick(&[0, 1, 3, usize::MAX]),
         },
-        41..55 => Step::Assign { job, worker },
+        41..43 => Step::MissWorker { job },
+        43..55 => Step::Assign { job, worker },
         55..67 => Step::Deliver { worker },
         67..74 => Step::Finish {
             worker,

@@ -108,6 +108,13 @@ impl World {
             Step::FailCommit => self.fail_commit(),
             Step::Crash { saved } => self.crash(saved)?,
             Step::Assign { job, worker } => self.assign(job, worker),
+            Step::MissWorker { job } => {
+                if !self.queue.is_empty() {
+                    let id = self.queue.remove(job % self.queue.len());
+                    self.jobs.queue_again(id);
+                    self.count("missed worker");
+                }
+            }
             Step::Deliver { worker } => self.workers[worker].receive()?,
             Step::Finish {
                 worker,

@@ -35,7 +35,11 @@ pub(super) async fn measure(
     Ok(())
 }
 
-async fn complete_jobs(rig: Rig, sizes: Sizes) -> Result<std::convert::Infallible, CommandError> {
+/// Registers workers that complete jobs, forever.
+pub(super) async fn complete_jobs(
+    rig: Rig,
+    sizes: Sizes,
+) -> Result<std::convert::Infallible, CommandError> {
     let workers = (0..sizes.workers).map(async |i| {
         let worker = BenchWorker::register(&rig, &format!("bench-{i}"), sizes.capacity).await?;
         let (failed, _, _) = futures::future::select_all(

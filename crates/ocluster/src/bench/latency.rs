@@ -28,17 +28,27 @@ pub(super) async fn measure(
         latencies = client.outcome() => latencies?,
         failed = worker.outcome() => match failed? {},
     };
-    latencies.sort_unstable();
-    let setup = format!("{} jobs, one at a time", sizes.samples);
-    for (metric, permille) in [("submit to pop, p50", 500), ("submit to pop, p99", 990)] {
-        let latency = at_permille(&latencies, permille).as_secs_f64() * 1000.0;
-        report.add("latency", &setup, metric, latency, "ms");
-    }
+    add(report, "latency", sizes.samples, &mut latencies);
     Ok(())
 }
 
+/// Reports how long the submission of a job took until a worker had it.
+pub(super) fn add(
+    report: &mut Report,
+    scenario: &'static str,
+    samples: u32,
+    latencies: &mut [Duration],
+) {
+    latencies.sort_unstable();
+    let setup = format!("{samples} jobs, one at a time");
+    for (metric, permille) in [("submit to pop, p50", 500), ("submit to pop, p99", 990)] {
+        let latency = at_permille(latencies, permille).as_secs_f64() * 1000.0;
+        report.add(scenario, &setup, metric, latency, "ms");
+    }
+}
+
 /// Takes jobs, and sends the time of each.
-async fn take_jobs(
+pub(super) async fn take_jobs(
     rig: Rig,
     popped: mpsc::UnboundedSender<Instant>,
 ) -> Result<std::convert::Infallible, CommandError> {

@@ -4,6 +4,9 @@
 //! is only known by its cap files. They do nothing that takes time, so what is measured is the scheduler and the path
 //! to it. They run on threads of their own, because the scheduler should be what is busy.
 
+mod durable;
+mod durable_latency;
+mod durable_log;
 mod idle;
 mod jobs;
 mod latency;
@@ -62,28 +65,28 @@ pub(crate) struct Args {
 /// The sizes of the scenarios.
 #[derive(clap::Args, Clone, Debug)]
 struct Sizes {
-    /// jobs: number of clients
+    /// jobs, durable: number of clients
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     clients: u32,
-    /// jobs: number of workers
+    /// jobs, durable: number of workers
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     workers: u32,
-    /// jobs: number of jobs that each client has in flight
+    /// jobs, durable: number of jobs that each client has in flight
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     in_flight: u32,
-    /// jobs: number of jobs that each worker runs at once
+    /// jobs, durable: number of jobs that each worker runs at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     capacity: u32,
     /// jobs: number of jobs to run
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     jobs: u32,
-    /// latency: number of jobs to submit, one after the other
+    /// latency, durable-latency: number of jobs to submit, one after the other
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     samples: u32,
-    /// queued: number of jobs to queue
+    /// queued, durable: number of jobs to queue
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     queued: u32,
-    /// log: size of the log, in MiB
+    /// log, durable-log: size of the log, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     log_size: u32,
     /// log: size of the pieces, in KiB [default: 256; then 10 with one call in flight, as upstream]
@@ -92,6 +95,9 @@ struct Sizes {
     /// log: number of calls that the client has in flight
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
     window: u32,
+    /// durable-log: number of clients that read the log, after one alone
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    readers: u32,
     /// idle: number of workers to connect
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     idle_workers: u32,
@@ -112,11 +118,32 @@ enum Scenario {
     /// How fast a log gets from a worker to a client.
     #[value(help = "throughput of a log from a worker to a client")]
     Log,
+    /// How fast durable jobs are accepted and completed, and how much memory a queued one takes.
+    #[value(
+        help = "durable jobs, accepted and completed per second, and the scheduler's memory per queued one (with --pid)"
+    )]
+    Durable,
+    /// How long a durable job takes from its client to a waiting worker.
+    #[value(help = "time from the submission of a durable job until a waiting worker has it")]
+    DurableLatency,
+    /// How fast the log of a durable job gets from a worker to several clients.
+    #[value(help = "throughput of the log of a durable job to one client and to several")]
+    DurableLog,
     /// How fast workers connect, and how much memory they take.
     #[value(
         help = "workers connecting per second, and the scheduler's memory per worker (with --pid)"
     )]
     Idle,
+}
+
+impl Scenario {
+    /// Returns whether upstream's scheduler cannot do it.
+    fn is_of_durable_jobs(self) -> bool {
+        matches!(
+            self,
+            Self::Durable | Self::DurableLatency | Self::DurableLog
+        )
+    }
 }
 
 impl Args {
@@ -143,13 +170,22 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
         pid: args.pid,
     };
     let mut report = Report::default();
+    let skips_durable = args.scenarios.is_empty() && !rig.has_durable_jobs().await?;
     for scenario in scenarios {
+        if skips_durable && scenario.is_of_durable_jobs() {
+            continue;
+        }
         cli::print::print_error(&format!("Measuring {scenario:?}…\n"));
         match scenario {
             Scenario::Jobs => jobs::measure(&rig, &args.sizes, &mut report).await?,
             Scenario::Latency => latency::measure(&rig, &args.sizes, &mut report).await?,
             Scenario::Queued => queued::measure(&rig, &args.sizes, &mut report).await?,
             Scenario::Log => log::measure(&rig, &args.sizes, &mut report).await?,
+            Scenario::Durable => durable::measure(&rig, &args.sizes, &mut report).await?,
+            Scenario::DurableLatency => {
+                durable_latency::measure(&rig, &args.sizes, &mut report).await?;
+            }
+            Scenario::DurableLog => durable_log::measure(&rig, &args.sizes, &mut report).await?,
             Scenario::Idle => idle::measure(&rig, &args.sizes, &mut report).await?,
         }
         // So that the scheduler has noticed that the mock workers are gone.

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::thread::JoinHandle;
 
-use cluster_api::{Registration, RpcError, Submission};
+use cluster_api::{JobQuery, Registration, RpcError, RpcErrorKind, Submission};
 use tokio::sync::oneshot;
 use vat::{DialOptions, Dialer, Session, SturdyRef};
 
@@ -34,6 +34,19 @@ impl Rig {
     /// Connects a new vat with a key of its own as a worker.
     pub(super) async fn worker(&self) -> Result<Connected<Registration>, CommandError> {
         connect(&self.registration, Registration::from_client).await
+    }
+
+    /// Returns whether the scheduler has durable jobs. Upstream's has none.
+    pub(super) async fn has_durable_jobs(&self) -> Result<bool, CommandError> {
+        let query = JobQuery {
+            at_most: Some(1),
+            ..JobQuery::default()
+        };
+        match self.client().await?.service.list_durable(&query).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == RpcErrorKind::Unimplemented => Ok(false),
+            Err(error) => Err(broken("cannot list durable jobs")(error)),
+        }
     }
 
     /// Returns how many bytes of memory the scheduler's process has in use now, if its process id is known.

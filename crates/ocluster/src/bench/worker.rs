@@ -4,12 +4,13 @@
 //! and record what they do. Here an error ends the measurement, and nothing may take time or memory that a scheduler
 //! is charged for. The program is published, so it cannot depend on what is for developers only.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
 use cluster_api::{
-    Action, Description, DockerBuild, Dockerfile, Job, LogChunk, Metric, MetricsSource, Queue,
-    RpcError, ServeJob, ServeWorker, Worker,
+    Action, Description, DockerBuild, Dockerfile, Job, JobRequest, LogChunk, Metric, MetricsSource,
+    Queue, RpcError, ServeJob, ServeWorker, Unwatched, Worker,
 };
 use tokio::sync::watch;
 
@@ -52,6 +53,7 @@ impl BenchWorker {
         let job = Rc::new(BenchJob {
             log,
             done: watch::Sender::new(false),
+            served: Cell::new(0),
         });
         let description = self.queue.pop(Job::serve(Rc::clone(&job))).await;
         let description = description.map_err(|error| {
@@ -100,12 +102,18 @@ pub(super) struct UniformLog {
 pub(super) struct BenchJob {
     log: UniformLog,
     done: watch::Sender<bool>,
+    served: Cell<u64>,
 }
 
 impl BenchJob {
     /// Ends it.
     pub(super) fn finish(&self) {
         self.done.send_replace(true);
+    }
+
+    /// Returns how many bytes of its log were asked for, those that were asked for again included.
+    pub(super) fn served(&self) -> u64 {
+        self.served.get()
     }
 
     /// Waits for its end, by success or cancellation.
@@ -125,6 +133,7 @@ impl ServeJob for BenchJob {
         if length == 0 {
             self.finished().await;
         }
+        self.served.set(self.served.get().saturating_add(length));
         let next = i64::try_from(start.saturating_add(length)).unwrap_or(i64::MAX);
         Ok(LogChunk {
             bytes: vec![b'.'; usize::try_from(length).unwrap_or(0)],
@@ -145,6 +154,23 @@ impl ServeJob for BenchJob {
     fn released(&self) {
         self.finish();
     }
+}
+
+/// Returns a durable job that carries `label`, and goes on without its client.
+pub(super) fn durable(rig: &Rig, label: impl ToString) -> Result<JobRequest, CommandError> {
+    let description = labelled(label).encode();
+    Ok(JobRequest {
+        pool: rig.pool.clone(),
+        description: description.map_err(broken("cannot write a description"))?,
+        urgent: false,
+        key: None,
+        labels: Vec::new(),
+        attempts: None,
+        queue_limit: None,
+        run_limit: None,
+        silence_limit: None,
+        unwatched: Unwatched::Continues,
+    })
 }
 
 /// Returns a description that carries `label`.

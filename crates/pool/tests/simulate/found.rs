@@ -5,14 +5,10 @@ use super::story::*;
 #[test]
 fn found_by_simulation() {
     let mut s = Story::probing_after(15);
-    let w4 = s.register("w3");
-    let w14 = s.register("w1");
-    s.activate(w14, WORKER);
-    s.activate(w4, WORKER);
-    s.pop(w14);
-    s.submit("alice", "job44", "b");
-    s.pop(w4);
-    s.submit("carol", "job120", "");
-    s.release(w4);
+    let w34 = s.register("w4");
+    s.activate(w34, WORKER);
+    s.pop(w34);
+    s.submit("alice", "job110", "b");
+    s.release(w34);
     s.pause();
 }

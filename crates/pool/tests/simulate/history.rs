@@ -61,6 +61,12 @@ enum Step {
         hint: &'static str,
         urgent: bool,
     },
+    /// As a job is queued again whose worker was lost, or after a restart.
+    SubmitAgain {
+        client: &'static str,
+        fair_start: i64,
+        was_assigned: bool,
+    },
     Cancel {
         ticket: usize,
     },
@@ -128,7 +134,9 @@ impl History {
     fn random_step(&self, what: usize, random: &mut Random) -> Step {
         let registration = self.recent_registration(random);
         let pop = self.recent(random, |step| matches!(step, Step::Pop { .. }));
-        let ticket = self.recent(random, |step| matches!(step, Step::Submit { .. }));
+        let ticket = self.recent(random, |step| {
+            matches!(step, Step::Submit { .. } | Step::SubmitAgain { .. })
+        });
         let name = random.pick(&WORKERS);
         let client = random.pick(&CLIENTS);
         match (what, registration, pop, ticket) {
@@ -161,6 +169,11 @@ impl History {
                 seconds: random.pick(&[1, 9, 20]),
             },
             (25..28, ..) => Step::Pause,
+            (28, ..) if random.once_in(4) => Step::SubmitAgain {
+                client,
+                fair_start: random.pick(&[-100, 0, 3, 50, 1_000]),
+                was_assigned: random.once_in(2),
+            },
             (30, Some(registration), ..) if random.once_in(2) => Step::Silent { registration },
             (31..35, Some(registration), ..) => Step::Heard { registration },
             (35, ..) if random.once_in(3) => Step::TakeOver { name },
@@ -286,6 +299,17 @@ impl World {
                 hint,
                 urgent,
             } => self.submit(number, client, hint, urgent),
+            Step::SubmitAgain {
+                client,
+                fair_start,
+                was_assigned,
+            } => {
+                let job = format!("job{number}");
+                let ticket = self
+                    .story
+                    .submit_again(client, &job, fair_start, was_assigned);
+                self.tickets.insert(number, ticket);
+            }
             Step::Cancel { ticket } => {
                 if let Some(ticket) = self.tickets.get(&ticket) {
                     let _: Cancel = self.story.cancel(*ticket);
@@ -465,6 +489,14 @@ impl Step {
                 let word = if urgent { "submit_urgent" } else { "submit" };
                 write!(f, "s.{word}({client:?}, \"job{number}\", {hint:?});")
             }
+            Self::SubmitAgain {
+                client,
+                fair_start,
+                was_assigned,
+            } => write!(
+                f,
+                "s.submit_again({client:?}, \"job{number}\", {fair_start}, {was_assigned});"
+            ),
             Self::Cancel { ticket } => write!(f, "let _ = s.cancel(t{ticket});"),
             Self::Finish { ticket } => write!(f, "s.finish(\"job{ticket}\");"),
             Self::Rate { client, rate } => write!(f, "s.rate({client:?}, {rate:?});"),

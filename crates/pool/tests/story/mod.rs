@@ -13,7 +13,7 @@ use std::time::Duration;
 use expect_test::Expect;
 use pool::{
     Cancel, Capacity, ClientId, Config, Cost, Disconnected, Effect, ForgetError, InactiveReason,
-    Pool, PopId, Rate, Remembered, TicketId, Time, WaitingView, WorkerId, WorkerName,
+    Place, Pool, PopId, Rate, Remembered, TicketId, Time, WaitingView, WorkerId, WorkerName,
 };
 
 /// What jobs cost in stories: small numbers read better.
@@ -249,6 +249,26 @@ impl Story {
         let ticket = self
             .pool
             .submit(self.now, &self::client(client), hint, urgent);
+        self.jobs.insert(ticket, job.to_owned());
+        self.tickets.insert(job.to_owned(), ticket);
+        self.check();
+        ticket
+    }
+
+    /// A job is queued again whose fair start is this many seconds from now.
+    pub(crate) fn submit_again(
+        &mut self,
+        client: &str,
+        job: &str,
+        fair_start: i64,
+        was_assigned: bool,
+    ) -> TicketId {
+        let place = Place {
+            fair_start: Time::from_micros(self.now.micros() + fair_start * 1_000_000),
+            was_assigned,
+        };
+        let client = self::client(client);
+        let ticket = self.pool.submit_again(self.now, &client, "", false, place);
         self.jobs.insert(ticket, job.to_owned());
         self.tickets.insert(job.to_owned(), ticket);
         self.check();

@@ -8,7 +8,7 @@ use pool::{CacheHint, Capacity, InactiveReason, WorkerName};
 use std::num::NonZeroU8;
 use std::time::Duration;
 
-use super::{Process, Reader, Request, Scheduler, Watcher};
+use super::{POOL, Process, Reader, Request, Scheduler, Watcher};
 use crate::cluster::events::Party;
 use crate::cluster::fault::ClusterFault;
 use crate::cluster::message::{FromClient, FromWorker, Message, ToClient};
@@ -56,7 +56,7 @@ impl Scheduler {
                 let new = NewJob {
                     id: JobId::from_bits(self.last_id),
                     client,
-                    pool: "pool".into(),
+                    pool: POOL.into(),
                     hint: CacheHint::new(["", "a", "b"][terms % 3]),
                     urgent: terms.is_multiple_of(5),
                     key: Some(key),
@@ -230,7 +230,7 @@ impl Scheduler {
                 bytes,
                 is_complete,
             } => self.log_arrived(context, connection, (attempt, start), &bytes, is_complete),
-            FromWorker::End { attempt, end } => self.end_arrived(context, connection, attempt, end),
+            FromWorker::End { attempt, end } => self.end_arrived(connection, attempt, end),
         }
     }
 
@@ -263,32 +263,21 @@ impl Scheduler {
         if let Some(Party::Worker(worker)) = context.network.dialler(connection) {
             context.oracle.has_worker(worker);
         }
-        // A job ends only when the log of its attempt is whole, so an attempt that was done is followed like one that
-        // runs. One that was lost is tried again at once.
-        let for_jobs = |held: &Held| match &held.state {
-            HeldState::Ended(jobs::AttemptEnd::Done(_))
-                if !context.planted(ClusterFault::EndsBeforeLog) =>
-            {
-                Held {
-                    attempt: held.attempt,
-                    state: HeldState::Running,
-                }
-            }
-            HeldState::Running | HeldState::Ended(_) => held.clone(),
-        };
-        let listed: Vec<_> = held.iter().map(for_jobs).collect();
-        let ended = |held: Held| match held.state {
-            HeldState::Running => (held.attempt, None),
-            HeldState::Ended(end) => (held.attempt, Some(end)),
-        };
         let request = Request::Return {
             connection,
-            held: listed.iter().cloned().map(ended).collect(),
+            held: held.iter().map(|held| held.attempt).collect(),
         };
         let request = process.request(request);
         process
             .jobs
-            .worker_returned(context.now, &name, listed, request);
+            .worker_returned(context.now, POOL, &name, held.clone(), request);
+        for Held { attempt, state } in held {
+            if let HeldState::Ended(end) = state
+                && context.planted(ClusterFault::EndsBeforeLog)
+            {
+                process.jobs.attempt_ended(context.now, attempt, &name, end);
+            }
+        }
         let active = process
             .pool
             .set_active(id, InactiveReason::WorkerPause, true);
@@ -316,7 +305,7 @@ impl Scheduler {
         if context.planted(ClusterFault::BelievesOldConnection)
             && let Some((name, ..)) = &connection.worker
         {
-            process.jobs.worker_left(context.now, name);
+            process.jobs.worker_left(context.now, POOL, name);
         }
         let departure = if silently {
             Departure::Silent
@@ -347,7 +336,7 @@ impl Scheduler {
         process.pool.release(worker);
         process.pops.retain(|_, connection| *connection != id);
         process.held.retain(|_, (connection, _)| *connection != id);
-        process.jobs.worker_left(context.now, &name);
+        process.jobs.worker_left(context.now, POOL, &name);
         if let Some(Party::Worker(worker)) = context.network.dialler(id) {
             context.oracle.misses_worker(worker, context.now);
         }

@@ -128,7 +128,7 @@ impl Scheduler {
         }
         let start = Message::ToWorker(ToWorker::Start { attempt });
         context.send(connection, Side::Dialler, start);
-        self.follow(context, (connection, Some(ticket)), attempt, false);
+        self.follow(context, (connection, Some(ticket)), attempt);
     }
 
     fn send_to_worker(
@@ -170,9 +170,9 @@ impl Scheduler {
         }
         let mut forget = Vec::new();
         let mut keep = Vec::new();
-        for ((attempt, end), answer) in held.into_iter().zip(answers) {
+        for (attempt, answer) in held.into_iter().zip(answers) {
             match answer {
-                HeldAnswer::Keep => keep.push((attempt, end.is_some())),
+                HeldAnswer::Keep => keep.push(attempt),
                 HeldAnswer::Forget => {
                     context.oracle.count("supersession");
                     forget.push(attempt);
@@ -181,9 +181,9 @@ impl Scheduler {
         }
         let rejoined = Message::ToWorker(ToWorker::Rejoined { forget });
         context.send(connection, Side::Dialler, rejoined);
-        for (attempt, end_is_known) in keep {
+        for attempt in keep {
             context.oracle.count("adoption");
-            self.follow(context, (connection, None), attempt, end_is_known);
+            self.follow(context, (connection, None), attempt);
         }
     }
 }

@@ -17,8 +17,6 @@ pub(super) struct Following {
     ticket: Option<TicketId>,
     /// How it ended, as its worker reported.
     end: Option<AttemptEnd>,
-    /// Its end is reported to the jobs already.
-    end_is_known: bool,
     log_is_whole: bool,
 }
 
@@ -28,7 +26,6 @@ impl Scheduler {
         context: &mut Context<'_>,
         (connection, ticket): (ConnectionId, Option<TicketId>),
         attempt: AttemptId,
-        end_is_known: bool,
     ) {
         let log_is_whole = self.logs.is_complete(attempt);
         let Some(process) = &mut self.process else {
@@ -38,7 +35,6 @@ impl Scheduler {
             connection,
             ticket,
             end: None,
-            end_is_known,
             log_is_whole,
         };
         process.following.insert(attempt, following);
@@ -94,7 +90,6 @@ impl Scheduler {
 
     pub(super) fn end_arrived(
         &mut self,
-        context: &Context<'_>,
         connection: ConnectionId,
         attempt: AttemptId,
         end: AttemptEnd,
@@ -105,14 +100,7 @@ impl Scheduler {
         if let Some(following) = process.following.get_mut(&attempt)
             && following.connection == connection
         {
-            following.end = Some(end.clone());
-            if context.planted(ClusterFault::EndsBeforeLog) {
-                following.end_is_known = true;
-                let worker = process.connections.get(&connection);
-                if let Some((name, ..)) = worker.and_then(|worker| worker.worker.clone()) {
-                    process.jobs.attempt_ended(context.now, attempt, &name, end);
-                }
-            }
+            following.end = Some(end);
             self.settle(attempt);
         }
     }
@@ -129,10 +117,10 @@ impl Scheduler {
         let Some((name, ..)) = worker.and_then(|worker| worker.worker.clone()) else {
             return;
         };
-        if !following.log_is_whole || (following.end.is_none() && !following.end_is_known) {
+        if !following.log_is_whole || following.end.is_none() {
             return;
         }
-        let end = following.end.take().filter(|_| !following.end_is_known);
+        let end = following.end.take();
         let ticket = following.ticket;
         process.following.remove(&attempt);
         if let Some(ticket) = ticket {

@@ -7,7 +7,7 @@ mod following;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use jobs::{AttemptEnd, AttemptId, Change, ChangeId, Config, JobId, Jobs, RequestId, Stage};
+use jobs::{AttemptId, Change, ChangeId, Config, JobId, Jobs, RequestId, Stage};
 use pool::{Pool, PopId, TicketId, Time, WorkerId, WorkerName};
 
 use self::following::Following;
@@ -18,6 +18,9 @@ use crate::cluster::network::ConnectionId;
 use crate::cluster::oracle::GRACE;
 use crate::cluster::process::Context;
 use crate::simulate::disk::Disk;
+
+/// The only pool.
+const POOL: &str = "pool";
 
 #[derive(Debug, Default)]
 pub(crate) struct Scheduler {
@@ -71,7 +74,7 @@ enum Request {
     },
     Return {
         connection: ConnectionId,
-        held: Vec<(AttemptId, Option<AttemptEnd>)>,
+        held: Vec<AttemptId>,
     },
 }
 

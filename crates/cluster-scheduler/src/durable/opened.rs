@@ -1,0 +1,114 @@
+//! Opens what is kept of durable jobs, before the pools are there.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use futures::channel::mpsc;
+use job_store::logs::{LogError, Logs};
+use job_store::sqlite::SqliteReader;
+use job_store::{
+    Committer, OpenError, Reader as _, Report, Sealer, StoreError, Writer as _, sqlite,
+};
+use jobs::{AttemptId, JobId, Saved};
+
+use super::archiver::Archiver;
+use super::store_thread::StoreThread;
+
+/// Why durable jobs cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The database cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The folder of logs cannot be used.
+    #[error(transparent)]
+    Logs(#[from] LogError),
+    /// The system has no thread to give.
+    #[error("cannot start a thread for the jobs that are kept")]
+    Thread(#[source] io::Error),
+}
+
+/// Where durable jobs are kept, and with which key.
+pub(crate) struct Places {
+    pub(crate) database: PathBuf,
+    pub(crate) logs: PathBuf,
+    /// Seals descriptions.
+    pub(crate) sealer: Sealer,
+}
+
+/// What was kept, before the pools are there.
+pub(crate) struct Opened {
+    pub(super) committer: Committer,
+    pub(super) reports: mpsc::UnboundedReceiver<Report>,
+    pub(super) threads: Threads,
+    pub(super) sealer: Sealer,
+    pub(super) saved: Vec<Saved>,
+    /// How large the descriptions of these are, in bytes.
+    pub(super) description_sizes: HashMap<JobId, usize>,
+}
+
+/// The threads that read and write what is kept, other than the one that saves changes.
+pub(super) struct Threads {
+    pub(super) store: StoreThread,
+    pub(super) records: StoreThread,
+    pub(super) descriptions: StoreThread,
+    pub(super) archiver: Archiver,
+}
+
+impl Threads {
+    fn start(
+        database: &Path,
+        reader: SqliteReader,
+        logs: &Path,
+        unfinished: HashSet<JobId>,
+    ) -> Result<Self, KeepError> {
+        let leftovers = move |logs: &Logs| {
+            let whole = |attempt: &AttemptId| !unfinished.contains(&attempt.job);
+            Ok(logs.growing_logs()?.into_iter().filter(whole).collect())
+        };
+        let archiver = Archiver::start(Logs::open(logs)?, leftovers).map_err(KeepError::Thread)?;
+        let start = |name, reader, archive| {
+            StoreThread::start(name, reader, Logs::open(logs)?, archive).map_err(KeepError::Thread)
+        };
+        Ok(Self {
+            store: start("job logs", sqlite::open_reader(database)?, archiver.inbox())?,
+            records: start("job records", sqlite::open_reader(database)?, None)?,
+            descriptions: start("job starts", reader, None)?,
+            archiver,
+        })
+    }
+}
+
+/// Opens what is kept of durable jobs.
+///
+/// # Errors
+///
+/// [`KeepError`] when it cannot be used.
+pub(crate) fn open(places: Places) -> Result<Opened, KeepError> {
+    let Places {
+        database,
+        logs,
+        sealer,
+    } = places;
+    let (mut writer, mut reader) = sqlite::open(&database)?;
+    let saved = writer.restore()?;
+    let description_sizes = reader.description_sizes()?.into_iter().collect();
+    let unfinished: HashSet<JobId> = saved.iter().map(|saved| saved.new.id).collect();
+    let threads = Threads::start(&database, reader, &logs, unfinished)?;
+    let (reporter, reports) = mpsc::unbounded();
+    // An error means that the scheduler has ended.
+    let report = move |report| drop(reporter.unbounded_send(report));
+    let committer = Committer::start(writer, report).map_err(KeepError::Thread)?;
+    Ok(Opened {
+        committer,
+        reports,
+        threads,
+        sealer,
+        saved,
+        description_sizes,
+    })
+}
