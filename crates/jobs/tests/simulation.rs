@@ -97,7 +97,6 @@ fn the_promises_hold_in_a_cluster() {
         "acknowledgement",
         "adoption",
         "cancel",
-        "grace over",
         "killed at a point",
         "loss",
         "refusal",
@@ -113,6 +112,7 @@ fn the_promises_hold_in_a_cluster() {
             seen.of(what)
         );
     }
+    assert!(seen.of("grace over") >= 200, "{seen:?}");
 }
 
 /// The second table of `docs/design/0021-jobs-that-outlive-connections.md`: which check finds which fault.

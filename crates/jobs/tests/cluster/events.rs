@@ -59,11 +59,10 @@ pub(crate) enum Event {
         life: u32,
         attempt: AttemptId,
     },
-    /// A worker has been disconnected for the grace period, if this is still the same absence.
+    /// A worker may have been disconnected for the grace period.
     Grace {
         worker: usize,
         life: u32,
-        absence: u32,
     },
     /// A user wants something of a client.
     Wish {

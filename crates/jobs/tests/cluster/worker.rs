@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jobs::{AttemptEnd, AttemptId, Held, HeldState, LossReason, Verdict};
+use jobs::{
+    AttemptEnd, AttemptId, CancelReason, Held, HeldState, Kept, KeptEffect, KeptLimits, LossReason,
+    Verdict,
+};
 use pool::{Time, WorkerName};
 
 use super::events::{Crash, Event, Party};
@@ -15,6 +18,13 @@ use super::process::Context;
 
 /// How many jobs a worker runs at once.
 const CAPACITY: usize = 2;
+
+/// More than any history reaches.
+const LIMITS: KeptLimits = KeptLimits {
+    age: Duration::from_secs(100_000),
+    bytes: u64::MAX,
+    attempts: usize::MAX,
+};
 
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -28,14 +38,14 @@ pub(crate) struct Worker {
     is_registered: bool,
     /// Whether it waits for a job.
     has_popped: bool,
-    /// Counts the times that it was disconnected.
-    absence: u32,
-    kept: BTreeMap<AttemptId, Kept>,
+    /// Decides what is kept, and for how long.
+    kept: Kept,
+    attempts: BTreeMap<AttemptId, KeptAttempt>,
 }
 
 /// An attempt, until it is forgotten.
 #[derive(Debug)]
-struct Kept {
+struct KeptAttempt {
     log: Vec<u8>,
     /// How much of the log is on disk for certain.
     synced: usize,
@@ -46,7 +56,7 @@ struct Kept {
     ends_at: Time,
 }
 
-impl Kept {
+impl KeptAttempt {
     /// Its log does not grow any more.
     fn has_ended(&self) -> bool {
         self.end.is_some()
@@ -64,20 +74,24 @@ impl Worker {
             connection: None,
             is_registered: false,
             has_popped: false,
-            absence: 0,
-            kept: BTreeMap::new(),
+            kept: Kept::new(LIMITS),
+            attempts: BTreeMap::new(),
         }
     }
 
     pub(crate) fn holds(&self) -> impl Iterator<Item = AttemptId> {
-        self.kept.keys().copied()
+        self.attempts.keys().copied()
     }
 
     pub(crate) fn start(&mut self, context: &mut Context<'_>) {
         self.is_up = true;
         self.life += 1;
+        self.kept = Kept::new(LIMITS);
+        for (id, kept) in &self.attempts {
+            self.kept.restore(*id, context.now, kept.log.len() as u64);
+        }
         let interrupted: Vec<_> = self
-            .kept
+            .attempts
             .iter()
             .filter(|(_, kept)| !kept.has_ended())
             .map(|(id, _)| *id)
@@ -85,11 +99,11 @@ impl Worker {
         for id in interrupted {
             context.oracle.count("interruption");
             if context.planted(ClusterFault::RunsAgain) {
-                self.kept.remove(&id);
+                self.attempts.remove(&id);
                 self.begin(context, id);
                 continue;
             }
-            if let Some(kept) = self.kept.get_mut(&id) {
+            if let Some(kept) = self.attempts.get_mut(&id) {
                 kept.end = Some(AttemptEnd::Lost(LossReason::Interrupted));
             }
         }
@@ -100,7 +114,7 @@ impl Worker {
         self.is_up = false;
         self.connection = None;
         self.is_registered = false;
-        for (id, kept) in &mut self.kept {
+        for (id, kept) in &mut self.attempts {
             context.oracle.ends(*id);
             kept.reader = None;
             if crash == Crash::Machine {
@@ -110,7 +124,7 @@ impl Worker {
             }
         }
         if !self.survives {
-            self.kept.clear();
+            self.attempts.clear();
         }
     }
 
@@ -128,9 +142,12 @@ impl Worker {
         self.has_popped = false;
         let state =
             |end: &Option<AttemptEnd>| end.clone().map_or(HeldState::Running, HeldState::Ended);
-        let held = self.kept.iter().map(|(id, kept)| Held {
-            attempt: *id,
-            state: state(&kept.end),
+        let held = self.kept.held().into_iter().filter_map(|id| {
+            let kept = self.attempts.get(&id)?;
+            Some(Held {
+                attempt: id,
+                state: state(&kept.end),
+            })
         });
         let held = held.collect();
         let rejoin = FromWorker::Rejoin {
@@ -147,43 +164,51 @@ impl Worker {
         }
         self.connection = None;
         self.is_registered = false;
-        self.absence += 1;
-        for kept in self.kept.values_mut() {
+        for kept in self.attempts.values_mut() {
             kept.reader = None;
         }
         if !self.survives {
-            for id in self.kept.keys() {
+            for id in self.attempts.keys() {
                 context.oracle.ends(*id);
             }
-            self.kept.clear();
+            self.attempts.clear();
+            self.kept = Kept::new(LIMITS);
         } else if context.planted(ClusterFault::CancelsOnDisconnect) {
-            self.stop_all(context);
+            let all: Vec<_> = self.attempts.keys().copied().collect();
+            for id in all {
+                self.end(context, id, AttemptEnd::Stopped);
+            }
         }
-        let grace = Event::Grace {
-            worker: self.which,
-            life: self.life,
-            absence: self.absence,
-        };
-        context.after(GRACE, grace);
+        self.kept.disconnected(context.now);
+        if let Some(deadline) = self.kept.next_deadline() {
+            let (worker, life) = (self.which, self.life);
+            context.events.at(deadline, Event::Grace { worker, life });
+        }
         let delay = context.random.pick(&[1, 5, 10]);
         self.dial(context, Duration::from_secs(delay));
     }
 
-    /// It has been away for the grace period, if it is the same absence.
-    pub(crate) fn grace_is_over(&mut self, context: &mut Context<'_>, absence: u32) {
-        if absence == self.absence && !self.is_registered {
-            context.oracle.count("grace over");
-            for id in self.kept.keys() {
-                context.oracle.may_stop(*id);
-            }
-            self.stop_all(context);
-        }
+    /// It may have been away for the grace period.
+    pub(crate) fn grace_may_be_over(&mut self, context: &mut Context<'_>) {
+        self.kept.advance(context.now);
+        self.perform(context);
     }
 
-    fn stop_all(&mut self, context: &mut Context<'_>) {
-        let all: Vec<_> = self.kept.keys().copied().collect();
-        for id in all {
-            self.end(context, id, AttemptEnd::Stopped);
+    /// Does what was decided about the kept attempts.
+    fn perform(&mut self, context: &mut Context<'_>) {
+        while let Some(effect) = self.kept.next_effect() {
+            match effect {
+                KeptEffect::Cancel { attempt, reason } => {
+                    if let CancelReason::SchedulerAway(_) = reason {
+                        context.oracle.count("grace over");
+                    }
+                    context.oracle.may_stop(attempt);
+                    self.end(context, attempt, AttemptEnd::Stopped);
+                }
+                KeptEffect::Delete { attempt, .. } => {
+                    self.attempts.remove(&attempt);
+                }
+            }
         }
     }
 
@@ -200,6 +225,7 @@ impl Worker {
                     self.forget(context, id);
                 }
                 self.is_registered = true;
+                self.kept.connected(GRACE);
                 self.report_ends(context);
                 self.pop(context);
             }
@@ -214,7 +240,7 @@ impl Worker {
             }
             ToWorker::Forget { attempt } => self.forget(context, attempt),
             ToWorker::ReadLog { attempt, start } => {
-                match self.kept.get_mut(&attempt) {
+                match self.attempts.get_mut(&attempt) {
                     Some(kept) => kept.reader = Some(start),
                     None => context.oracle.count("log of a forgotten attempt"),
                 }
@@ -224,7 +250,11 @@ impl Worker {
     }
 
     fn pop(&mut self, context: &mut Context<'_>) {
-        let running = self.kept.values().filter(|kept| !kept.has_ended()).count();
+        let running = self
+            .attempts
+            .values()
+            .filter(|kept| !kept.has_ended())
+            .count();
         if self.is_registered && !self.has_popped && running < CAPACITY {
             self.has_popped = true;
             self.send(context, FromWorker::Pop);
@@ -233,21 +263,22 @@ impl Worker {
 
     fn begin(&mut self, context: &mut Context<'_>, attempt: AttemptId) {
         context.oracle.begins(self.which, self.survives, attempt);
-        let seconds = context.random.pick(&[1, 5, 20, 60, 250]);
-        let kept = Kept {
+        let seconds = context.random.pick(&[1, 5, 20, 60, 250, 900]);
+        let kept = KeptAttempt {
             log: Vec::new(),
             synced: 0,
             end: None,
             reader: None,
             ends_at: context.now + Duration::from_secs(seconds),
         };
-        self.kept.insert(attempt, kept);
+        self.attempts.insert(attempt, kept);
+        self.kept.begin(attempt);
         self.goes_on(context, attempt);
     }
 
     /// Its next line comes some time before its end.
     fn goes_on(&self, context: &mut Context<'_>, attempt: AttemptId) {
-        let Some(kept) = self.kept.get(&attempt) else {
+        let Some(kept) = self.attempts.get(&attempt) else {
             return;
         };
         let line = context.now + Duration::from_secs(context.random.pick(&[1, 10, 40]));
@@ -261,7 +292,7 @@ impl Worker {
 
     /// A build writes a line, or ends.
     pub(crate) fn builds(&mut self, context: &mut Context<'_>, attempt: AttemptId) {
-        let Some(kept) = self.kept.get_mut(&attempt) else {
+        let Some(kept) = self.attempts.get_mut(&attempt) else {
             return;
         };
         if kept.has_ended() {
@@ -291,7 +322,7 @@ impl Worker {
 
     /// An attempt ends, if it runs. Its log and its end are on disk when anybody is told.
     fn end(&mut self, context: &mut Context<'_>, id: AttemptId, end: AttemptEnd) {
-        let Some(kept) = self.kept.get_mut(&id) else {
+        let Some(kept) = self.attempts.get_mut(&id) else {
             return;
         };
         if kept.has_ended() {
@@ -299,7 +330,9 @@ impl Worker {
         }
         kept.synced = kept.log.len();
         kept.end = Some(end);
+        let bytes = kept.log.len() as u64;
         context.oracle.ends(id);
+        self.kept.ended(context.now, id, bytes);
         self.answer_reader(context, id);
         if self.is_registered {
             self.report_end(context, id);
@@ -307,7 +340,7 @@ impl Worker {
     }
 
     fn report_ends(&mut self, context: &mut Context<'_>) {
-        let ended = self.kept.iter().filter(|(_, kept)| kept.has_ended());
+        let ended = self.attempts.iter().filter(|(_, kept)| kept.has_ended());
         let ended: Vec<_> = ended.map(|(id, _)| *id).collect();
         for id in ended {
             self.report_end(context, id);
@@ -315,17 +348,17 @@ impl Worker {
     }
 
     fn report_end(&mut self, context: &mut Context<'_>, id: AttemptId) {
-        if let Some(end) = self.kept.get(&id).and_then(|kept| kept.end.clone()) {
+        if let Some(end) = self.attempts.get(&id).and_then(|kept| kept.end.clone()) {
             self.send(context, FromWorker::End { attempt: id, end });
             if context.planted(ClusterFault::ForgetsOnEnd) {
-                self.kept.remove(&id);
+                self.attempts.remove(&id);
             }
         }
     }
 
     /// Answers the scheduler's read once there is something to answer.
     fn answer_reader(&mut self, context: &mut Context<'_>, id: AttemptId) {
-        let Some(kept) = self.kept.get_mut(&id) else {
+        let Some(kept) = self.attempts.get_mut(&id) else {
             return;
         };
         let Some(start) = kept.reader else { return };
@@ -346,7 +379,8 @@ impl Worker {
 
     fn forget(&mut self, context: &mut Context<'_>, id: AttemptId) {
         context.oracle.ends(id);
-        self.kept.remove(&id);
+        self.kept.forget(id);
+        self.perform(context);
         self.pop(context);
     }
 }

@@ -245,13 +245,9 @@ impl World {
                     processes.workers[worker].builds(context, attempt);
                 });
             }
-            Event::Grace {
-                worker,
-                life,
-                absence,
-            } if self.life(Party::Worker(worker)) == (true, life) => {
+            Event::Grace { worker, life } if self.life(Party::Worker(worker)) == (true, life) => {
                 self.with(|processes, context| {
-                    processes.workers[worker].grace_is_over(context, absence);
+                    processes.workers[worker].grace_may_be_over(context);
                 });
             }
             Event::Commit { .. }
