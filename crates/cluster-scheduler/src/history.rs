@@ -39,7 +39,11 @@ impl JobResult {
         let Err(error) = outcome else {
             return Self::Succeeded;
         };
-        match Outcome::of_error(error) {
+        Self::of_outcome(&Outcome::of_error(error))
+    }
+
+    pub(crate) fn of_outcome(outcome: &Outcome) -> Self {
+        match outcome {
             Outcome::Succeeded(_) => Self::Succeeded,
             Outcome::Lost { .. } => Self::Disconnected,
             Outcome::Abandoned | Outcome::WorkerUnfit { .. } => Self::Lost,

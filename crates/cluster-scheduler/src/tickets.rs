@@ -113,6 +113,25 @@ impl Tickets {
         Some((work, since))
     }
 
+    /// A worker has returned with a job that it took in an earlier registration.
+    pub(crate) fn adopt(
+        &mut self,
+        now: Time,
+        ticket: TicketId,
+        worker: WorkerId,
+        name: WorkerName,
+    ) {
+        let running = Running {
+            since: now,
+            worker,
+            // It has none in this registration.
+            job_number: 0,
+            name,
+            outlives_connection: true,
+        };
+        self.running.insert(ticket, running);
+    }
+
     /// Takes out a ticket whose job has ended, and returns who had taken it.
     pub(crate) fn finish(&mut self, ticket: TicketId) -> Option<Running> {
         self.held.remove(&ticket);

@@ -15,7 +15,6 @@ use crate::admission::{Admission, AdmittedJob};
 use crate::cancel::{Cancel, Reason};
 use crate::executor::{Backend, Executors, Fitness, Unfit};
 use crate::job_secrets::unredacted;
-use crate::kept::Keeper;
 use crate::log::JobLog;
 use crate::metrics::Stats;
 use crate::outcome::{JobError, LimitReached, Outcome};
@@ -40,8 +39,8 @@ enum Holder {
     Unknown { is_released: bool },
     /// Its client: it is cancelled when it is released.
     Client,
-    /// The scheduler, which may return after the connection was lost.
-    Scheduler(Keeper),
+    /// The scheduler, which may return after the connection was lost. Calling this has the attempt forgotten.
+    Scheduler(Rc<dyn Fn()>),
 }
 
 impl ServedJob {
@@ -75,9 +74,9 @@ impl ServedJob {
         }
     }
 
-    /// The job is an attempt that this worker keeps.
-    pub(crate) fn keep(&self, keeper: Keeper) {
-        self.holder.replace(Holder::Scheduler(keeper));
+    /// The job is an attempt that this worker keeps, until `forget` is called.
+    pub(crate) fn keep(&self, forget: Rc<dyn Fn()>) {
+        self.holder.replace(Holder::Scheduler(forget));
     }
 
     /// Ends the job. Jobs end nowhere else.
@@ -152,12 +151,12 @@ impl ServeJob for ServedJob {
     }
 
     async fn forget(self: Rc<Self>) -> Result<(), RpcError> {
-        let keeper = match &*self.holder.borrow() {
-            Holder::Scheduler(keeper) => Some(keeper.clone()),
+        let forget = match &*self.holder.borrow() {
+            Holder::Scheduler(forget) => Some(Rc::clone(forget)),
             Holder::Unknown { .. } | Holder::Client => None,
         };
-        let keeper = keeper.ok_or_else(|| RpcError::unimplemented("this job is not kept"))?;
-        keeper.forget();
+        let forget = forget.ok_or_else(|| RpcError::unimplemented("this job is not kept"))?;
+        forget();
         Ok(())
     }
 

@@ -234,6 +234,11 @@ impl Jobs {
         self.jobs.get(&job).map(|job| &job.stage)
     }
 
+    /// Returns what was submitted; `None` for a job that has ended, as [`stage`](Self::stage).
+    pub fn submitted(&self, job: JobId) -> Option<&NewJob> {
+        self.jobs.get(&job).map(|job| &job.new)
+    }
+
     /// Returns the job that a client has submitted with a key, if it is still here.
     pub fn with_key(&self, client: &ClientId, key: &JobKey) -> Option<JobId> {
         self.keys.get(&(client.clone(), key.clone())).copied()

@@ -88,12 +88,13 @@ fn check_totals(totals: &Totals, tickets: &Tickets, last_ticket: u64) -> Result<
         totals.cancelled
     );
     ensure!(
-        running as u64 <= totals.accepted,
-        "{running} running, but only {} ever delivered",
-        totals.accepted
+        running as u64 <= totals.accepted + totals.adopted,
+        "{running} running, but only {} ever delivered, and {} adopted",
+        totals.accepted,
+        totals.adopted
     );
     ensure!(
-        last_ticket == totals.submitted,
+        last_ticket == totals.submitted + totals.adopted,
         "{} ids given to {} tickets",
         last_ticket,
         totals.submitted

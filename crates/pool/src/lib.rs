@@ -140,6 +140,7 @@ struct Totals {
     submitted: u64,
     cancelled: u64,
     accepted: u64,
+    adopted: u64,
 }
 
 /// A named set of workers that can do the same kind of job, with one backlog.
@@ -427,6 +428,38 @@ impl Pool {
             self.push_back(slot, Some(slot));
         }
         true
+    }
+
+    /// A worker has returned with a job that it took in an earlier registration. It counts as running until
+    /// [`job_finished`](Self::job_finished).
+    ///
+    /// # Errors
+    ///
+    /// [`Disconnected`] if the registration has ended.
+    pub fn adopt(
+        &mut self,
+        worker: WorkerId,
+        client: &ClientId,
+        hint: &CacheHint,
+        urgent: bool,
+    ) -> Result<TicketId, Disconnected> {
+        let slot = self.workers.resolve(worker).ok_or(Disconnected)?;
+        self.last_ticket += 1;
+        self.totals.adopted += 1;
+        let id = TicketId(self.last_ticket);
+        let ticket = Ticket {
+            client: client.clone(),
+            hint: hint.clone(),
+            fair_start: self.now,
+            refund: None,
+            urgent,
+            location: Location::Running { worker: slot },
+        };
+        self.tickets.insert(id, ticket);
+        self.workers
+            .update(slot, |worker| worker.running.insert(id));
+        self.running_changed(slot);
+        Ok(id)
     }
 
     /// A job has ended. Nothing happens if it is not running.

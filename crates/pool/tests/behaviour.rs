@@ -733,3 +733,23 @@ fn queued_tickets_of_a_client_in_pieces() {
     assert_eq!(pool.queued_of(&alice, None, 9).len(), 3);
     assert_eq!(pool.queued_of(&client("nobody"), None, 9), []);
 }
+
+/// A worker that returns still runs what it took in an earlier registration.
+#[test]
+fn an_adopted_job_counts_as_running() {
+    let mut pool = Pool::new(Config::default(), Remembered::default());
+    let w1 = pool.register(worker("w1"), Capacity::new(1)).unwrap();
+    let hint = CacheHint::new("a");
+    let ticket = pool.adopt(w1, &client("u"), &hint, false).unwrap();
+    pool.check().unwrap();
+    assert_eq!(pool.running(&worker("w1")), 1);
+    assert!(matches!(pool.cancel(ticket), Cancel::NotQueued));
+    pool.job_finished(ticket);
+    assert_eq!(pool.running(&worker("w1")), 0);
+    // With the registration, its end is not counted any more.
+    let ticket = pool.adopt(w1, &client("u"), &hint, false).unwrap();
+    pool.release(w1);
+    pool.job_finished(ticket);
+    pool.check().unwrap();
+    assert!(pool.adopt(w1, &client("u"), &hint, false).is_err());
+}

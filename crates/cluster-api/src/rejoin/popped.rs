@@ -24,10 +24,11 @@ pub struct PoppedJob<D> {
 impl Queue {
     /// Waits until there is a job for this worker, and takes it, as [`Queue::pop`] does.
     ///
-    /// A description that cannot be decoded is the client's fault: the worker reports it in the job's log, and continues
-    /// with its next job.
+    /// A description that cannot be decoded is the client's fault: the worker reports it in the job's log, and
+    /// continues with its next job.
     ///
-    /// This is an extension of ours, for workers that have joined by [`Registration::rejoin`](crate::Registration::rejoin).
+    /// This is an extension of ours, for workers that have registered by
+    /// [`Registration::rejoin`](crate::Registration::rejoin).
     pub fn pop_durable(&self, job: Job) -> Answer<PoppedJob<Result<Description, RpcError>>> {
         let client: durable_queue::Client = self.clone().into_raw().cast_to();
         let mut request = client.pop_request();

@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use cluster_api::{CancelledBy as WireCancelledBy, Job, Outcome, RpcErrorKind};
-use jobs::{AttemptEnd, AttemptId, CancelError, CancelledBy, JobId, LossReason, RequestId};
-use pool::WorkerName;
+use jobs::{AttemptEnd, AttemptId, CancelError, CancelledBy, JobId, LossReason, RequestId, Stage};
+use pool::{TicketId, WorkerName};
 
 use super::{DurableJobs, Followed, convert};
+use crate::history::JobResult;
+use crate::reactor::Reactor;
 
 /// A ticket, and the attempt that it becomes when a worker takes it; or an attempt that a worker has returned with.
 pub(super) struct Run {
@@ -123,6 +125,10 @@ impl DurableJobs {
             return;
         }
         self.finish_log(attempt).await;
+        let result = match &outcome {
+            Some(outcome) => JobResult::of_outcome(outcome),
+            None => JobResult::Lost,
+        };
         self.apply(|jobs, now| {
             if matches!(outcome, Some(Outcome::Cancelled(WireCancelledBy::Operator))) {
                 // An error means that it has ended already.
@@ -136,31 +142,64 @@ impl DurableJobs {
             jobs.attempt_ended(now, attempt, &taken.worker, end);
             jobs.log_kept(attempt, &taken.worker);
         });
+        self.left_worker(attempt, &run, result);
     }
 
     /// A worker has an attempt, which is followed from now on.
-    pub(super) fn began(&self, attempt: AttemptId, run: &Rc<Run>, job: Job) {
+    pub(super) fn began(
+        &self,
+        attempt: AttemptId,
+        run: &Rc<Run>,
+        job: Job,
+        adopted: Option<(Rc<Reactor>, TicketId)>,
+    ) {
         let followed = Followed {
             run: Rc::clone(run),
             job,
+            adopted,
         };
         let before = self.state.borrow_mut().runs.insert(attempt, followed);
         // It may hold the last reference to a job of a connection that was lost.
-        drop(before);
+        if let Some(before) = before {
+            before.end(JobResult::Disconnected);
+        }
+    }
+
+    /// The worker does not run an attempt any more: the pool does not count it, if this module has to say so.
+    fn left_worker(&self, attempt: AttemptId, run: &Rc<Run>, result: JobResult) {
+        let adopted = {
+            let runs = &mut self.state.borrow_mut().runs;
+            let followed = runs.get_mut(&attempt);
+            let followed = followed.filter(|followed| Rc::ptr_eq(&followed.run, run));
+            followed.and_then(|followed| followed.adopted.take())
+        };
+        if let Some((pool, ticket)) = adopted {
+            pool.job_finished(ticket, result);
+        }
     }
 
     /// The connection was lost over which an attempt was followed.
     async fn lost_sight(&self, attempt: AttemptId, run: &Rc<Run>) {
-        let followed = {
-            let runs = &mut self.state.borrow_mut().runs;
-            match runs.get(&attempt) {
-                Some(followed) if Rc::ptr_eq(&followed.run, run) => runs.remove(&attempt),
+        let (followed, is_current) = {
+            let state = &mut *self.state.borrow_mut();
+            let current = state.jobs.stage(attempt.job).and_then(Stage::attempt);
+            let is_current = current.is_some_and(|current| current.number == attempt.number);
+            match state.runs.get(&attempt) {
+                Some(followed) if Rc::ptr_eq(&followed.run, run) => {
+                    (state.runs.remove(&attempt), is_current)
+                }
                 // It is followed over another connection.
                 _ => return,
             }
         };
-        drop(followed);
-        self.store.run(move |kept| kept.pause(attempt)).await;
+        if let Some(followed) = followed {
+            followed.end(JobResult::Disconnected);
+        }
+        if is_current {
+            self.store.run(move |kept| kept.pause(attempt)).await;
+        } else {
+            self.finish_log(attempt).await;
+        }
     }
 
     /// Returns how much of the log of an attempt is kept.

@@ -29,7 +29,7 @@ use futures::StreamExt as _;
 use futures::channel::{mpsc, oneshot};
 use job_store::{Committer, Report, Sealer};
 use jobs::{AttemptId, Departure, JobId, Jobs, RequestId};
-use pool::Time;
+use pool::{TicketId, Time};
 use tokio::sync::Notify;
 
 use self::archiver::Archiver;
@@ -46,6 +46,7 @@ pub(crate) use self::watching::Watching;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::config::PoolName;
+use crate::history::JobResult;
 use crate::job_settings::JobSettings;
 use crate::queue_quota::QueueQuota;
 use crate::reactor::Reactor;
@@ -102,6 +103,17 @@ struct State {
 struct Followed {
     run: Rc<Run>,
     job: Job,
+    /// Of one that its worker has returned with: its ticket in the pool, which this module ends.
+    adopted: Option<(Rc<Reactor>, TicketId)>,
+}
+
+impl Followed {
+    /// It is not followed any more.
+    fn end(self, result: JobResult) {
+        if let Some((pool, ticket)) = self.adopted {
+            pool.job_finished(ticket, result);
+        }
+    }
 }
 
 impl State {

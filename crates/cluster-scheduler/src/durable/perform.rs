@@ -160,7 +160,7 @@ impl DurableJobs {
             live.and_then(|live| live.promise.clone())
         };
         if let Some(promise) = promise {
-            self.began(attempt, run, promise.job());
+            self.began(attempt, run, promise.job(), None);
         }
         self.perform();
     }

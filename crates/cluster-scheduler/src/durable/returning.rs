@@ -1,16 +1,18 @@
 //! Workers that keep what they run while they are disconnected, and return with it.
 
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use cluster_api::{DurableAttempt, HeldAttempt, HeldState as WireState, Job};
-use jobs::{AttemptEnd, AttemptId, Held, HeldAnswer, HeldState, LossReason, RequestId};
-use pool::WorkerName;
+use jobs::{AttemptEnd, AttemptId, Held, HeldAnswer, HeldState, LossReason, NewJob, RequestId};
+use pool::{TicketId, WorkerId, WorkerName};
 use visible::counted;
 
 use super::follow::Run;
 use super::{DurableJobs, convert};
 use crate::config::PoolName;
+use crate::history::JobResult;
+use crate::reactor::Reactor;
 
 /// A worker that keeps its durable jobs is connected, until this is dropped.
 pub(crate) struct WorkerPresence {
@@ -32,6 +34,7 @@ impl Drop for WorkerPresence {
 pub(super) struct Return {
     pool: PoolName,
     worker: WorkerName,
+    registration: WorkerId,
     held: Vec<HeldJob>,
 }
 
@@ -39,6 +42,7 @@ struct HeldJob {
     attempt: AttemptId,
     job: Job,
     is_interrupted: bool,
+    is_running: bool,
 }
 
 impl DurableJobs {
@@ -57,6 +61,7 @@ impl DurableJobs {
         &self,
         pool: &PoolName,
         name: &WorkerName,
+        registration: WorkerId,
         held: Vec<HeldAttempt>,
     ) -> WorkerPresence {
         let (mut jobs, mut reported) = (Vec::new(), Vec::new());
@@ -72,6 +77,7 @@ impl DurableJobs {
                 continue;
             };
             let is_interrupted = state == WireState::Interrupted;
+            let is_running = state == WireState::Running;
             reported.push(Held {
                 attempt: id,
                 state: held_state(state),
@@ -80,6 +86,7 @@ impl DurableJobs {
                 attempt: id,
                 job,
                 is_interrupted,
+                is_running,
             });
         }
         if !jobs.is_empty() {
@@ -95,6 +102,7 @@ impl DurableJobs {
             let returned = Return {
                 pool: pool.clone(),
                 worker: name.clone(),
+                registration,
                 held: jobs,
             };
             state.returns.insert(request, returned);
@@ -125,12 +133,18 @@ impl DurableJobs {
     pub(super) fn return_answered(&self, request: RequestId, answers: Vec<HeldAnswer>) {
         let returned = self.state.borrow_mut().returns.remove(&request);
         // The worker may have left again.
-        let Some(Return { worker, held, .. }) = returned else {
+        let Some(Return {
+            pool,
+            worker,
+            registration,
+            held,
+        }) = returned
+        else {
             return;
         };
         for (held, answer) in held.into_iter().zip(answers) {
             match answer {
-                HeldAnswer::Keep => self.adopt(&worker, held),
+                HeldAnswer::Keep => self.adopt(&pool, &worker, registration, held),
                 HeldAnswer::Forget => {
                     tracing::info!(
                         target: "scheduler",
@@ -143,27 +157,55 @@ impl DurableJobs {
     }
 
     /// Follows an attempt again.
-    fn adopt(&self, worker: &WorkerName, held: HeldJob) {
+    fn adopt(&self, pool: &PoolName, worker: &WorkerName, registration: WorkerId, held: HeldJob) {
         let HeldJob {
             attempt,
             job,
             is_interrupted,
+            is_running,
         } = held;
         let Some(this) = self.this.upgrade() else {
             return;
         };
         let run = Run::returned(attempt, worker.clone(), is_interrupted);
-        self.began(attempt, &run, job.clone());
+        // An attempt that has ended does not count as running.
+        let adopted = if is_running {
+            self.count_as_running(pool, registration, attempt)
+        } else {
+            None
+        };
+        self.began(attempt, &run, job.clone(), adopted);
         tokio::task::spawn_local(this.follow(run, job));
+    }
+
+    /// Has a pool count an attempt among the jobs that a worker runs.
+    fn count_as_running(
+        &self,
+        pool: &PoolName,
+        registration: WorkerId,
+        attempt: AttemptId,
+    ) -> Option<(Rc<Reactor>, TicketId)> {
+        let pool = self.pools.get(pool)?;
+        let submitted = self.state.borrow().jobs.submitted(attempt.job).cloned()?;
+        let NewJob {
+            client,
+            hint,
+            urgent,
+            ..
+        } = submitted;
+        let ticket = pool.adopt(registration, &client, &hint, urgent)?;
+        Some((Rc::clone(pool), ticket))
     }
 
     /// The log and the end of an attempt are on disk.
     pub(super) fn acknowledge(&self, attempt: AttemptId) {
         let followed = self.state.borrow_mut().runs.remove(&attempt);
-        if let Some(followed) = followed
-            && followed.run.outlives_connection()
-        {
-            forget(followed.job);
+        if let Some(followed) = followed {
+            if followed.run.outlives_connection() {
+                forget(followed.job.clone());
+            }
+            // It does not run, so the pool was told of its end.
+            followed.end(JobResult::Lost);
         }
     }
 }

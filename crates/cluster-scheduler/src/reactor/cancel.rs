@@ -59,6 +59,12 @@ impl Reactor {
             worker: job.worker.clone(),
             reason,
         };
+        if job.job_number == 0 {
+            return Err(failed(
+                "it continues from an earlier connection of the worker; cancel it by the id of its job"
+                    .to_owned(),
+            ));
+        }
         let asked = match &job.handle {
             Some(worker) => worker.cancel_job(job.job_number).await,
             None => return Err(CancelError::Unknown(ticket)),

@@ -2,7 +2,8 @@
 
 use cluster_api::{PauseReason, Worker};
 use pool::{
-    Capacity, Disconnected, InactiveReason, NameTaken, PopId, TicketId, WorkerId, WorkerName,
+    CacheHint, Capacity, ClientId, Disconnected, InactiveReason, NameTaken, PopId, TicketId,
+    WorkerId, WorkerName,
 };
 use vat::Peer;
 use visible::{Elapsed, OneLine};
@@ -58,6 +59,24 @@ impl Reactor {
         if let Some(registered) = state.workers.get_mut(id) {
             registered.returning = Some(returning);
         }
+    }
+
+    /// A worker has returned with a job that it took in an earlier registration. Returns its ticket, unless the worker
+    /// has left again.
+    pub(crate) fn adopt(
+        &self,
+        worker: WorkerId,
+        client: &ClientId,
+        hint: &CacheHint,
+        urgent: bool,
+    ) -> Option<TicketId> {
+        let (ticket, _) = self.apply(|state, now| {
+            let name = state.workers.get(worker)?.name.clone();
+            let ticket = state.pool.adopt(worker, client, hint, urgent).ok()?;
+            state.tickets.adopt(now, ticket, worker, name);
+            Some(ticket)
+        });
+        ticket
     }
 
     /// A worker disconnected. Safe to call from inside the RPC system.

@@ -101,7 +101,7 @@ impl ServeRegistration for RegistrationService {
         let process = Some(instance).filter(|instance| *instance != 0);
         let (id, queue) = self.add(&name, worker, capacity, process).await?;
         let jobs = self.cluster.durable_jobs();
-        let presence = jobs.worker_returned(self.reactor.name(), &name, held);
+        let presence = jobs.worker_returned(self.reactor.name(), &name, id, held);
         self.reactor.set_returning(
             id,
             Returning {

@@ -5,6 +5,7 @@ use cluster_api::{
     ReturningWorker, RpcError, RpcErrorKind, Worker,
 };
 use jobs::AttemptId;
+use visible::counted;
 
 use super::Agent;
 use crate::outcome::JobError;
@@ -25,12 +26,17 @@ impl Agent {
     ) -> Result<Joined, RpcError> {
         let name = self.config.name.as_str();
         let capacity = self.config.capacity.value();
+        let held = self.kept.held();
+        if !held.is_empty() {
+            let number = u32::try_from(held.len()).unwrap_or(u32::MAX);
+            tracing::info!("Returning with {}", counted(number, "durable job"));
+        }
         let returning = ReturningWorker {
             name: name.to_owned(),
             worker: worker.clone(),
             capacity,
             instance: self.instance,
-            held: self.kept.held(),
+            held,
         };
         match registration.rejoin(returning).await {
             Ok(Rejoined { queue, grace }) => {

@@ -57,16 +57,15 @@ enum KeptJob {
     Restored(Rc<RestoredJob>),
 }
 
-/// One attempt that is kept, as its job knows it.
-#[derive(Clone)]
-pub(crate) struct Keeper {
+/// One attempt that is kept.
+struct Keeper {
     attempts: Weak<KeptAttempts>,
     attempt: AttemptId,
 }
 
 impl Keeper {
     /// The scheduler does not need what is kept of the attempt.
-    pub(crate) fn forget(&self) {
+    fn forget(&self) {
         if let Some(attempts) = self.attempts.upgrade() {
             attempts.apply(|kept| kept.forget(self.attempt));
         }
@@ -156,10 +155,11 @@ impl KeptAttempts {
     /// A job is an attempt of a durable job: it is kept from now on. It has not written to its log yet.
     pub(crate) fn begin(&self, attempt: AttemptId, job: &Rc<ServedJob>) {
         job.log().keep_at(&self.directory.log(attempt));
-        job.keep(Keeper {
+        let keeper = Keeper {
             attempts: Weak::clone(&self.this),
             attempt,
-        });
+        };
+        job.keep(Rc::new(move || keeper.forget()));
         let kept = KeptJob::Served(Rc::clone(job));
         self.state.borrow_mut().jobs.insert(attempt, kept);
         self.apply(|kept| kept.begin(attempt));

@@ -34,9 +34,12 @@ fn a_job_goes_on_while_the_network_is_cut() {
         job.reaches(|stage| matches!(stage, DurableStage::Running { attempt: 1, .. }))
             .await;
         job.log_has("two").await;
+        // It is seen to run on that worker, and a drain waits for it.
+        site.shows("(1 running)").await;
         script.prints("three").await;
         script.ends_with("done");
         assert_eq!(job.ended().await, (1, success("done")));
+        site.shows("(0 running)").await;
         assert_eq!(
             job.log(1).await,
             "Building on w1\nrun 1\none\ntwo\nthree\nJob succeeded\n"
