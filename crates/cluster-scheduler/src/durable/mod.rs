@@ -37,14 +37,13 @@ pub use self::opened::KeepError;
 use self::opened::Threads;
 pub(crate) use self::opened::{Opened, Places, open};
 use self::perform::HeldAssignment;
-pub(crate) use self::queue::DurableTicket;
 use self::store_thread::StoreThread;
 pub(crate) use self::watching::Watching;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::config::PoolName;
 use crate::queue_quota::QueueQuota;
-use crate::reactor::Reactor;
+use crate::reactor::{DurableOwner, Reactor};
 
 /// All durable jobs of a scheduler.
 pub(crate) struct DurableJobs {
@@ -158,12 +157,21 @@ impl DurableJobs {
             deadline: Cell::new(None),
             wake: Notify::new(),
         });
-        durable.perform();
-        let restored = durable.state.borrow().jobs.len();
+        durable.take_over();
+        durable
+    }
+
+    /// Goes on with the jobs that were restored.
+    fn take_over(&self) {
+        for pool in self.pools.values() {
+            let owner: Weak<dyn DurableOwner> = Weak::clone(&self.this) as _;
+            pool.set_durable_owner(owner);
+        }
+        self.perform();
+        let restored = self.state.borrow().jobs.len();
         if restored > 0 {
             tracing::info!(target: "scheduler", "Continuing {restored} durable jobs");
         }
-        durable
     }
 
     /// Handles what the store reports, what is due, and what was released. Never ends.

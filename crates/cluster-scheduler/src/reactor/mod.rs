@@ -15,6 +15,7 @@ mod admins;
 mod cancel;
 mod clients;
 mod departed;
+mod durable_owner;
 mod handover;
 mod liveness;
 mod pauses;
@@ -34,6 +35,7 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use self::clients::{Cancelled, TicketState};
 use self::departed::Departed;
+pub(crate) use self::durable_owner::DurableOwner;
 pub(crate) use self::handover::{ChosenWorker, PendingPop, PopAnswer};
 pub(crate) use self::liveness::PROBE_AFTER;
 pub(crate) use self::report::PoolReport;
@@ -65,6 +67,8 @@ pub(crate) struct Reactor {
     workers_changed: watch::Sender<()>,
     /// Whether no more jobs are assigned.
     assignments_stopped: Cell<bool>,
+    /// Who has the durable jobs that are queued here.
+    durable_owner: RefCell<Option<Weak<dyn DurableOwner>>>,
 }
 
 struct State {
@@ -106,6 +110,7 @@ impl Reactor {
             wake: Notify::new(),
             workers_changed: watch::Sender::new(()),
             assignments_stopped: Cell::new(false),
+            durable_owner: RefCell::default(),
         })
     }
 
