@@ -78,7 +78,8 @@ pub(crate) struct DurableJobs {
 
 struct State {
     jobs: Jobs,
-    live: BTreeMap<JobId, Live>,
+    /// Boxed, as the nodes of the map are only two thirds full.
+    live: BTreeMap<JobId, Box<Live>>,
     /// The calls that wait for the disk.
     requests: HashMap<RequestId, oneshot::Sender<Answer>>,
     last_request: u64,
@@ -128,7 +129,7 @@ impl DurableJobs {
             let pool = pools.get(&*saved.new.pool)?;
             let bytes = description_sizes.get(&saved.new.id).copied().unwrap_or(0);
             let live = Live::new(Rc::clone(pool), bytes, saved.attempts, clock.unix_now());
-            Some((saved.new.id, live))
+            Some((saved.new.id, Box::new(live)))
         });
         let state = State {
             live: live.collect(),

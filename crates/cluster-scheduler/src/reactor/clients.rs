@@ -59,6 +59,11 @@ impl Reactor {
         ticket
     }
 
+    /// Returns a cache hint as it is kept, sharing the text with others.
+    pub(crate) fn hint(&self, text: &str) -> CacheHint {
+        self.state.borrow().pool.hint(&hints::key(text))
+    }
+
     /// A durable job is queued: as a new one, or in the place that it had. Returns its place, too.
     pub(crate) fn submit_durable(
         &self,

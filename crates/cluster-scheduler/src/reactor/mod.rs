@@ -29,6 +29,7 @@ mod workers;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use pool::{Pool, PopId, TicketId, Time};
 use tokio::sync::{Notify, watch};
@@ -55,6 +56,8 @@ const MAX_TICKETS_PER_TURN: usize = 200;
 pub(crate) struct Reactor {
     this: Weak<Self>,
     name: PoolName,
+    /// The copy of its name that its durable jobs share.
+    shared_name: Arc<str>,
     clock: Clock,
     db: Rc<Writer>,
     state: RefCell<State>,
@@ -101,6 +104,7 @@ impl Reactor {
         };
         Rc::new_cyclic(|this| Self {
             this: Weak::clone(this),
+            shared_name: name.as_str().into(),
             name,
             clock,
             db,
@@ -128,6 +132,11 @@ impl Reactor {
                 },
             }
         }
+    }
+
+    /// Returns the copy of its name that its durable jobs share.
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.shared_name)
     }
 
     /// Changes the state by an event, and performs the effects.
