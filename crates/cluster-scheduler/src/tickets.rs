@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Weak;
 
 use cluster_api::{EncodedDescription, Job, JobPromise, JobResolver};
+use jobs::JobId;
 use pool::{ClientId, TicketId, Time, WorkerId, WorkerName};
 
-use crate::durable::DurableTicket;
 use crate::queue_quota::QueueReservation;
 
 /// A job as it was submitted by a client that is attached to it.
@@ -18,6 +18,12 @@ pub(crate) struct Request {
     pub(crate) job: JobResolver,
     /// Its part of the client's quota, until a worker has it.
     pub(crate) _reservation: QueueReservation,
+}
+
+/// A durable job in the queue. There may be a hundred thousand: keep it small.
+pub(crate) struct DurableTicket {
+    pub(crate) job: JobId,
+    pub(crate) client: ClientId,
 }
 
 /// What a ticket is for.

@@ -40,10 +40,7 @@ impl Affinity {
     /// Returns the shared hint, and what the job will cost: it is cheap if the hint is cached
     /// anywhere, or will be because another ticket with it goes first.
     pub(crate) fn queue(&mut self, text: &str) -> (CacheHint, Estimate) {
-        let shared = match self.hints.get_key_value(text) {
-            Some((hint, _)) => hint.clone(),
-            None => CacheHint::new(text),
-        };
+        let shared = self.shared(text);
         let hint = self.hints.entry(shared.clone()).or_default();
         let cheap = !shared.is_none() && (hint.queued > 0 || !hint.workers.is_empty());
         hint.queued += 1;
@@ -55,6 +52,14 @@ impl Affinity {
                 Estimate::NonCached
             },
         )
+    }
+
+    /// Returns the copy of a hint that is shared, or a new one.
+    pub(crate) fn shared(&self, text: &str) -> CacheHint {
+        match self.hints.get_key_value(text) {
+            Some((hint, _)) => hint.clone(),
+            None => CacheHint::new(text),
+        }
     }
 
     /// Notes that a ticket with this hint is queued no more.

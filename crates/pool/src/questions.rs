@@ -91,6 +91,11 @@ impl Pool {
         self.tickets.get(&ticket).map(|ticket| ticket.fair_start)
     }
 
+    /// Returns the hint for `text`: the copy that is shared, if a ticket or a worker has it already.
+    pub fn hint(&self, text: &str) -> CacheHint {
+        self.affinity.shared(text)
+    }
+
     /// Returns the latest time that was reported.
     pub fn now(&self) -> Time {
         self.now

@@ -251,61 +251,6 @@ fn refund() {
     s.end();
 }
 
-/// A job that is queued again has the place that it had, and its client is charged for it once.
-#[test]
-fn queued_again() {
-    let mut s = Story::new();
-    s.submit("a", "a1", "");
-    s.submit("a", "a2", "");
-    s.submit("b", "b1", "");
-    let before = s.pool.snapshot(s.now, usize::MAX);
-
-    // After a restart the queue is what it was, and so is what comes next.
-    let mut s = Story::new();
-    s.submit_again("a", "a1", 0, false);
-    s.submit_again("a", "a2", 10, false);
-    let b1 = s.submit_again("b", "b1", 0, false);
-    assert_eq!(s.pool.snapshot(s.now, usize::MAX), before);
-    s.expect(expect![[r#"
-        capacity: 0
-        queue: (backlog) [a:a2@10s b:b1@0s a:a1@0s]
-        registered:
-        disconnected:
-        clients: a(1)+20s b(1)+10s
-        cached:
-    "#]]);
-
-    // A job whose worker was lost goes back to its place, ahead of what was submitted later.
-    let w1 = s.reg("w1");
-    let w1a = s.pop(w1);
-    s.pause();
-    assert_eq!(s.answer(w1a), "a1");
-    s.release(w1);
-    let retried = s.submit_again("a", "a1 again", 0, true);
-    s.expect(expect![[r#"
-        capacity: 0
-        queue: (backlog) [a:a2@10s a:a1 again@0s b:b1@0s]
-        registered:
-        disconnected:
-          w1
-        clients: a(1)+20s b(1)+10s
-        cached: : [w1]
-    "#]]);
-    // Its client gets nothing back for it, but for one that no worker had.
-    assert_eq!(s.cancel(retried), Cancel::Cancelled);
-    assert_eq!(s.cancel(b1), Cancel::Cancelled);
-    s.expect(expect![[r#"
-        capacity: 0
-        queue: (backlog) [a:a2@10s]
-        registered:
-        disconnected:
-          w1
-        clients: a(1)+20s b(1)
-        cached: : [w1]
-    "#]]);
-    s.end();
-}
-
 /// A hint that only forgotten workers had is cached nowhere: its next job is charged in full.
 #[test]
 fn forgotten_hints() {

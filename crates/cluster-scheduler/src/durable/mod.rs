@@ -39,7 +39,6 @@ pub use self::opened::KeepError;
 use self::opened::Threads;
 pub(crate) use self::opened::{Opened, Places, open};
 use self::perform::HeldAssignment;
-pub(crate) use self::queue::DurableTicket;
 use self::returning::Return;
 use self::store_thread::StoreThread;
 pub(crate) use self::watching::Watching;
@@ -49,7 +48,7 @@ use crate::config::PoolName;
 use crate::history::JobResult;
 use crate::job_settings::JobSettings;
 use crate::queue_quota::QueueQuota;
-use crate::reactor::Reactor;
+use crate::reactor::{DurableOwner, Reactor};
 
 /// All durable jobs of a scheduler.
 pub(crate) struct DurableJobs {
@@ -85,7 +84,8 @@ pub(crate) struct DurableJobs {
 
 struct State {
     jobs: Jobs,
-    live: BTreeMap<JobId, Live>,
+    /// Boxed, as the nodes of the map are only two thirds full.
+    live: BTreeMap<JobId, Box<Live>>,
     /// The calls that wait for the disk.
     requests: HashMap<RequestId, oneshot::Sender<Answer>>,
     last_request: u64,
@@ -164,7 +164,7 @@ impl DurableJobs {
             let pool = pools.get(&*saved.new.pool)?;
             let bytes = description_sizes.get(&saved.new.id).copied().unwrap_or(0);
             let live = Live::new(Rc::clone(pool), bytes, saved.attempts, clock.unix_now());
-            Some((saved.new.id, live))
+            Some((saved.new.id, Box::new(live)))
         });
         let state = State {
             live: live.collect(),
@@ -196,17 +196,29 @@ impl DurableJobs {
             deadline: Cell::new(None),
             wake: Notify::new(),
         });
-        durable.perform();
-        let restored = durable.state.borrow().jobs.len();
-        if restored > 0 {
-            tracing::info!(target: "scheduler", "Continuing {restored} durable jobs");
-        }
-        durable.show_kept_logs();
+        durable.take_over();
         durable
     }
 
+    /// Goes on with the jobs that were restored.
+    fn take_over(&self) {
+        for pool in self.pools.values() {
+            let owner: Weak<dyn DurableOwner> = Weak::clone(&self.this) as _;
+            pool.set_durable_owner(owner);
+        }
+        self.perform();
+        let restored = self.state.borrow().jobs.len();
+        if restored > 0 {
+            tracing::info!(target: "scheduler", "Continuing {restored} durable jobs");
+        }
+        self.show_kept_logs();
+    }
+
     /// Shows how much is kept of the logs of what workers may return with.
-    fn show_kept_logs(self: &Rc<Self>) {
+    fn show_kept_logs(&self) {
+        let Some(this) = self.this.upgrade() else {
+            return;
+        };
         let attempts: Vec<_> = {
             let state = self.state.borrow();
             let away = state.live.keys().filter_map(|id| {
@@ -218,7 +230,6 @@ impl DurableJobs {
             });
             away.collect()
         };
-        let this = Rc::clone(self);
         tokio::task::spawn_local(async move {
             for attempt in attempts {
                 this.kept_length(attempt).await;

@@ -1,7 +1,7 @@
 //! Durable jobs in the queues of their pools. Nothing of a queued job's description is in memory: it is read when a
 //! worker was found.
 
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_api::{EncodedDescription, Job, TicketEnd};
@@ -11,35 +11,24 @@ use pool::{CacheHint, ClientId, Place, Time};
 
 use super::DurableJobs;
 use super::follow::{NOBODY, Run};
-use crate::reactor::ChosenWorker;
+use crate::reactor::{ChosenWorker, DurableOwner};
+use crate::tickets::DurableTicket;
 
 /// How long to wait before a description that could not be read is read again.
 const REREAD_AFTER: Duration = Duration::from_secs(5);
 
-/// A durable job in the queue of its pool. There may be a hundred thousand: keep it small.
-pub(crate) struct DurableTicket {
-    pub(crate) job: JobId,
-    pub(crate) client: ClientId,
-    jobs: Weak<DurableJobs>,
-}
-
-impl DurableTicket {
-    /// The pool has found a worker.
-    pub(crate) fn worker_found(self, chosen: ChosenWorker) {
-        // Otherwise the scheduler ends.
-        if let Some(jobs) = self.jobs.upgrade() {
-            tokio::task::spawn_local(jobs.hand_over(self.job, chosen));
-        }
+impl DurableOwner for DurableJobs {
+    fn worker_found(self: Rc<Self>, job: JobId, chosen: ChosenWorker) {
+        tokio::task::spawn_local(self.hand_over(job, chosen));
     }
 
-    /// The ticket was taken out of the queue. If that was not done here, an operator did it.
-    pub(crate) fn left_queue(self, end: TicketEnd) {
-        let by_operator = match end {
-            TicketEnd::Cancelled => false,
-            TicketEnd::CancelledByOperator | TicketEnd::Released | TicketEnd::ClientRemoved => true,
-        };
-        if let (true, Some(jobs)) = (by_operator, self.jobs.upgrade()) {
-            jobs.cancel_for_operator(self.job);
+    fn left_queue(&self, job: JobId, end: TicketEnd) {
+        match end {
+            // That was done here.
+            TicketEnd::Cancelled => {}
+            TicketEnd::CancelledByOperator | TicketEnd::Released | TicketEnd::ClientRemoved => {
+                self.cancel_for_operator(job);
+            }
         }
     }
 }
@@ -84,11 +73,7 @@ impl DurableJobs {
             fair_start: self.clock.since_start(fair_start),
             was_assigned,
         });
-        let ticket = DurableTicket {
-            job,
-            client,
-            jobs: Weak::clone(&self.this),
-        };
+        let ticket = DurableTicket { job, client };
         let (ticket, fair_start) = pool.submit_durable(ticket, &hint, urgent, place);
         let mut state = self.state.borrow_mut();
         if let Some(live) = state.live.get_mut(&job) {

@@ -7,13 +7,13 @@ use cluster_api::{JobRequest, Label, Refusal, RpcError};
 use futures::channel::oneshot;
 use job_store::{Details, Reader as _};
 use jobs::{JobId, JobKey, NewJob};
-use pool::{CacheHint, ClientId};
+use pool::ClientId;
 use visible::Shown;
 
 use super::live::Live;
 use super::{Answer, DurableJobs, Watching, convert, ending};
 use crate::config::PoolName;
-use crate::hints;
+use crate::reactor::Reactor;
 
 impl DurableJobs {
     /// A client submits a job, and watches it from now on. When this returns, the job is on disk.
@@ -34,7 +34,7 @@ impl DurableJobs {
         let reservation = reservation.map_err(|error| RpcError::overloaded(error.to_string()))?;
         let key = request.key.as_deref().map(JobKey::new).transpose();
         let key = key.map_err(|error| RpcError::failed(error.to_string()))?;
-        let (new, details) = self.prepare(client, key, &request)?;
+        let (new, details) = self.prepare(pool, client, key, &request)?;
         // From the look at the store to the submission: of two with the same key, one waits for the other.
         let turn = match new.key {
             Some(_) => Some(self.keyed.lock().await),
@@ -67,6 +67,7 @@ impl DurableJobs {
     /// Returns a job as it is kept: with an id, and with its description sealed.
     fn prepare(
         &self,
+        pool: &Reactor,
         client: ClientId,
         key: Option<JobKey>,
         request: &JobRequest,
@@ -89,8 +90,8 @@ impl DurableJobs {
         let new = NewJob {
             id,
             client,
-            pool: request.pool.as_str().into(),
-            hint: CacheHint::new(&hints::key(description.cache_hint())),
+            pool: pool.shared_name(),
+            hint: pool.hint(description.cache_hint()),
             urgent: request.urgent,
             key,
             terms: convert::terms(request),
@@ -102,7 +103,7 @@ impl DurableJobs {
     fn add(&self, new: NewJob, live: Live) -> (JobId, oneshot::Receiver<Answer>) {
         let (request, answered) = self.request();
         let id = new.id;
-        self.state.borrow_mut().live.insert(id, live);
+        self.state.borrow_mut().live.insert(id, Box::new(live));
         let job = self.apply(|jobs, now| jobs.submit(now, new, request));
         if job != id {
             self.state.borrow_mut().live.remove(&id);

@@ -6,11 +6,10 @@ use pool::{CacheHint, ClientId, Place, Rate, TicketId, Time, WorkerName};
 use super::{MAX_TICKETS_PER_TURN, PendingSave, Reactor, State};
 use crate::config::PoolName;
 use crate::details;
-use crate::durable::DurableTicket;
 use crate::hints;
 use crate::obstacle;
 use crate::queue_positions::{MAX_POSITIONS, QueuePosition, QueuePositions};
-use crate::tickets::{Request, Work};
+use crate::tickets::{DurableTicket, Request, Work};
 
 /// The result of an attempt to cancel a ticket.
 #[must_use]
@@ -58,6 +57,11 @@ impl Reactor {
         );
         self.perform();
         ticket
+    }
+
+    /// Returns a cache hint as it is kept, sharing the text with others.
+    pub(crate) fn hint(&self, text: &str) -> CacheHint {
+        self.state.borrow().pool.hint(&hints::key(text))
     }
 
     /// A durable job is queued: as a new one, or in the place that it had. Returns its place, too.
@@ -197,7 +201,11 @@ impl Reactor {
         let work = self.state.borrow_mut().tickets.cancel(ticket);
         match work {
             Some(Work::Attached(request)) => request.job.fail(end.into_error()),
-            Some(Work::Durable(durable)) => durable.left_queue(end),
+            Some(Work::Durable(durable)) => {
+                if let Some(owner) = self.durable_owner() {
+                    owner.left_queue(durable.job, end);
+                }
+            }
             None => {}
         }
     }

@@ -15,6 +15,7 @@ mod admins;
 mod cancel;
 mod clients;
 mod departed;
+mod durable_owner;
 mod handover;
 mod liveness;
 mod pauses;
@@ -28,12 +29,14 @@ mod workers;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use pool::{Pool, PopId, TicketId, Time};
 use tokio::sync::{Notify, watch};
 
 pub(crate) use self::clients::{Cancelled, TicketState};
 use self::departed::Departed;
+pub(crate) use self::durable_owner::DurableOwner;
 pub(crate) use self::handover::{ChosenWorker, PendingPop, PopAnswer};
 pub(crate) use self::liveness::PROBE_AFTER;
 pub(crate) use self::report::PoolReport;
@@ -53,6 +56,8 @@ const MAX_TICKETS_PER_TURN: usize = 200;
 pub(crate) struct Reactor {
     this: Weak<Self>,
     name: PoolName,
+    /// The copy of its name that its durable jobs share.
+    shared_name: Arc<str>,
     clock: Clock,
     db: Rc<Writer>,
     state: RefCell<State>,
@@ -65,6 +70,8 @@ pub(crate) struct Reactor {
     workers_changed: watch::Sender<()>,
     /// Whether no more jobs are assigned.
     assignments_stopped: Cell<bool>,
+    /// Who has the durable jobs that are queued here.
+    durable_owner: RefCell<Option<Weak<dyn DurableOwner>>>,
 }
 
 struct State {
@@ -97,6 +104,7 @@ impl Reactor {
         };
         Rc::new_cyclic(|this| Self {
             this: Weak::clone(this),
+            shared_name: name.as_str().into(),
             name,
             clock,
             db,
@@ -106,6 +114,7 @@ impl Reactor {
             wake: Notify::new(),
             workers_changed: watch::Sender::new(()),
             assignments_stopped: Cell::new(false),
+            durable_owner: RefCell::default(),
         })
     }
 
@@ -123,6 +132,11 @@ impl Reactor {
                 },
             }
         }
+    }
+
+    /// Returns the copy of its name that its durable jobs share.
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.shared_name)
     }
 
     /// Changes the state by an event, and performs the effects.

@@ -88,7 +88,10 @@ impl Reactor {
                 pop.answer(Assignment::new(reactor, ticket, name, description, job));
             }
             Work::Durable(durable) => {
-                durable.worker_found(ChosenWorker::new(reactor, ticket, name, pop));
+                let chosen = ChosenWorker::new(reactor, ticket, name, pop);
+                if let Some(owner) = self.durable_owner() {
+                    owner.worker_found(durable.job, chosen);
+                }
             }
         }
     }

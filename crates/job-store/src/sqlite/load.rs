@@ -1,7 +1,8 @@
 //! Rows, as jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU8;
+use std::sync::Arc;
 
 use jobs::{
     Attempt, AttemptEnd, JobId, JobKey, Loss, NewJob, ReturnTimeouts, Saved, SavedStage, Terms,
@@ -42,6 +43,32 @@ impl AttemptRow {
     }
 }
 
+/// The texts that many jobs have, once each: they stay in memory.
+#[derive(Default)]
+struct SharedTexts {
+    clients: BTreeSet<ClientId>,
+    pools: BTreeSet<Arc<str>>,
+    hints: BTreeSet<CacheHint>,
+}
+
+impl SharedTexts {
+    fn share(&mut self, new: &mut NewJob) {
+        share(&mut self.clients, &mut new.client);
+        share(&mut self.pools, &mut new.pool);
+        share(&mut self.hints, &mut new.hint);
+    }
+}
+
+/// Replaces a text by the copy that is known, or makes it that.
+fn share<T: Ord + Clone>(known: &mut BTreeSet<T>, text: &mut T) {
+    match known.get(text) {
+        Some(shared) => *text = shared.clone(),
+        None => {
+            known.insert(text.clone());
+        }
+    }
+}
+
 /// Returns the jobs that have not ended, in the order of their submissions.
 pub(super) fn unfinished(connection: &Connection) -> Result<Vec<Saved>, StoreError> {
     let mut attempts: BTreeMap<JobId, Vec<AttemptRow>> = BTreeMap::new();
@@ -57,8 +84,10 @@ pub(super) fn unfinished(connection: &Connection) -> Result<Vec<Saved>, StoreErr
     let mut query = connection.prepare("SELECT * FROM jobs WHERE state < 2 ORDER BY seq")?;
     let mut rows = query.query([])?;
     let mut jobs = Vec::new();
+    let mut shared = SharedTexts::default();
     while let Some(row) = rows.next()? {
-        let new = new_job(row)?;
+        let mut new = new_job(row)?;
+        shared.share(&mut new);
         let attempts = attempts.remove(&new.id).unwrap_or_default();
         jobs.push(saved(new, row, &attempts)?);
     }

@@ -1,4 +1,5 @@
-//! The rates at which durable jobs are accepted, each on disk, and completed, and the scheduler's memory per queued one.
+//! The rates at which durable jobs are accepted, each on disk, and completed, and the scheduler's memory per queued
+//! one.
 
 use std::time::{Duration, Instant};
 
