@@ -10,3 +10,4 @@ mod pipelining;
 mod promises;
 mod release;
 mod support;
+mod weak;
