@@ -2,11 +2,12 @@
 //! promise of the job that its client holds.
 
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 
 use cluster_api::{EncodedDescription, Job, JobPromise, JobResolver};
 use pool::{ClientId, TicketId, Time, WorkerId, WorkerName};
 
+use crate::attached::AttachedJob;
 use crate::queue_quota::QueueReservation;
 
 /// A job as it was submitted.
@@ -19,6 +20,8 @@ pub(crate) struct Request {
     pub(crate) _reservation: QueueReservation,
     /// What to do when a worker was found, instead of answering the worker at once.
     pub(crate) hold: Option<Hold>,
+    /// Follows the job for the history; `None` for an attempt of a durable job.
+    pub(crate) attached: Option<Rc<AttachedJob>>,
 }
 
 /// Takes the name of the worker that was found, and what answers it. If that is dropped, the worker's call fails.
@@ -48,6 +51,8 @@ pub(crate) struct Running {
     /// Which job of this registration it is, counted from 1.
     pub(crate) job_number: u64,
     pub(crate) name: WorkerName,
+    /// Follows the job for the history.
+    pub(crate) attached: Option<Rc<AttachedJob>>,
 }
 
 impl Tickets {
@@ -91,6 +96,7 @@ impl Tickets {
             worker,
             job_number,
             name,
+            attached: request.attached.clone(),
         };
         self.running.insert(ticket, running);
         Some((request, since))

@@ -4,7 +4,8 @@
 //! pools, and with workers: each event is reported to the jobs, and their effects are performed. An attempt is an
 //! ordinary ticket of its pool, whose client is this module.
 
-mod convert;
+mod attached;
+pub(crate) mod convert;
 mod follow;
 mod live;
 mod lookup;
@@ -34,6 +35,7 @@ use self::live::Live;
 use self::perform::HeldAssignment;
 use self::store_thread::StoreThread;
 pub(crate) use self::watching::Watching;
+use crate::attached::AttachedJobs;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::config::PoolName;
@@ -86,6 +88,8 @@ pub(crate) struct DurableJobs {
     store: StoreThread,
     sealer: Sealer,
     state: RefCell<State>,
+    /// Those in the history that are not durable.
+    attached: Rc<AttachedJobs>,
     /// Taken by [`DurableJobs::run`].
     reports: RefCell<Option<mpsc::UnboundedReceiver<Report>>>,
     /// Why jobs cannot be saved at present.
@@ -118,7 +122,7 @@ type Answer = Result<JobId, RpcError>;
 /// # Errors
 ///
 /// [`KeepError`] when it cannot be used.
-pub(crate) fn open(places: Places) -> Result<Opened, KeepError> {
+pub(crate) fn open(places: Places, now: Time) -> Result<Opened, KeepError> {
     let Places {
         database,
         logs,
@@ -126,6 +130,13 @@ pub(crate) fn open(places: Places) -> Result<Opened, KeepError> {
     } = places;
     let (mut writer, reader) = sqlite::open(&database)?;
     let saved = writer.restore()?;
+    match writer.end_attached(now)? {
+        0 => {}
+        lost => tracing::info!(
+            target: "scheduler",
+            "{} lost with the scheduler before this one", visible::counted(lost, "attached job")
+        ),
+    }
     let store = StoreThread::start(reader, Logs::open(&logs)?).map_err(KeepError::Thread)?;
     let (reporter, reports) = mpsc::unbounded();
     // An error means that the scheduler has ended.
@@ -189,6 +200,7 @@ impl DurableJobs {
             store,
             sealer,
             state: RefCell::new(state),
+            attached: AttachedJobs::new(clock),
             reports: RefCell::new(Some(reports)),
             save_error: RefCell::default(),
             keyed: tokio::sync::Mutex::default(),
@@ -225,6 +237,7 @@ impl DurableJobs {
     /// Waits until all that was told to anybody is on disk. Nothing is saved afterwards: what happens while the
     /// scheduler ends, such as workers that lose their connections, is none of the jobs' business.
     pub(crate) fn close(&self) {
+        self.save_attached_at_end();
         drop(self.committer.take());
     }
 
@@ -236,6 +249,7 @@ impl DurableJobs {
                 }
                 self.apply(|jobs, _| jobs.committed(change));
             }
+            Report::AttachedSaved(saved) => self.attached.saved(saved),
             Report::Pruned(pruned) => {
                 // An error is logged there; nobody waits for it.
                 drop(self.store.run(move |kept| kept.remove_logs(&pruned)));

@@ -215,6 +215,7 @@ impl DurableJobs {
                     None => drop(answer),
                 }
             })),
+            attached: None,
         };
         let promise = Rc::new(promise);
         if let Some(live) = self.state.borrow_mut().live.get_mut(&id) {

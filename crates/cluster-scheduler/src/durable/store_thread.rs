@@ -47,6 +47,17 @@ impl Kept {
         }
     }
 
+    /// Completes the log of an attached job. A small one is neither synced nor compressed: there may be many, and no
+    /// one was told that it is on disk.
+    pub(super) fn finish_attached(&mut self, attempt: AttemptId) -> Result<(), LogError> {
+        let is_small = |writer: &LogWriter| writer.length() < SMALL_LOG_BYTES;
+        if self.writers.get(&attempt).is_none_or(is_small) {
+            self.writers.remove(&attempt);
+            return Ok(());
+        }
+        self.finish(attempt)
+    }
+
     /// Completes the log of an attempt, and compresses it.
     pub(super) fn finish(&mut self, attempt: AttemptId) -> Result<(), LogError> {
         match self.writers.remove(&attempt) {
@@ -57,6 +68,9 @@ impl Kept {
         self.logs.archive(attempt)
     }
 }
+
+/// Below this size, in bytes, the log of an attached job is not worth compressing.
+const SMALL_LOG_BYTES: u64 = 64 << 10;
 
 type Task = Box<dyn FnOnce(&mut Kept) + Send>;
 

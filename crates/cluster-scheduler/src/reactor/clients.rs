@@ -1,6 +1,6 @@
 //! Calls of clients.
 
-use cluster_api::{RpcError, TicketEnd};
+use cluster_api::TicketEnd;
 use pool::{ClientId, Rate, TicketId, Time, WorkerName};
 
 use super::{MAX_TICKETS_PER_TURN, PendingSave, Reactor, State};
@@ -63,7 +63,7 @@ impl Reactor {
         let (cancel, _) = self.apply(|state, _| state.pool.cancel(ticket));
         match cancel {
             pool::Cancel::Cancelled => {
-                self.break_promise(ticket, end.into_error());
+                self.break_promise(ticket, end);
                 Cancelled::Queued
             }
             pool::Cancel::NotQueued => Cancelled::NotQueued,
@@ -102,7 +102,7 @@ impl Reactor {
         }
         let (left, _) = self.apply(|state, _| state.pool.remove_client(client));
         for ticket in left {
-            self.break_promise(ticket, TicketEnd::ClientRemoved.into_error());
+            self.break_promise(ticket, TicketEnd::ClientRemoved);
         }
     }
 
@@ -151,10 +151,13 @@ impl Reactor {
         }
     }
 
-    fn break_promise(&self, ticket: TicketId, error: RpcError) {
+    fn break_promise(&self, ticket: TicketId, end: TicketEnd) {
         let request = self.state.borrow_mut().tickets.cancel(ticket);
         if let Some(request) = request {
-            request.job.fail(error);
+            request.job.fail(end.into_error());
+            if let Some(attached) = request.attached {
+                attached.left_queue(end);
+            }
         }
     }
 }

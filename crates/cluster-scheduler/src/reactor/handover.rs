@@ -7,6 +7,7 @@ use futures::channel::oneshot;
 use pool::{TicketId, WorkerName};
 
 use super::Reactor;
+use crate::attached::AttachedJob;
 use crate::history::JobResult;
 use crate::tickets::Request;
 
@@ -42,6 +43,8 @@ struct PromisedJob {
     worker: WorkerName,
     /// `None` once the job is known.
     resolver: Option<JobResolver>,
+    /// Follows the job for the history.
+    attached: Option<Rc<AttachedJob>>,
 }
 
 impl Assignment {
@@ -57,7 +60,11 @@ impl Assignment {
             job,
             _reservation: _,
             hold: _,
+            attached,
         } = request;
+        if let Some(attached) = &attached {
+            attached.assigned(worker.clone());
+        }
         Self {
             description,
             promised: PromisedJob {
@@ -65,6 +72,7 @@ impl Assignment {
                 ticket,
                 worker,
                 resolver: Some(job),
+                attached,
             },
         }
     }
@@ -81,14 +89,22 @@ impl PromisedJob {
     /// ticket, holds it. What is kept is the answer to `result`, which comes when it has ended.
     fn resolve(mut self, job: Job) {
         let ended = job.result();
+        let attached = self.attached.take();
+        let job = match &attached {
+            Some(attached) => attached.handed_over(job),
+            None => job,
+        };
         if let Some(resolver) = self.resolver.take() {
             resolver.resolve(job);
         }
         let (reactor, ticket) = (Rc::clone(&self.reactor), self.ticket);
         tokio::task::spawn_local(async move {
             // The result itself goes from the worker to the client.
-            let end = JobResult::of(&ended.await);
-            reactor.job_finished(ticket, end);
+            let result = ended.await;
+            if let Some(attached) = attached {
+                attached.ended(&result);
+            }
+            reactor.job_finished(ticket, JobResult::of(&result));
         });
     }
 }
@@ -100,6 +116,9 @@ impl Drop for PromisedJob {
             resolver.fail(RpcError::disconnected(format!(
                 "worker {worker:?} disconnected before it could start this job"
             )));
+            if let Some(attached) = &self.attached {
+                attached.lost_with_worker();
+            }
             self.reactor.job_finished(self.ticket, JobResult::Lost);
         }
     }

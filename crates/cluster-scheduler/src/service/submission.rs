@@ -107,6 +107,10 @@ impl ServeSubmission for SubmissionService {
                 return Ok(Ticket::broken(refusal));
             }
         };
+        let attached =
+            self.cluster
+                .durable_jobs()
+                .attach(&self.client, &pool, &description, urgent);
         let (resolver, job) = Job::promise();
         let request = Request {
             client: self.client.clone(),
@@ -114,8 +118,12 @@ impl ServeSubmission for SubmissionService {
             job: resolver,
             _reservation: reservation,
             hold: None,
+            attached: attached.clone(),
         };
         let ticket = reactor.submit(request, urgent);
+        if let Some(attached) = attached {
+            attached.queued(ticket);
+        }
         Ok(TicketService::serve(Rc::clone(reactor), ticket, job))
     }
 
