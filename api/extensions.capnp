@@ -437,7 +437,8 @@ interface ExtendedProgress extends(Cluster.Progress, ProgressStatus) {}
 
 interface DurableJobs @0xd782edfcc9a0ec60 {
   # Jobs that outlive connections. Every submission of our scheduler implements this, on the same object as `Submission`.
-  # A client has access to the jobs that it submitted here, through whichever connection, and to no others.
+  # A client has access to the jobs that it submitted here, through whichever connection, and to no others. `find` and
+  # `list` return those that it submitted by `Submission.submit`, too.
 
   submit @0 (request :Request) -> (id :Text, job :DurableJob);
   # Submits a job. It is answered when the job is on disk: from then on the job reaches one outcome, whatever is restarted.
@@ -565,6 +566,10 @@ interface DurableJobs @0xd782edfcc9a0ec60 {
 
     worker @8 :Text;
     # The worker of its latest attempt. Empty before the first.
+
+    attached @9 :Bool;
+    # Whether it was submitted by `Submission.submit`. Such a job ends with the connection of its client or its worker, and
+    # with the scheduler. It has at most one attempt, and the history may lag behind by some seconds.
   }
 }
 
@@ -662,6 +667,8 @@ interface DurableJob @0x9e02f439cc1e128b {
     # An attempt that was lost.
 
     attempt @0 :UInt32;
+    # Its number. 0, with no worker, for a job that was lost while it waited: only an attached one is.
+
     worker @1 :Text;
     reason @2 :Text;
     # Why, for people.

@@ -95,6 +95,7 @@ mod service_kind;
 mod submission;
 mod text;
 mod ticket;
+mod weak_job;
 mod words;
 mod worker;
 
@@ -135,4 +136,5 @@ pub use secret::{Secret, SecretValue};
 pub use service_kind::ServiceKind;
 pub use submission::{ServeSubmission, Submission};
 pub use ticket::{ServeTicket, Ticket, TicketStatus};
+pub use weak_job::WeakJob;
 pub use worker::{MAX_METRICS_BYTES, Metric, MetricsSource, ServeWorker, Worker};

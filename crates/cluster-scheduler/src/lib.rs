@@ -52,6 +52,7 @@
 //!
 //! Everything but the database thread runs on one thread, because capabilities cannot leave theirs.
 
+mod attached;
 mod clients;
 mod clock;
 mod cluster;

@@ -2,12 +2,13 @@
 //! promise of the job that its client holds. Of a durable job there is neither: both are made when a worker was found.
 
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 
 use cluster_api::{EncodedDescription, Job, JobPromise, JobResolver};
 use jobs::JobId;
 use pool::{ClientId, TicketId, Time, WorkerId, WorkerName};
 
+use crate::attached::AttachedJob;
 use crate::queue_quota::QueueReservation;
 
 /// A job as it was submitted by a client that is attached to it.
@@ -18,6 +19,8 @@ pub(crate) struct Request {
     pub(crate) job: JobResolver,
     /// Its part of the client's quota, until a worker has it.
     pub(crate) _reservation: QueueReservation,
+    /// Follows the job for the history.
+    pub(crate) attached: Option<Rc<AttachedJob>>,
 }
 
 /// A durable job in the queue. There may be a hundred thousand: keep it small.
@@ -69,6 +72,8 @@ pub(crate) struct Running {
     pub(crate) name: WorkerName,
     /// Whether the job goes on when the connection of its worker is lost.
     pub(crate) outlives_connection: bool,
+    /// Follows the job for the history; `None` for an attempt of a durable job.
+    pub(crate) attached: Option<Rc<AttachedJob>>,
 }
 
 impl Tickets {
@@ -114,6 +119,10 @@ impl Tickets {
             job_number,
             name,
             outlives_connection: keeps_jobs && matches!(work, Work::Durable(_)),
+            attached: match &work {
+                Work::Attached(request) => request.attached.clone(),
+                Work::Durable(_) => None,
+            },
         };
         self.running.insert(ticket, running);
         Some((work, since))
@@ -134,6 +143,7 @@ impl Tickets {
             job_number: 0,
             name,
             outlives_connection: true,
+            attached: None,
         };
         self.running.insert(ticket, running);
     }

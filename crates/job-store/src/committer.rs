@@ -12,7 +12,7 @@ use std::{io, mem};
 use jobs::{ChangeId, JobId};
 use pool::Time;
 
-use crate::{Pruned, Write, Writer};
+use crate::{AttachedRecord, Pruned, Write, Writer};
 
 /// How many changes share one commit at most: what a disk takes in well under a second.
 const MAX_BATCH: usize = 10_000;
@@ -35,6 +35,9 @@ pub enum Report {
         /// Why.
         error: String,
     },
+    /// The oldest [attached jobs](Committer::save_attached) that were not reported yet are on disk, or cannot be saved
+    /// for this reason. They are not tried again.
+    AttachedSaved(Result<(), String>),
     /// These jobs are not in the store any more. See [`Committer::prune`].
     Pruned(Vec<Pruned>),
 }
@@ -51,6 +54,7 @@ pub struct Committer {
 #[derive(Debug)]
 enum Request {
     Save(ChangeId, Write),
+    SaveAttached(Vec<AttachedRecord>),
     Discard(JobId),
     Prune(Time),
 }
@@ -72,6 +76,7 @@ impl Committer {
                 writer,
                 report,
                 unsaved: VecDeque::new(),
+                attached: VecDeque::new(),
                 is_failing: false,
                 prune: None,
             };
@@ -86,6 +91,11 @@ impl Committer {
     /// Saves a change, after all that were given before.
     pub fn save(&self, number: ChangeId, write: Write) {
         self.send(Request::Save(number, write));
+    }
+
+    /// Saves attached jobs together, and reports that. So many at a time that changes need not wait long.
+    pub fn save_attached(&self, records: Vec<AttachedRecord>) {
+        self.send(Request::SaveAttached(records));
     }
 
     /// Drops what is not saved yet of a job that was refused.
@@ -123,6 +133,7 @@ struct CommitterThread<W, F> {
     report: F,
     /// The oldest first.
     unsaved: VecDeque<(ChangeId, Write)>,
+    attached: VecDeque<Vec<AttachedRecord>>,
     is_failing: bool,
     /// Jobs that ended before this time are to be removed.
     prune: Option<Time>,
@@ -132,9 +143,11 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
     fn run(&mut self, inbox: &Receiver<Request>) {
         while self.receive(inbox) {
             self.commit();
+            self.save_attached();
             self.prune();
         }
         self.commit();
+        self.save_attached();
     }
 
     /// Waits for changes, or until what failed is to be tried again. Returns `false` when no more can come.
@@ -160,8 +173,18 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
     fn take(&mut self, request: Request) {
         match request {
             Request::Save(number, write) => self.unsaved.push_back((number, write)),
+            Request::SaveAttached(records) => self.attached.push_back(records),
             Request::Prune(ended_before) => self.prune = Some(ended_before),
             Request::Discard(job) => self.unsaved.retain(|(_, write)| write.job() != job),
+        }
+    }
+
+    fn save_attached(&mut self) {
+        for records in self.attached.drain(..) {
+            let saved = self.writer.save_attached(&records);
+            (self.report)(Report::AttachedSaved(
+                saved.map_err(|error| error.to_string()),
+            ));
         }
     }
 

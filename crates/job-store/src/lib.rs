@@ -41,6 +41,7 @@
 //! Descriptions hold secrets, so they are [sealed](Sealer) with a key that is not in the store, and wiped when their
 //! job ends.
 
+mod attached;
 mod committer;
 mod error;
 pub mod logs;
@@ -49,6 +50,7 @@ mod record;
 mod seal;
 pub mod sqlite;
 
+pub use attached::AttachedRecord;
 pub use committer::{Committer, Report};
 pub use error::{OpenError, StoreError};
 use std::ops::RangeInclusive;
@@ -116,7 +118,7 @@ pub struct Pruned {
 
 /// The half of a store that saves. One thread has it.
 pub trait Writer: Send {
-    /// Returns the jobs that have not ended, in the order of their submissions.
+    /// Returns the durable jobs that have not ended, in the order of their submissions.
     ///
     /// # Errors
     ///
@@ -129,6 +131,20 @@ pub trait Writer: Send {
     ///
     /// [`StoreError`] when they cannot be saved. They may be tried again.
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError>;
+
+    /// Saves attached jobs as they are at present, all or none, in place of what was saved of them before.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when they cannot be saved.
+    fn save_attached(&mut self, records: &[AttachedRecord]) -> Result<(), StoreError>;
+
+    /// Ends all attached jobs that have not ended, as lost with the scheduler that had them. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when they cannot be saved.
+    fn end_attached(&mut self, at: Time) -> Result<usize, StoreError>;
 
     /// Removes some of the jobs that ended before a time, at most so many, and returns them. Short, so that changes
     /// need not wait: call it until it returns none.

@@ -61,6 +61,8 @@ pub struct Record {
     pub key: Option<JobKey>,
     /// Its kind, such as "docker".
     pub kind: String,
+    /// Whether it is an attached job. Such a job is no durable one, and has no key, labels or description.
+    pub attached: bool,
     /// Its labels, in the order of their names.
     pub labels: Vec<Label>,
     /// When it was submitted.

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use job_store::{
-    Committer, Details, Pruned, Reader as _, Report, Sealer, StoreError, Write, Writer, sqlite,
+    AttachedRecord, Committer, Details, Pruned, Reader as _, Report, Sealer, StoreError, Write,
+    Writer, sqlite,
 };
 use jobs::{CancelledBy, Change, ChangeId, JobId, NewJob, Outcome, Saved, Terms};
 use pool::{CacheHint, ClientId, Time};
@@ -36,6 +37,19 @@ impl Writer for Disk {
         let jobs = writes.iter().map(|write| write.job().bits()).collect();
         self.commits.lock().expect("nothing panicked").push(jobs);
         Ok(())
+    }
+
+    fn save_attached(&mut self, records: &[AttachedRecord]) -> Result<(), StoreError> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(StoreError::Damaged("the disk is full".to_owned()));
+        }
+        let jobs = records.iter().map(|record| record.id.bits()).collect();
+        self.commits.lock().expect("nothing panicked").push(jobs);
+        Ok(())
+    }
+
+    fn end_attached(&mut self, _: Time) -> Result<usize, StoreError> {
+        Ok(0)
     }
 
     fn prune(&mut self, _: Time, at_most: u32) -> Result<Vec<Pruned>, StoreError> {
@@ -187,4 +201,31 @@ fn submission(id: u64) -> Write {
         labels: Vec::new(),
     };
     Write::submitted(new, Time::EPOCH, details)
+}
+
+#[test]
+fn attached_jobs_that_cannot_be_saved_are_reported_and_not_tried_again() {
+    let disk = Disk::default();
+    disk.is_full.store(true, Ordering::SeqCst);
+    let (committer, reports) = start(&disk);
+    let attached = |number| AttachedRecord {
+        id: JobId::from_bits(number),
+        client: ClientId::new("alice").expect("a good name"),
+        pool: "linux".into(),
+        kind: "docker".into(),
+        urgent: false,
+        submitted: Time::EPOCH,
+        attempt: None,
+        end: None,
+    };
+    committer.save_attached(vec![attached(1)]);
+    let Report::AttachedSaved(Err(error)) = next(&reports) else {
+        panic!("the disk is full")
+    };
+    assert!(error.ends_with("the disk is full"), "{error}");
+    disk.is_full.store(false, Ordering::SeqCst);
+    committer.save_attached(vec![attached(2), attached(3)]);
+    assert_eq!(next(&reports), Report::AttachedSaved(Ok(())));
+    drop(committer);
+    assert_eq!(*disk.commits.lock().expect("nothing panicked"), [[2, 3]]);
 }

@@ -120,4 +120,7 @@ pub enum LossReason {
     },
     /// The worker has a bug, which its own log describes.
     Crashed,
+    /// The scheduler was restarted. Only attached jobs end like this, which are in the history but not in
+    /// [`Jobs`](crate::Jobs).
+    SchedulerRestarted,
 }

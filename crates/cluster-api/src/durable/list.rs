@@ -67,6 +67,8 @@ pub struct JobSummary {
     pub attempts: u32,
     /// The worker of its latest attempt.
     pub worker: Option<String>,
+    /// Whether it is an attached job: one that ends with its client's or its worker's connection.
+    pub attached: bool,
 }
 
 /// Some jobs, the latest submission first.
@@ -204,6 +206,7 @@ impl JobSummary {
             attempts: reader.get_attempts(),
             worker: Some(text(reader.get_worker(), "job.worker")?)
                 .filter(|worker| !worker.is_empty()),
+            attached: reader.get_attached(),
         })
     }
 
@@ -220,6 +223,7 @@ impl JobSummary {
         builder.set_changed_ago(millis(self.changed_ago));
         builder.set_attempts(self.attempts);
         builder.set_worker(self.worker.as_deref().unwrap_or_default());
+        builder.set_attached(self.attached);
         Ok(())
     }
 }

@@ -279,6 +279,7 @@ fn a_page_arrives_as_it_was_sent() {
             changed_ago: Duration::from_millis(1),
             attempts: 2,
             worker: worker.map(str::to_owned),
+            attached: worker.is_none(),
         };
         let states = [
             JobState::Queued,

@@ -11,3 +11,4 @@ mod promises;
 mod rejoin;
 mod release;
 mod support;
+mod weak;

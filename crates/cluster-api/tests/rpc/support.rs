@@ -12,7 +12,7 @@ use capnp_rpc::twoparty::VatNetwork;
 use cluster_api::{
     Action, Description, EncodedDescription, Job, LogChunk, OBuilderBuild, Queue, Registration,
     RpcError, ServeJob, ServeQueue, ServeRegistration, ServeSubmission, ServeTicket, Submission,
-    Ticket, TicketStatus, Worker,
+    Ticket, TicketStatus, WeakJob, Worker,
 };
 use tokio::sync::Notify;
 use tokio::task::{LocalSet, spawn_local, yield_now};
@@ -181,6 +181,10 @@ pub(crate) struct FakeScheduler {
     pub(crate) events: Events,
     ticket: Cell<Option<Waiting>>,
     submitted: Notify,
+    /// Whether it has weak references to the jobs that it hands over.
+    pub(crate) has_weak: Cell<bool>,
+    /// The one to the latest job.
+    pub(crate) weak: RefCell<Option<WeakJob>>,
 }
 
 /// A submitted job that no worker has taken.
@@ -249,6 +253,14 @@ impl ServeQueue for FakeScheduler {
             .ok_or_else(|| RpcError::failed("nothing to do"))?;
         // The scheduler learns when the job ends, but does not hold it.
         let result = job.result();
+        let job = match self.has_weak.get() {
+            true => {
+                let (job, weak) = job.with_weak();
+                self.weak.replace(Some(weak));
+                job
+            }
+            false => job,
+        };
         waiting.resolver.resolve(job);
         let events = self.events.clone();
         spawn_local(async move {

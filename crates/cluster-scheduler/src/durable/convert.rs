@@ -39,7 +39,7 @@ fn return_timeouts(asked: &WireTimeouts) -> ReturnTimeouts {
 }
 
 /// Returns how an attempt ended whose worker reports this outcome.
-pub(super) fn attempt_end(outcome: WireOutcome) -> AttemptEnd {
+pub(crate) fn attempt_end(outcome: WireOutcome) -> AttemptEnd {
     match outcome {
         WireOutcome::Succeeded(output) => AttemptEnd::Done(Verdict::Succeeded(output.into())),
         WireOutcome::Failed { detail, exit_code } => AttemptEnd::Done(Verdict::Failed {
@@ -86,6 +86,12 @@ pub(super) fn outcome(outcome: &Outcome) -> DurableOutcome {
         Outcome::TimedOut(Limit::Queue) => DurableOutcome::QueueLimit,
         Outcome::TimedOut(Limit::Run) => DurableOutcome::RunLimit,
         Outcome::TimedOut(Limit::Silence) => DurableOutcome::SilenceLimit,
+        // Only an attached job is lost without an attempt: it waited when its scheduler ended.
+        Outcome::Lost(losses) if losses.is_empty() => DurableOutcome::Lost(vec![LostAttempt {
+            attempt: 0,
+            worker: String::new(),
+            reason: loss_reason(&LossReason::SchedulerRestarted),
+        }]),
         Outcome::Lost(losses) => {
             let lost = losses.iter().map(|loss| LostAttempt {
                 attempt: loss.attempt,
@@ -107,6 +113,7 @@ fn loss_reason(reason: &LossReason) -> String {
         LossReason::Abandoned => "its worker is shutting down".to_owned(),
         LossReason::WorkerUnfit { problem } => format!("its worker is unfit: {problem}"),
         LossReason::Crashed => "its worker has a bug, which the worker's log describes".to_owned(),
+        LossReason::SchedulerRestarted => "its scheduler was restarted".to_owned(),
     }
 }
 
@@ -174,6 +181,7 @@ pub(super) fn summary(record: &Record, now: Time) -> JobSummary {
         changed_ago: ago(changed),
         attempts: latest.map_or(0, |attempt| attempt.number),
         worker: latest.map(|attempt| attempt.worker.clone()),
+        attached: record.attached,
     }
 }
 

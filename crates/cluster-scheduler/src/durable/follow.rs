@@ -236,29 +236,38 @@ impl DurableJobs {
             let (Some(attempt), false) = (run.attempt(), chunk.bytes.is_empty()) else {
                 return LogEnd::Complete;
             };
-            let end = offset.saturating_add(chunk.bytes.len() as u64);
-            if end > MAX_LOG_BYTES {
-                tracing::warn!(
-                    target: "scheduler",
-                    "The log of {attempt} has more than {MAX_LOG_BYTES} bytes; the rest is not kept"
-                );
+            let Some(end) = self.keep_chunk(attempt, offset, chunk.bytes).await else {
                 return LogEnd::Complete;
-            }
-            let bytes = chunk.bytes;
-            let appended = self
-                .store
-                .run(move |kept| kept.append(attempt, offset, &bytes))
-                .await;
-            match appended {
-                Some(Ok(())) => self.log_grew(attempt, end),
-                Some(Err(error)) => {
-                    tracing::warn!(target: "scheduler", "Cannot keep the log of {attempt}: {error}");
-                    return LogEnd::Complete;
-                }
-                None => return LogEnd::Complete,
-            }
+            };
+            self.log_grew(attempt, end);
             offset = end;
         }
+    }
+
+    /// Appends a piece to the log of an attempt. Returns where the next one belongs; `None` if no more can be kept.
+    pub(super) async fn keep_chunk(
+        &self,
+        attempt: AttemptId,
+        offset: u64,
+        bytes: Vec<u8>,
+    ) -> Option<u64> {
+        let end = offset.saturating_add(bytes.len() as u64);
+        if end > MAX_LOG_BYTES {
+            tracing::warn!(
+                target: "scheduler",
+                "The log of {attempt} has more than {MAX_LOG_BYTES} bytes; the rest is not kept"
+            );
+            return None;
+        }
+        let appended = self
+            .store
+            .run(move |kept| kept.append(attempt, offset, &bytes))
+            .await?;
+        if let Err(error) = appended {
+            tracing::warn!(target: "scheduler", "Cannot keep the log of {attempt}: {error}");
+            return None;
+        }
+        Some(end)
     }
 
     fn log_grew(&self, attempt: AttemptId, length: u64) {

@@ -5,7 +5,8 @@
 //! ordinary ticket of its pool, whose client is this module.
 
 mod archiver;
-mod convert;
+mod attached;
+pub(crate) mod convert;
 mod follow;
 mod live;
 mod lookup;
@@ -42,6 +43,7 @@ use self::perform::HeldAssignment;
 use self::returning::Return;
 use self::store_thread::StoreThread;
 pub(crate) use self::watching::Watching;
+use crate::attached::AttachedJobs;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::config::PoolName;
@@ -70,6 +72,8 @@ pub(crate) struct DurableJobs {
     _archiver: Archiver,
     sealer: Sealer,
     state: RefCell<State>,
+    /// Those in the history that are not durable.
+    attached: Rc<AttachedJobs>,
     /// Taken by [`DurableJobs::run`].
     reports: RefCell<Option<mpsc::UnboundedReceiver<Report>>>,
     /// Why jobs cannot be saved at present.
@@ -190,6 +194,7 @@ impl DurableJobs {
             _archiver: archiver,
             sealer,
             state: RefCell::new(state),
+            attached: AttachedJobs::new(clock),
             reports: RefCell::new(Some(reports)),
             save_error: RefCell::default(),
             keyed: tokio::sync::Mutex::default(),
@@ -263,6 +268,7 @@ impl DurableJobs {
     /// Waits until all that was told to anybody is on disk. Nothing is saved afterwards: what happens while the
     /// scheduler ends, such as workers that lose their connections, is none of the jobs' business.
     pub(crate) fn close(&self) {
+        self.save_attached_at_end();
         drop(self.committer.take());
     }
 
@@ -274,6 +280,7 @@ impl DurableJobs {
                 }
                 self.apply(|jobs, _| jobs.committed(change));
             }
+            Report::AttachedSaved(saved) => self.attached.saved(saved),
             Report::Pruned(pruned) => {
                 // An error is logged there; nobody waits for it.
                 drop(self.store.run(move |kept| kept.remove_logs(&pruned)));

@@ -11,6 +11,8 @@ use job_store::{
     Committer, OpenError, Reader as _, Report, Sealer, StoreError, Writer as _, sqlite,
 };
 use jobs::{AttemptId, JobId, Saved};
+use pool::Time;
+use visible::counted;
 
 use super::archiver::Archiver;
 use super::store_thread::StoreThread;
@@ -88,7 +90,7 @@ impl Threads {
 /// # Errors
 ///
 /// [`KeepError`] when it cannot be used.
-pub(crate) fn open(places: Places) -> Result<Opened, KeepError> {
+pub(crate) fn open(places: Places, now: Time) -> Result<Opened, KeepError> {
     let Places {
         database,
         logs,
@@ -96,6 +98,13 @@ pub(crate) fn open(places: Places) -> Result<Opened, KeepError> {
     } = places;
     let (mut writer, mut reader) = sqlite::open(&database)?;
     let saved = writer.restore()?;
+    match writer.end_attached(now)? {
+        0 => {}
+        lost => tracing::info!(
+            target: "scheduler",
+            "{} lost with the scheduler before this one", counted(lost, "attached job")
+        ),
+    }
     let description_sizes = reader.description_sizes()?.into_iter().collect();
     let unfinished: HashSet<JobId> = saved.iter().map(|saved| saved.new.id).collect();
     let threads = Threads::start(&database, reader, &logs, unfinished)?;

@@ -9,6 +9,7 @@ use jobs::{AttemptId, CancelledBy, JobId, Stage};
 use tokio::sync::watch;
 use visible::Shown;
 
+use super::attached::until_log;
 use super::live::{LogState, View};
 use super::{DurableJobs, convert, ending};
 use crate::reactor::TicketState;
@@ -38,6 +39,9 @@ impl DurableJobs {
         job: JobId,
         version: Option<u64>,
     ) -> Result<DurableStatus, RpcError> {
+        if let Some(attached) = self.attached.find(job) {
+            return Ok(self.watch_attached(&attached, version).await);
+        }
         let _settled = SettledAtEnd { jobs: self, job };
         let shown = self
             .state
@@ -74,11 +78,7 @@ impl DurableJobs {
         let state = self.state.borrow();
         let live = state.live.get(&job);
         let position = live.and_then(|live| Some(live.pool.ticket_state(live.ticket?)));
-        let (ahead, obstacle) = match position {
-            Some(TicketState::Queued(position)) => (position.ahead, position.obstacle),
-            _ => (0, None),
-        };
-        let obstacle = obstacle.map(|obstacle| obstacle.to_string());
+        let (ahead, obstacle) = waiting(position);
         let now = self.clock.unix_now();
         let stage = convert::stage(&shown.stage, shown.attempts, now, ahead, obstacle);
         DurableStatus {
@@ -99,7 +99,9 @@ impl DurableJobs {
             number: attempt,
         };
         let settled = SettledAtEnd { jobs: self, job };
-        if let Some(mut growing) = self.growing_log(attempt)? {
+        if let Some(attached) = self.attached.find(job) {
+            until_log(&attached, attempt, start).await?;
+        } else if let Some(mut growing) = self.growing_log(attempt)? {
             // An error means that the job has ended meanwhile.
             drop(
                 growing
@@ -138,8 +140,11 @@ impl DurableJobs {
         }
     }
 
-    /// Cancels a job. When this returns, that is on disk.
+    /// Cancels a job. When this returns, that is on disk; the worker of an attached job was asked to stop it.
     pub(crate) async fn cancel(&self, job: JobId) -> Result<(), RpcError> {
+        if let Some(attached) = self.attached.find(job) {
+            return self.cancel_attached(&attached).await;
+        }
         let (request, answered) = self.request();
         let cancelled = self.apply(|jobs, now| jobs.cancel(now, job, CancelledBy::Client, request));
         if let Err(error) = cancelled {
@@ -150,5 +155,16 @@ impl DurableJobs {
             .await
             .unwrap_or_else(|oneshot::Canceled| Err(ending()))
             .map(drop)
+    }
+}
+
+/// Returns how many jobs are before one that waits, and why no worker takes jobs.
+pub(super) fn waiting(position: Option<TicketState>) -> (u32, Option<String>) {
+    match position {
+        Some(TicketState::Queued(position)) => {
+            let obstacle = position.obstacle.map(|obstacle| obstacle.to_string());
+            (position.ahead, obstacle)
+        }
+        _ => (0, None),
     }
 }

@@ -54,6 +54,17 @@ impl Kept {
         self.writers.remove(&attempt);
     }
 
+    /// Completes the log of an attached job. A small one is neither synced nor compressed: there may be many, and no
+    /// one was told that it is on disk.
+    pub(super) fn finish_attached(&mut self, attempt: AttemptId) -> Result<(), LogError> {
+        let is_small = |writer: &LogWriter| writer.length() < SMALL_LOG_BYTES;
+        if self.writers.get(&attempt).is_none_or(is_small) {
+            self.writers.remove(&attempt);
+            return Ok(());
+        }
+        self.finish(attempt)
+    }
+
     /// Completes the log of an attempt: it is on disk. It is compressed later. One without bytes has no file.
     ///
     /// Done again, it does nothing.
@@ -76,6 +87,9 @@ impl Kept {
         Ok(())
     }
 }
+
+/// Below this size, in bytes, the log of an attached job is not worth compressing.
+const SMALL_LOG_BYTES: u64 = 64 << 10;
 
 type Task = Box<dyn FnOnce(&mut Kept) + Send>;
 

@@ -1,11 +1,12 @@
 //! Operators cancel jobs by number.
 
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 
 use cluster_api::{JobPromise, RpcErrorKind, TicketEnd, Worker};
 use pool::{TicketId, WorkerName};
 
 use super::{Cancelled, Reactor};
+use crate::attached::AttachedJob;
 
 /// Why a job cannot be cancelled.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,7 @@ struct RunningJob {
     /// The worker's capability; `None` once it is disconnected.
     handle: Option<Worker>,
     job_number: u64,
+    attached: Option<Rc<AttachedJob>>,
 }
 
 impl Reactor {
@@ -65,6 +67,9 @@ impl Reactor {
                     .to_owned(),
             ));
         }
+        if let Some(attached) = &job.attached {
+            attached.stopped_by_operator();
+        }
         let asked = match &job.handle {
             Some(worker) => worker.cancel_job(job.job_number).await,
             None => return Err(CancelError::Unknown(ticket)),
@@ -98,6 +103,7 @@ impl Reactor {
             worker: running.name.clone(),
             handle: registered.map(|registered| registered.worker.clone()),
             job_number: running.job_number,
+            attached: running.attached.clone(),
         })
     }
 

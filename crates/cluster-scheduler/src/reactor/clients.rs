@@ -200,7 +200,12 @@ impl Reactor {
     fn end_queued(&self, ticket: TicketId, end: TicketEnd) {
         let work = self.state.borrow_mut().tickets.cancel(ticket);
         match work {
-            Some(Work::Attached(request)) => request.job.fail(end.into_error()),
+            Some(Work::Attached(request)) => {
+                request.job.fail(end.into_error());
+                if let Some(attached) = request.attached {
+                    attached.left_queue(end);
+                }
+            }
             Some(Work::Durable(durable)) => {
                 if let Some(owner) = self.durable_owner() {
                     owner.left_queue(durable.job, end);

@@ -8,6 +8,7 @@ use jobs::AttemptId;
 use pool::{TicketId, WorkerName};
 
 use super::Reactor;
+use crate::attached::AttachedJob;
 use crate::history::JobResult;
 
 /// Answers a worker's call for a job. Dropping it fails the call.
@@ -101,8 +102,13 @@ impl ChosenWorker {
     ) {
         if let Some(pop) = self.pop.take() {
             let reactor = Rc::clone(&self.reactor);
-            let assignment =
-                Assignment::new(reactor, self.ticket, self.name.clone(), description, job);
+            let assignment = Assignment::new(
+                reactor,
+                self.ticket,
+                self.name.clone(),
+                (description, job),
+                None,
+            );
             pop.answer(assignment.of_attempt(attempt));
         }
     }
@@ -135,6 +141,8 @@ struct PromisedJob {
     worker: WorkerName,
     /// `None` once the job is known.
     resolver: Option<JobResolver>,
+    /// Follows the job for the history.
+    attached: Option<Rc<AttachedJob>>,
 }
 
 impl Assignment {
@@ -142,9 +150,12 @@ impl Assignment {
         reactor: Rc<Reactor>,
         ticket: TicketId,
         worker: WorkerName,
-        description: EncodedDescription,
-        job: JobResolver,
+        (description, job): (EncodedDescription, JobResolver),
+        attached: Option<Rc<AttachedJob>>,
     ) -> Self {
+        if let Some(attached) = &attached {
+            attached.assigned(worker.clone());
+        }
         Self {
             description,
             attempt: None,
@@ -153,6 +164,7 @@ impl Assignment {
                 ticket,
                 worker,
                 resolver: Some(job),
+                attached,
             },
         }
     }
@@ -181,14 +193,22 @@ impl PromisedJob {
     /// ticket, holds it. What is kept is the answer to `result`, which comes when it has ended.
     fn resolve(mut self, job: Job) {
         let ended = job.result();
+        let attached = self.attached.take();
+        let job = match &attached {
+            Some(attached) => attached.handed_over(job),
+            None => job,
+        };
         if let Some(resolver) = self.resolver.take() {
             resolver.resolve(job);
         }
         let (reactor, ticket) = (Rc::clone(&self.reactor), self.ticket);
         tokio::task::spawn_local(async move {
             // The result itself goes from the worker to the client.
-            let end = JobResult::of(&ended.await);
-            reactor.job_finished(ticket, end);
+            let result = ended.await;
+            if let Some(attached) = attached {
+                attached.ended(&result);
+            }
+            reactor.job_finished(ticket, JobResult::of(&result));
         });
     }
 }
@@ -200,6 +220,9 @@ impl Drop for PromisedJob {
             resolver.fail(RpcError::disconnected(format!(
                 "worker {worker:?} disconnected before it could start this job"
             )));
+            if let Some(attached) = &self.attached {
+                attached.lost_with_worker();
+            }
             self.reactor
                 .job_finished(self.ticket, JobResult::Disconnected);
         }

@@ -84,8 +84,10 @@ impl Reactor {
                     description,
                     job,
                     _reservation: _,
+                    attached,
                 } = *request;
-                pop.answer(Assignment::new(reactor, ticket, name, description, job));
+                let work = (description, job);
+                pop.answer(Assignment::new(reactor, ticket, name, work, attached));
             }
             Work::Durable(durable) => {
                 let chosen = ChosenWorker::new(reactor, ticket, name, pop);

@@ -80,6 +80,8 @@ impl Scheduler {
             reactors.spawn_local(Rc::clone(reactor).run());
         }
         reactors.spawn_local(cluster.durable_jobs().run());
+        reactors.spawn_local(cluster.durable_jobs().save_attached());
+        reactors.spawn_local(cluster.durable_jobs().keep_attached_logs());
         let Bound {
             listener,
             http,

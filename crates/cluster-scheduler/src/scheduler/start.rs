@@ -52,12 +52,13 @@ impl Opened {
         let clock = Clock::start();
         let database = db::open(&state_dir.database(), clock.date())?;
         let identity = identity(&config.key)?;
-        let durable_jobs = durable::open(durable::Places {
+        let places = durable::Places {
             database: state_dir.jobs_database(),
             logs: state_dir.job_logs(),
             // Not the id of any service: a secret that only those with the key have.
             sealer: Sealer::new(&identity.derive("sealed-jobs").digest()),
-        })?;
+        };
+        let durable_jobs = durable::open(places, clock.unix_now())?;
         Ok(Self {
             identity,
             durable_jobs,

@@ -107,14 +107,22 @@ impl ServeSubmission for SubmissionService {
                 return Ok(Ticket::broken(refusal));
             }
         };
+        let attached =
+            self.cluster
+                .durable_jobs()
+                .attach(&self.client, &pool, &description, urgent);
         let (resolver, job) = Job::promise();
         let request = Request {
             client: self.client.clone(),
             description,
             job: resolver,
             _reservation: reservation,
+            attached: attached.clone(),
         };
         let ticket = reactor.submit(request, urgent);
+        if let Some(attached) = attached {
+            attached.queued(ticket);
+        }
         Ok(TicketService::serve(Rc::clone(reactor), ticket, job))
     }
 

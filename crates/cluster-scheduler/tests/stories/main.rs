@@ -1,5 +1,6 @@
 //! A scheduler in this process, with clients and mock workers.
 
+mod attached;
 mod control;
 mod details;
 mod durable;

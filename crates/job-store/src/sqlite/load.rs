@@ -69,19 +69,20 @@ fn share<T: Ord + Clone>(known: &mut BTreeSet<T>, text: &mut T) {
     }
 }
 
-/// Returns the jobs that have not ended, in the order of their submissions.
+/// Returns the durable jobs that have not ended, in the order of their submissions.
 pub(super) fn unfinished(connection: &Connection) -> Result<Vec<Saved>, StoreError> {
     let mut attempts: BTreeMap<JobId, Vec<AttemptRow>> = BTreeMap::new();
     let mut query = connection.prepare(
-        "SELECT attempts.* FROM jobs JOIN attempts ON attempts.job = jobs.id WHERE jobs.state < 2
-         ORDER BY attempts.job, attempts.number",
+        "SELECT attempts.* FROM jobs JOIN attempts ON attempts.job = jobs.id
+         WHERE jobs.state < 2 AND jobs.attached = 0 ORDER BY attempts.job, attempts.number",
     )?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
         let row = attempt(row)?;
         attempts.entry(row.job).or_default().push(row);
     }
-    let mut query = connection.prepare("SELECT * FROM jobs WHERE state < 2 ORDER BY seq")?;
+    let mut query =
+        connection.prepare("SELECT * FROM jobs WHERE state < 2 AND attached = 0 ORDER BY seq")?;
     let mut rows = query.query([])?;
     let mut jobs = Vec::new();
     let mut shared = SharedTexts::default();
@@ -236,6 +237,7 @@ pub(super) fn record_of(connection: &Connection, row: &Row<'_>) -> Result<Record
         urgent: row.get("urgent")?,
         key: key(row)?,
         kind: row.get("kind")?,
+        attached: row.get("attached")?,
         labels: labels(connection, row.get("seq")?)?,
         submitted: time(row, "submitted")?,
         state: state(row.get("state")?)?,

@@ -3,6 +3,7 @@
 //! In WAL mode: readers see what is committed while more is saved, and neither waits for the other. Each commit is
 //! synced.
 
+mod attached;
 mod load;
 mod page;
 mod save;
@@ -17,7 +18,10 @@ use jobs::{JobId, JobKey, Saved};
 use pool::{ClientId, Time};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::{OpenError, Page, Pruned, Query, Reader, Record, Sealed, StoreError, Write, Writer};
+use crate::{
+    AttachedRecord, OpenError, Page, Pruned, Query, Reader, Record, Sealed, StoreError, Write,
+    Writer,
+};
 
 /// Opens (or makes) the file, and brings it up to date.
 ///
@@ -58,6 +62,22 @@ impl Writer for SqliteWriter {
         }
         transaction.commit()?;
         Ok(())
+    }
+
+    fn save_attached(&mut self, records: &[AttachedRecord]) -> Result<(), StoreError> {
+        let transaction = self.0.transaction()?;
+        for record in records {
+            attached::save(&transaction, record)?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn end_attached(&mut self, at: Time) -> Result<usize, StoreError> {
+        let transaction = self.0.transaction()?;
+        let ended = attached::end_all(&transaction, at)?;
+        transaction.commit()?;
+        Ok(ended)
     }
 
     fn prune(&mut self, ended_before: Time, at_most: u32) -> Result<Vec<Pruned>, StoreError> {

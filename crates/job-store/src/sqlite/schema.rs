@@ -8,13 +8,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::OpenError;
 
 /// The version of the tables. A file of an older one is brought up to date when it is opened; see [`STEPS`].
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Marks the file as ours: "OCJB".
 const APPLICATION_ID: i64 = 0x4f43_4a42;
 
 /// What brings a file from each version to the next one.
-const STEPS: [&str; VERSION as usize] = ["
+const STEPS: [&str; VERSION as usize] = [
+    "
     -- seq: the order of submissions. Times and limits are in microseconds; times since 1970. A job continues without
     -- its client when return_* are null. state: see words.rs. since: when it began to wait, got a worker, or ended.
     CREATE TABLE jobs (
@@ -68,7 +69,12 @@ const STEPS: [&str; VERSION as usize] = ["
         PRIMARY KEY (seq, name)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX jobs_by_label ON labels (name, value, seq);
-"];
+",
+    "
+    -- Those that end with the connection of their client or worker are in the history, too.
+    ALTER TABLE jobs ADD COLUMN attached INTEGER NOT NULL DEFAULT 0;
+",
+];
 
 /// Opens the file for the writer: makes it, or brings it up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {

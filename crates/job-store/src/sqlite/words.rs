@@ -65,6 +65,7 @@ impl Words {
                 Self::with("worker-unfit", problem)
             }
             AttemptEnd::Lost(LossReason::Crashed) => Self::of("crashed"),
+            AttemptEnd::Lost(LossReason::SchedulerRestarted) => Self::of("scheduler-restarted"),
         }
     }
 }
@@ -128,6 +129,7 @@ impl Read {
                 problem: self.detail(),
             },
             "crashed" => LossReason::Crashed,
+            "scheduler-restarted" => LossReason::SchedulerRestarted,
             other => return Err(StoreError::Damaged(format!("no attempt ends as {other:?}"))),
         };
         Ok(AttemptEnd::Lost(reason))

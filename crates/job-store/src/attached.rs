@@ -1,0 +1,30 @@
+//! Attached jobs, as the history knows them.
+
+use std::sync::Arc;
+
+use jobs::{JobId, Outcome};
+use pool::{ClientId, Time, WorkerName};
+
+/// An attached job at one moment: one that ends with the connection of its client or its worker, or with the
+/// scheduler. A later record of the same job replaces an earlier one.
+///
+/// Its description is not kept, and nothing of it is restored after a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedRecord {
+    /// Its id: random, and not yet in use.
+    pub id: JobId,
+    /// Who submitted it.
+    pub client: ClientId,
+    /// The name of its pool.
+    pub pool: Arc<str>,
+    /// Its kind, such as "docker".
+    pub kind: Arc<str>,
+    /// Whether it goes before all jobs that are not urgent.
+    pub urgent: bool,
+    /// When it was submitted.
+    pub submitted: Time,
+    /// The worker that took it, and when; `None` if none has. It has no second attempt.
+    pub attempt: Option<(WorkerName, Time)>,
+    /// How it ended, and when; `None` while it has not.
+    pub end: Option<(Outcome, Time)>,
+}

@@ -1,0 +1,268 @@
+//! Attached jobs in the history, beside the durable ones.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use job_store::sqlite::{self, SqliteReader, SqliteWriter};
+use job_store::{
+    AttachedRecord, Committer, Details, Query, Reader as _, Record, Report, Sealer, State, Write,
+    Writer as _,
+};
+use jobs::{
+    AttemptEnd, CancelledBy, Change, ChangeId, JobId, Loss, LossReason, NewJob, Outcome,
+    SavedStage, Terms, Verdict,
+};
+use pool::{CacheHint, ClientId, Time, WorkerName};
+
+fn at(secs: i64) -> Time {
+    Time::from_secs(secs)
+}
+
+fn id(number: u64) -> JobId {
+    JobId::from_bits(number)
+}
+
+fn client(name: &str) -> ClientId {
+    ClientId::new(name).expect("a good name")
+}
+
+fn worker() -> WorkerName {
+    WorkerName::new("w1").expect("a good name")
+}
+
+fn open(folder: &tempfile::TempDir) -> (SqliteWriter, SqliteReader) {
+    sqlite::open(&folder.path().join("jobs.db")).expect("a good store")
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+fn attached(number: u64) -> AttachedRecord {
+    AttachedRecord {
+        id: id(number),
+        client: client("alice"),
+        pool: "linux".into(),
+        kind: "docker".into(),
+        urgent: true,
+        submitted: at(10),
+        attempt: None,
+        end: None,
+    }
+}
+
+fn running(number: u64) -> AttachedRecord {
+    AttachedRecord {
+        attempt: Some((worker(), at(20))),
+        ..attached(number)
+    }
+}
+
+fn ended(number: u64, outcome: Outcome) -> AttachedRecord {
+    AttachedRecord {
+        end: Some((outcome, at(30))),
+        ..running(number)
+    }
+}
+
+fn durable(number: u64) -> Write {
+    let new = NewJob {
+        id: id(number),
+        client: client("alice"),
+        pool: Arc::from("linux"),
+        hint: CacheHint::new(""),
+        urgent: false,
+        key: None,
+        terms: Terms::default(),
+    };
+    let details = Details {
+        description: Sealer::new(b"key").seal(new.id, b"secret").expect("sealed"),
+        kind: "docker".to_owned(),
+        labels: Vec::new(),
+    };
+    Write::submitted(new, at(5), details)
+}
+
+fn record(reader: &mut SqliteReader, number: u64) -> Record {
+    let record = reader.record(id(number)).expect("the store can be read");
+    record.expect("it was saved")
+}
+
+#[test]
+fn an_attached_job_is_kept_as_it_was_last_saved() {
+    let folder = folder();
+    let (mut writer, mut reader) = open(&folder);
+    let loss = Loss {
+        attempt: 1,
+        worker: worker(),
+        reason: LossReason::WorkerGone,
+        at: at(30),
+    };
+    let failed = Verdict::Failed {
+        detail: "too large".into(),
+        exit_code: Some(3),
+    };
+    let ends = [
+        (
+            Outcome::Done(failed.clone()),
+            AttemptEnd::Done(failed),
+            State::Failed,
+        ),
+        (
+            Outcome::Cancelled(CancelledBy::Departure),
+            AttemptEnd::Stopped,
+            State::Cancelled,
+        ),
+        (
+            Outcome::Lost(vec![loss]),
+            AttemptEnd::Lost(LossReason::WorkerGone),
+            State::Lost,
+        ),
+    ];
+    for (number, (outcome, end, state)) in (1..).zip(ends) {
+        writer.save_attached(&[attached(number)]).expect("saved");
+        assert_eq!(record(&mut reader, number).state, State::Queued);
+        writer.save_attached(&[running(number)]).expect("saved");
+        let seen = record(&mut reader, number);
+        assert_eq!((seen.state, seen.attempts.len()), (State::Running, 1));
+        let last = ended(number, outcome.clone());
+        writer.save_attached(&[last]).expect("saved");
+        let seen = record(&mut reader, number);
+        assert_eq!((seen.attached, seen.state), (true, state));
+        assert_eq!((seen.submitted, seen.urgent), (at(10), true));
+        assert_eq!(seen.end, Some((outcome, at(30))));
+        assert_eq!(seen.attempts.len(), 1);
+        let attempt = seen.attempts.first().expect("it has one");
+        assert_eq!((attempt.worker.as_str(), attempt.started), ("w1", at(20)));
+        assert_eq!(attempt.end, Some((end, at(30))));
+    }
+}
+
+#[test]
+fn attached_jobs_are_in_the_history_and_are_not_restored() {
+    let folder = folder();
+    let (mut writer, mut reader) = open(&folder);
+    writer.commit(&[durable(1)]).expect("saved");
+    let succeeded = Outcome::Done(Verdict::Succeeded("".into()));
+    let records = [attached(2), running(3), ended(4, succeeded.clone())];
+    writer.save_attached(&records).expect("saved");
+    // Another job with the same id is left alone.
+    writer.save_attached(&[running(1)]).expect("saved");
+    assert!(record(&mut reader, 1).attempts.is_empty());
+    let query = Query {
+        client: Some(client("alice")),
+        at_most: 9,
+        ..Query::default()
+    };
+    let page = reader.page(&query).expect("the store can be read");
+    let seen: Vec<_> = page
+        .records
+        .iter()
+        .map(|record| (record.id.bits(), record.attached))
+        .collect();
+    assert_eq!(seen, [(4, true), (3, true), (2, true), (1, false)]);
+    drop((writer, reader));
+
+    // The next scheduler ends what this one had.
+    let (mut writer, mut reader) = open(&folder);
+    let saved = writer.restore().expect("the store can be read");
+    let restored: Vec<_> = saved.iter().map(|saved| saved.new.id.bits()).collect();
+    assert_eq!(restored, [1]);
+    assert_eq!(writer.end_attached(at(50)).expect("saved"), 2);
+    assert_eq!(
+        record(&mut reader, 2).end,
+        Some((Outcome::Lost(Vec::new()), at(50)))
+    );
+    let lost = Loss {
+        attempt: 1,
+        worker: worker(),
+        reason: LossReason::SchedulerRestarted,
+        at: at(50),
+    };
+    assert_eq!(
+        record(&mut reader, 3).end,
+        Some((Outcome::Lost(vec![lost]), at(50)))
+    );
+    assert_eq!(record(&mut reader, 4).end, Some((succeeded, at(30))));
+    assert_eq!(record(&mut reader, 1).state, State::Queued);
+    assert_eq!(writer.end_attached(at(60)).expect("saved"), 0);
+
+    // They are forgotten like durable ones.
+    let pruned = writer.prune(at(40), 10).expect("the disk takes it");
+    let pruned: Vec<_> = pruned
+        .iter()
+        .map(|pruned| (pruned.job.bits(), pruned.attempts))
+        .collect();
+    assert_eq!(pruned, [(4, 1)]);
+}
+
+#[test]
+fn a_database_of_version_1_is_brought_up_to_date() {
+    let folder = folder();
+    let path = folder.path().join("jobs.db");
+    let old = rusqlite::Connection::open(&path).expect("a database");
+    old.execute_batch(include_str!("vectors/jobs-1.sql"))
+        .expect("good SQL");
+    drop(old);
+    let (mut writer, mut reader) = open(&folder);
+    let saved = writer.restore().expect("the store can be read");
+    let restored: Vec<_> = saved
+        .iter()
+        .map(|saved| {
+            let is_queued = matches!(saved.stage, SavedStage::Queued { .. });
+            (saved.new.id.bits(), is_queued, saved.losses.len())
+        })
+        .collect();
+    assert_eq!(restored, [(1001, true, 0), (1002, false, 1)]);
+    assert_eq!(writer.end_attached(at(9)).expect("saved"), 0);
+    for number in 1001..=1003 {
+        assert!(!record(&mut reader, number).attached);
+    }
+    let failed = record(&mut reader, 1003);
+    assert_eq!(
+        (failed.client.as_str(), failed.state),
+        ("bob", State::Failed)
+    );
+    assert_eq!(record(&mut reader, 1001).labels.len(), 1);
+    let description = reader.description(id(1001)).expect("the store can be read");
+    assert_eq!(description.expect("it is kept").as_bytes(), [1, 2]);
+    writer.save_attached(&[running(7)]).expect("saved");
+    writer.commit(&[durable(8)]).expect("saved");
+    drop((writer, reader));
+    // Once more, it is up to date.
+    let (_writer, mut reader) = open(&folder);
+    assert!(record(&mut reader, 7).attached);
+    assert!(!record(&mut reader, 8).attached);
+}
+
+#[test]
+fn the_thread_saves_attached_jobs_between_changes_and_at_its_end() {
+    let folder = folder();
+    let (writer, mut reader) = open(&folder);
+    let (reports, received) = mpsc::channel();
+    let report = move |report| reports.send(report).unwrap_or_default();
+    let committer = Committer::start(writer, report).expect("a thread");
+    committer.save_attached(vec![attached(1), running(2)]);
+    let first = received.recv_timeout(Duration::from_secs(60));
+    assert_eq!(first, Ok(Report::AttachedSaved(Ok(()))));
+    committer.save(ChangeId(1), durable(3));
+    let cancelled = Change::Ended {
+        job: id(3),
+        outcome: Outcome::Cancelled(CancelledBy::Client),
+        at: at(7),
+    };
+    committer.save(ChangeId(2), Write::new(cancelled, None));
+    committer.save_attached(vec![attached(4)]);
+    drop(committer);
+    let reports: Vec<_> = received.iter().collect();
+    assert!(
+        reports.contains(&Report::Committed(ChangeId(2))),
+        "{reports:?}"
+    );
+    assert!(
+        reports.contains(&Report::AttachedSaved(Ok(()))),
+        "{reports:?}"
+    );
+    assert!(record(&mut reader, 4).attached);
+}
