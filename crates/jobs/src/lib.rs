@@ -57,6 +57,7 @@ mod limits;
 mod outbox;
 mod outcome;
 mod restore;
+mod stats;
 mod terms;
 mod workers;
 
@@ -76,6 +77,7 @@ use job::Job;
 pub use job::{Attempt, NewJob, Stage};
 use outbox::Outbox;
 pub use outcome::{AttemptEnd, CancelledBy, Limit, Loss, LossReason, Outcome, Verdict};
+pub use stats::{Stats, Totals};
 pub use terms::{DEFAULT_ATTEMPTS, Departure, ReturnTimeouts, Terms, Unwatched};
 use workers::Settling;
 pub use workers::{Held, HeldState};
@@ -119,6 +121,9 @@ pub struct Jobs {
     /// The jobs that have ended, by the changes that save it.
     ending: VecDeque<(ChangeId, JobId)>,
     outbox: Outbox,
+    /// Since when the ends of attempts are known that are not acknowledged yet.
+    unacknowledged: BTreeMap<AttemptId, Time>,
+    totals: Totals,
 }
 
 /// Making it, and what to do next.
@@ -133,7 +138,9 @@ impl Jobs {
 
     /// Returns the next thing the caller must do, or `None` when there is nothing. Call until `None` after any event.
     pub fn next_effect(&mut self) -> Option<Effect> {
-        self.outbox.next()
+        let effect = self.outbox.next()?;
+        self.note(&effect);
+        Some(effect)
     }
 
     /// All changes up to `change` are on disk.

@@ -163,6 +163,7 @@ impl Jobs {
             }
         }
         self.settling(id, worker).ended = true;
+        self.expect_acknowledgement(id);
         self.acknowledge(id);
     }
 
@@ -204,8 +205,10 @@ impl Jobs {
     pub fn worker_left(&mut self, now: Time, worker: &WorkerName) {
         self.now = self.now.max(now);
         // It lists them again when it returns.
-        self.settling
-            .retain(|_, settling| settling.worker != *worker);
+        let of_worker = |_: &AttemptId, settling: &mut Settling| settling.worker == *worker;
+        for (id, _) in self.settling.extract_if(.., of_worker) {
+            self.unacknowledged.remove(&id);
+        }
         let attempts = self.workers.get(worker).cloned().unwrap_or_default();
         for id in attempts {
             let Some(job) = self.jobs.get_mut(&id.job) else {
@@ -291,6 +294,7 @@ impl Jobs {
         if let Some(attempt) = job.has(id).cloned() {
             job.stage = Stage::Running(attempt);
             job.last_log = self.now;
+            self.totals.adopted += 1;
             self.changed(id.job);
         }
     }
