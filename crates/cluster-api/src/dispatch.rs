@@ -38,7 +38,7 @@ macro_rules! methods {
 }
 
 methods! {
-    schema::admin::Client: Self = 5;
+    extensions::extended_admin::Client: schema::admin::Client = 5, extensions::jobs_admin::Client = 6;
     schema::registration::Client: Self = 1;
     extensions::extended_job::Client: schema::job::Client = 3, extensions::job_outcome::Client = 1;
     extensions::extended_pool_admin::Client:
