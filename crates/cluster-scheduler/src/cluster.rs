@@ -19,6 +19,7 @@ use crate::db::{
 };
 use crate::durable::{self, DurableJobs};
 use crate::hints;
+use crate::job_settings::JobSettings;
 use crate::limits::Limits;
 use crate::pauses::{PauseNote, Pauses};
 use crate::queue_quota::QueueQuota;
@@ -52,6 +53,8 @@ pub(crate) struct ClusterParts {
     /// How long an updated worker may take to come back.
     pub(crate) update_timeout: Duration,
     pub(crate) limits: Limits,
+    /// How durable jobs are kept.
+    pub(crate) jobs: JobSettings,
     /// What was kept of durable jobs.
     pub(crate) durable_jobs: durable::Opened,
 }
@@ -86,6 +89,7 @@ impl Cluster {
             endpoint,
             update_timeout,
             limits,
+            jobs,
             durable_jobs,
         } = parts;
         let Saved {
@@ -118,6 +122,7 @@ impl Cluster {
         let clients = Rc::new(RefCell::new(Clients::new(sturdy_refs)));
         let durable_jobs = DurableJobs::new(
             durable_jobs,
+            jobs,
             clock,
             pools.clone(),
             Rc::clone(&clients),

@@ -11,6 +11,7 @@ use pool::ClientId;
 use vat::{Address, ServeOptions};
 use visible::{Name, NameError};
 
+use crate::job_settings::JobSettings;
 use crate::limits::Limits;
 
 /// How to run a scheduler.
@@ -39,6 +40,8 @@ pub struct SchedulerConfig {
     pub update_timeout: Duration,
     /// Limits on what clients and workers may use.
     pub limits: Limits,
+    /// How durable jobs are kept.
+    pub jobs: JobSettings,
     /// How peers are treated, and how much they may use.
     pub connections: ServeOptions,
 }

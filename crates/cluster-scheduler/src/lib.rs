@@ -4,7 +4,7 @@
 //!
 //! ```
 //! use cluster_scheduler::{
-//!     DEFAULT_UPDATE_TIMEOUT, KeySource, Limits, Scheduler, SchedulerConfig, Transport,
+//!     DEFAULT_UPDATE_TIMEOUT, JobSettings, KeySource, Limits, Scheduler, SchedulerConfig, Transport,
 //! };
 //! use vat::{Address, ServeOptions};
 //!
@@ -24,6 +24,7 @@
 //!     metrics: None,
 //!     update_timeout: DEFAULT_UPDATE_TIMEOUT,
 //!     limits: Limits::default(),
+//!     jobs: JobSettings::default(),
 //!     connections: ServeOptions::default(),
 //! };
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -62,6 +63,7 @@ mod durable;
 mod hints;
 mod history;
 mod http;
+mod job_settings;
 mod limits;
 mod metrics;
 mod obstacle;
@@ -84,6 +86,7 @@ pub use config::{
 };
 pub use derived::DerivedService;
 pub use durable::KeepError;
+pub use job_settings::JobSettings;
 pub use limits::Limits;
 pub use metrics::example_metrics;
 pub use scheduler::{Scheduler, StartError, Status};

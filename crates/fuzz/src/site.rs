@@ -56,6 +56,7 @@ impl Site {
             metrics: None,
             update_timeout: Duration::from_millis(200),
             limits: Default::default(),
+            jobs: Default::default(),
             connections: Default::default(),
         };
         let scheduler = Rc::new(Scheduler::start(config).await.expect("a scheduler starts"));

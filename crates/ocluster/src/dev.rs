@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cluster_scheduler::{
-    DEFAULT_UPDATE_TIMEOUT, DerivedService, FileName, KeySource, Limits, Scheduler,
+    DEFAULT_UPDATE_TIMEOUT, DerivedService, FileName, JobSettings, KeySource, Limits, Scheduler,
     SchedulerConfig, Transport,
 };
 use cluster_worker::{Capacity, JobLimits, WorkerConfig, WorkerName};
@@ -109,6 +109,7 @@ impl Args {
             metrics: None,
             update_timeout: DEFAULT_UPDATE_TIMEOUT,
             limits: Limits::default(),
+            jobs: JobSettings::default(),
             connections: ServeOptions::default(),
         }
     }

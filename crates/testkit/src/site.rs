@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use cluster_api::{Admin, PoolAdmin, Submission};
 use cluster_scheduler::{
-    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Limits, Scheduler, SchedulerConfig, Transport,
+    DEFAULT_UPDATE_TIMEOUT, FileName, JobSettings, KeySource, Limits, Scheduler, SchedulerConfig,
+    Transport,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -226,6 +227,7 @@ pub fn config_in(directory: &Path) -> SchedulerConfig {
         metrics: None,
         update_timeout: DEFAULT_UPDATE_TIMEOUT,
         limits: Limits::default(),
+        jobs: JobSettings::default(),
         connections: ServeOptions::default(),
     }
 }

@@ -2,12 +2,15 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use cluster_api::{CancelledBy as WireCancelledBy, Job, Outcome};
+use job_store::logs::LogError;
 use jobs::{AttemptId, CancelError, CancelledBy, JobId, RequestId};
 use pool::WorkerName;
 
 use super::live::LogState;
+use super::retention::FailingLog;
 use super::{DurableJobs, convert};
 
 /// A ticket, and the attempt that it becomes when a worker takes it.
@@ -43,6 +46,9 @@ impl Run {
 
 /// The most that is kept of a log, in bytes: twice what our workers allow unless told otherwise.
 const MAX_LOG_BYTES: u64 = 2 << 30;
+
+/// How long to wait before a log is written again that could not be, as the disk is full.
+const REWRITE_AFTER: Duration = Duration::from_secs(5);
 
 /// Requests of this module itself, which nobody waits for.
 pub(super) const NOBODY: RequestId = RequestId(0);
@@ -82,6 +88,8 @@ impl DurableJobs {
     /// Appends the log to the store as it grows, until it ends or is lost.
     async fn copy_log(&self, run: &Run, job: &Job) {
         let mut offset: u64 = 0;
+        let mut failing = None;
+        let mut is_last = false;
         loop {
             let start = i64::try_from(offset).unwrap_or(i64::MAX);
             let Ok(chunk) = job.log(start).await else {
@@ -105,13 +113,41 @@ impl DurableJobs {
                 .await;
             match appended {
                 Some(Ok(())) => self.log_grew(attempt, end),
+                // The worker keeps it, and is asked for the same bytes again.
+                Some(Err(LogError::Disk { source, .. })) if !is_last => {
+                    failing.get_or_insert_with(|| {
+                        tracing::warn!(
+                            target: "scheduler",
+                            "Cannot keep the log of {attempt}: {source}; retrying until the attempt has ended"
+                        );
+                        FailingLog::new(&self.logs)
+                    });
+                    is_last = self.wait_to_retry(job).await;
+                    continue;
+                }
                 Some(Err(error)) => {
-                    tracing::warn!(target: "scheduler", "Cannot keep the log of {attempt}: {error}");
+                    tracing::warn!(
+                        target: "scheduler",
+                        "Cannot keep the log of {attempt} after its first {offset} bytes: {error}"
+                    );
                     return;
                 }
                 None => return,
             }
+            if failing.take().is_some() {
+                tracing::info!(target: "scheduler", "The log of {attempt} can be kept again");
+            }
             offset = end;
+        }
+    }
+
+    /// Waits before a log is written again that could not be. Returns whether the attempt has ended, so that this is the
+    /// last time: nothing else waits for a log.
+    async fn wait_to_retry(&self, job: &Job) -> bool {
+        let ended = job.result();
+        tokio::select! {
+            _ = ended => true,
+            () = tokio::time::sleep(REWRITE_AFTER) => false,
         }
     }
 
@@ -130,8 +166,12 @@ impl DurableJobs {
     }
 
     async fn finish_log(&self, attempt: AttemptId) {
-        if let Some(Err(error)) = self.store.run(move |kept| kept.finish(attempt)).await {
-            tracing::warn!(target: "scheduler", "Cannot complete the log of {attempt}: {error}");
+        match self.store.run(move |kept| kept.finish(attempt)).await {
+            Some(Ok(bytes)) => self.log_is_whole(attempt, bytes),
+            Some(Err(error)) => {
+                tracing::warn!(target: "scheduler", "Cannot complete the log of {attempt}: {error}");
+            }
+            None => {}
         }
         let state = self.state.borrow();
         if let Some(live) = state.live.get(&attempt.job)

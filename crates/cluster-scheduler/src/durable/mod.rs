@@ -4,12 +4,16 @@
 //! pools, and with workers: each event is reported to the jobs, and their effects are performed. An attempt is an
 //! ordinary ticket of its pool, whose client is this module.
 
+mod audit;
 mod convert;
+mod details;
 mod follow;
 mod live;
 mod lookup;
 mod perform;
 mod progress;
+mod report;
+mod retention;
 mod store_thread;
 mod submission;
 mod watching;
@@ -25,18 +29,22 @@ use cluster_api::RpcError;
 use futures::StreamExt as _;
 use futures::channel::{mpsc, oneshot};
 use job_store::logs::{LogError, Logs};
-use job_store::{Committer, OpenError, Report, Sealer, StoreError, Writer as _, sqlite};
-use jobs::{AttemptId, Config, Departure, JobId, Jobs, RequestId, Saved};
+use job_store::{Committer, OpenError, Report, Sealer, StoreError, Totals, Writer as _, sqlite};
+use jobs::{AttemptId, Departure, JobId, Jobs, RequestId, Saved};
 use pool::Time;
 use tokio::sync::Notify;
 
+use self::audit::AuditLog;
 use self::live::Live;
 use self::perform::HeldAssignment;
+pub(crate) use self::report::JobsReport;
+use self::retention::{LogUsage, PRUNE_INTERVAL};
 use self::store_thread::StoreThread;
 pub(crate) use self::watching::Watching;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::config::PoolName;
+use crate::job_settings::JobSettings;
 use crate::queue_quota::QueueQuota;
 use crate::reactor::Reactor;
 
@@ -72,15 +80,19 @@ pub(crate) struct Opened {
     store: StoreThread,
     sealer: Sealer,
     saved: Vec<Saved>,
+    totals: Totals,
 }
 
 /// All durable jobs of a scheduler.
 pub(crate) struct DurableJobs {
     this: Weak<Self>,
     clock: Clock,
+    settings: JobSettings,
     pools: BTreeMap<PoolName, Rc<Reactor>>,
     clients: Rc<RefCell<Clients>>,
     quota: Rc<QueueQuota>,
+    audit: AuditLog,
+    logs: LogUsage,
     /// `None` once the scheduler ends: nothing is saved any more then.
     committer: RefCell<Option<Committer>>,
     store: StoreThread,
@@ -107,7 +119,7 @@ struct State {
     /// Workers that are to get an attempt as soon as that is on disk.
     held: HashMap<AttemptId, HeldAssignment>,
     /// What was released inside the RPC system.
-    left: Vec<JobId>,
+    left: Vec<(JobId, Departure)>,
 }
 
 /// What a call that waits for the disk gets.
@@ -126,6 +138,7 @@ pub(crate) fn open(places: Places) -> Result<Opened, KeepError> {
     } = places;
     let (mut writer, reader) = sqlite::open(&database)?;
     let saved = writer.restore()?;
+    let totals = writer.totals()?;
     let store = StoreThread::start(reader, Logs::open(&logs)?).map_err(KeepError::Thread)?;
     let (reporter, reports) = mpsc::unbounded();
     // An error means that the scheduler has ended.
@@ -137,6 +150,7 @@ pub(crate) fn open(places: Places) -> Result<Opened, KeepError> {
         store,
         sealer,
         saved,
+        totals,
     })
 }
 
@@ -144,6 +158,7 @@ impl DurableJobs {
     /// Goes on with what was kept.
     pub(crate) fn new(
         opened: Opened,
+        settings: JobSettings,
         clock: Clock,
         pools: BTreeMap<PoolName, Rc<Reactor>>,
         clients: Rc<RefCell<Clients>>,
@@ -155,6 +170,7 @@ impl DurableJobs {
             store,
             sealer,
             saved,
+            totals,
         } = opened;
         let (saved, of_other_pools): (Vec<_>, Vec<_>) = saved
             .into_iter()
@@ -173,7 +189,7 @@ impl DurableJobs {
         });
         let state = State {
             live: live.collect(),
-            jobs: Jobs::restore(Config::default(), clock.unix_now(), saved),
+            jobs: Jobs::restore(settings.machine(), clock.unix_now(), saved),
             requests: HashMap::new(),
             last_request: 0,
             held: HashMap::new(),
@@ -182,9 +198,12 @@ impl DurableJobs {
         let durable = Rc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             clock,
+            settings,
             pools,
             clients,
             quota,
+            audit: AuditLog::after(totals.last_audit),
+            logs: LogUsage::new(totals.log_bytes),
             committer: RefCell::new(Some(committer)),
             store,
             sealer,
@@ -236,10 +255,10 @@ impl DurableJobs {
                 }
                 self.apply(|jobs, _| jobs.committed(change));
             }
-            Report::Pruned(pruned) => {
-                // An error is logged there; nobody waits for it.
-                drop(self.store.run(move |kept| kept.remove_logs(&pruned)));
-            }
+            Report::Pruned(pruned) => self.pruned(pruned),
+            Report::Expired(expired) => self.expired(expired),
+            Report::Appended(up_to) => self.audit.appended(up_to),
+            Report::NotAppended(up_to) => self.audit.not_appended(up_to),
             Report::Failed { up_to, error } => {
                 // Once, and not every second.
                 if self.save_error.borrow().as_ref() != Some(&error) {
@@ -251,23 +270,14 @@ impl DurableJobs {
         }
     }
 
-    /// Forgets what ended long ago.
-    fn prune(&self) {
-        let retention = i64::try_from(RETENTION.as_micros()).unwrap_or(i64::MAX);
-        let before = Time::from_micros(self.clock.unix_now().micros().saturating_sub(retention));
-        if let Some(committer) = &*self.committer.borrow() {
-            committer.prune(before);
-        }
-    }
-
     fn clear_left(&self) {
         let left = std::mem::take(&mut self.state.borrow_mut().left);
         if left.is_empty() {
             return;
         }
         self.apply(|jobs, now| {
-            for job in left {
-                jobs.unwatch(now, job, Departure::Closed);
+            for (job, departure) in left {
+                jobs.unwatch(now, job, departure);
             }
         });
     }
@@ -290,12 +300,6 @@ impl DurableJobs {
         (id, answered)
     }
 }
-
-/// How long a job is kept after its end, with its logs.
-const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// How often to look for jobs that ended longer ago.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
 
 async fn sleep(time: Option<Duration>) {
     match time {

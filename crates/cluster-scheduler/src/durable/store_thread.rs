@@ -8,9 +8,9 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
 use futures::channel::oneshot;
-use job_store::Pruned;
 use job_store::logs::{LogError, LogWriter, Logs};
 use job_store::sqlite::SqliteReader;
+use job_store::{KeptLog, Pruned};
 use jobs::AttemptId;
 
 /// What the thread has.
@@ -40,21 +40,31 @@ impl Kept {
 
     /// Removes the logs of jobs that are not kept any more.
     pub(super) fn remove_logs(&mut self, pruned: &[Pruned]) {
-        for Pruned { job, attempts } in pruned {
+        for Pruned { job, attempts, .. } in pruned {
             if let Err(error) = self.logs.remove(*job, *attempts) {
                 tracing::warn!(target: "scheduler", "Cannot remove the logs of job {job}: {error}");
             }
         }
     }
 
-    /// Completes the log of an attempt, and compresses it.
-    pub(super) fn finish(&mut self, attempt: AttemptId) -> Result<(), LogError> {
+    /// Removes logs that are not kept any more.
+    pub(super) fn remove_expired(&mut self, expired: &[KeptLog]) {
+        for KeptLog { attempt, .. } in expired {
+            if let Err(error) = self.logs.remove_one(*attempt) {
+                tracing::warn!(target: "scheduler", "Cannot remove the log of {attempt}: {error}");
+            }
+        }
+    }
+
+    /// Completes the log of an attempt, and compresses it. Returns how many bytes it takes then.
+    pub(super) fn finish(&mut self, attempt: AttemptId) -> Result<u64, LogError> {
         match self.writers.remove(&attempt) {
             Some(writer) => writer.sync()?,
             // It has no bytes. An empty log is one, too.
             None => self.logs.write(attempt)?.sync()?,
         }
-        self.logs.archive(attempt)
+        self.logs.archive(attempt)?;
+        self.logs.stored_bytes(attempt)
     }
 }
 

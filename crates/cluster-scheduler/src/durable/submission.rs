@@ -51,6 +51,7 @@ impl DurableJobs {
         let watching = Watching {
             jobs: Rc::clone(self),
             job,
+            client: None,
         };
         answered
             .await
@@ -87,7 +88,7 @@ impl DurableJobs {
             hint: CacheHint::new(&hints::key(description.cache_hint())),
             urgent: request.urgent,
             key,
-            terms: convert::terms(request),
+            terms: convert::terms(request, &self.settings),
         };
         Ok((new, details))
     }

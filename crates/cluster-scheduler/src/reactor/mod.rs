@@ -67,6 +67,13 @@ pub(crate) struct Reactor {
     assignments_stopped: Cell<bool>,
 }
 
+impl Reactor {
+    /// Returns the name of the pool.
+    pub(crate) fn name(&self) -> &PoolName {
+        &self.name
+    }
+}
+
 struct State {
     pool: Pool,
     tickets: Tickets,

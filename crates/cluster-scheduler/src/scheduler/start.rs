@@ -116,6 +116,7 @@ pub(super) fn cluster(
         },
         update_timeout: config.update_timeout,
         limits: config.limits,
+        jobs: config.jobs,
         durable_jobs,
     });
     let address = &bound.address;

@@ -3,6 +3,8 @@
 mod control;
 mod details;
 mod durable;
+mod job_operators;
+mod job_retention;
 mod limits;
 mod metrics;
 mod operators;
