@@ -18,14 +18,12 @@ impl DurableJobs {
     pub(crate) async fn list_all(&self, query: AdminJobQuery) -> Result<ListedJobs, RpcError> {
         let now = self.clock.unix_now();
         let AdminJobQuery { jobs, client, pool } = query;
-        let nothing = ListedJobs {
-            jobs: Vec::new(),
-            next: None,
-        };
-        let client = match client.map(|client| ClientId::new(&client)).transpose() {
-            Ok(client) => client,
+        let Ok(client) = client.map(|client| ClientId::new(&client)).transpose() else {
             // There is no such client.
-            Err(_) => return Ok(nothing),
+            return Ok(ListedJobs {
+                jobs: Vec::new(),
+                next: None,
+            });
         };
         let query = Query {
             pool,

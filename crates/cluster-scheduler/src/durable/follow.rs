@@ -141,8 +141,8 @@ impl DurableJobs {
         }
     }
 
-    /// Waits before a log is written again that could not be. Returns whether the attempt has ended, so that this is the
-    /// last time: nothing else waits for a log.
+    /// Waits before a log is written again that could not be. Returns whether the attempt has ended, so that this is
+    /// the last time: nothing else waits for a log.
     async fn wait_to_retry(&self, job: &Job) -> bool {
         let ended = job.result();
         tokio::select! {

@@ -52,8 +52,8 @@ impl Operator {
         self.by.replace(by);
     }
 
-    /// Does something, and records it. When this returns, the record is on disk; it is written also if the operator does
-    /// not wait.
+    /// Does something, and records it. When this returns, the record is on disk; it is written also if the operator
+    /// does not wait.
     pub(crate) async fn audited<T>(
         &self,
         action: Action<'_>,

@@ -8,6 +8,7 @@ use cluster_api::{
     AuditQuery, DurableOutcome, JobQuery, JobRequest, JobState, RpcErrorKind, Secret, SecretValue,
     Unwatched,
 };
+use cluster_scheduler::SchedulerConfig;
 use testkit::{BuildOutcome, MockBuilder, MockWorker, Site, config_in, docker, story, until};
 
 use crate::durable::{connect, ended, log, request, submit, success};
@@ -211,6 +212,34 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
+/// Copies what a scheduler keeps, as the page about running one says, and its key.
+fn back_up(site: &Site, config: &SchedulerConfig) {
+    fs::create_dir_all(&config.state_dir).unwrap();
+    let from = |name: &str| site.config.state_dir.join(name);
+    for name in ["jobs.db", "scheduler.db"] {
+        let database = rusqlite::Connection::open(from(name)).unwrap();
+        let copy = config.state_dir.join(name);
+        let copy = copy.to_str().unwrap();
+        database.execute("VACUUM INTO ?1", [copy]).unwrap();
+    }
+    copy_folder(&from("job-logs"), &config.state_dir.join("job-logs"));
+    let key = |secrets: &Path| secrets.join("key.pem");
+    fs::copy(key(&site.config.secrets_dir), key(&config.secrets_dir)).unwrap();
+}
+
+/// Returns a submission with a secret.
+fn with_secret(name: &str) -> JobRequest {
+    let mut description = docker(name);
+    description.secrets.push(Secret {
+        id: "token".to_owned(),
+        value: SecretValue::from(SECRET.as_bytes().to_vec()),
+    });
+    JobRequest {
+        description: description.encode().unwrap(),
+        ..request(name)
+    }
+}
+
 #[test]
 fn a_copy_that_was_made_while_it_ran_has_all_jobs_and_no_secret() {
     story(async {
@@ -218,42 +247,17 @@ fn a_copy_that_was_made_while_it_ran_has_all_jobs_and_no_secret() {
         let (client, _connected) = connect(&site).await;
         let builder = MockBuilder::new();
         let worker = MockWorker::start(&site, "w1", 1, &builder).await;
-        let secret = |name: &str| {
-            let mut description = docker(name);
-            description.secrets.push(Secret {
-                id: "token".to_owned(),
-                value: SecretValue::from(SECRET.as_bytes().to_vec()),
-            });
-            JobRequest {
-                description: description.encode().unwrap(),
-                ..request(name)
-            }
-        };
-        let (ended_id, job) = submit(&client, &secret("ended")).await;
+        let (ended_id, job) = submit(&client, &with_secret("ended")).await;
         builder.end("ended", BuildOutcome::Succeeded("done"));
         ended(&job).await;
         let ended_log = log(&job, 1).await;
-        let (running_id, _running) = submit(&client, &secret("running")).await;
+        let (running_id, _running) = submit(&client, &with_secret("running")).await;
         builder.starts("running").await;
-        let (queued_id, _queued) = submit(&client, &secret("queued")).await;
+        let (queued_id, _queued) = submit(&client, &with_secret("queued")).await;
 
-        // As the page about running a scheduler says.
         let elsewhere = tempfile::tempdir().unwrap();
         let mut config = config_in(elsewhere.path());
-        fs::create_dir_all(&config.state_dir).unwrap();
-        let from = |name: &str| site.config.state_dir.join(name);
-        for name in ["jobs.db", "scheduler.db"] {
-            let database = rusqlite::Connection::open(from(name)).unwrap();
-            let copy = config.state_dir.join(name);
-            let copy = copy.to_str().unwrap();
-            database.execute("VACUUM INTO ?1", [copy]).unwrap();
-        }
-        copy_folder(&from("job-logs"), &config.state_dir.join("job-logs"));
-        fs::copy(
-            site.config.secrets_dir.join("key.pem"),
-            config.secrets_dir.join("key.pem"),
-        )
-        .unwrap();
+        back_up(&site, &config);
 
         // Nothing secret is in it, nor in the files of the scheduler that runs.
         for folder in [&site.config.state_dir, &config.state_dir] {

@@ -82,7 +82,7 @@ const STEPS: [&str; VERSION as usize] = ["
         error TEXT NOT NULL
     ) STRICT;
 
-    -- The logs that are whole. since: when they were. bytes: what they take of the disk, and null when they were removed.
+    -- The logs that are whole. since: when they were. bytes: what they take of the disk, null when they were removed.
     CREATE TABLE logs (
         job INTEGER NOT NULL,
         number INTEGER NOT NULL,

@@ -6,12 +6,15 @@ use crate::durable::JobsReport;
 
 /// Writes the numbers of durable jobs.
 pub(super) fn write(page: &mut Page, report: &JobsReport) {
+    jobs(page, report);
+    store(page, report);
+}
+
+fn jobs(page: &mut Page, report: &JobsReport) {
     let JobsReport {
         stats,
-        store,
-        log_bytes,
-        logs_failing,
         oldest_unacknowledged,
+        ..
     } = report;
     let totals = stats.totals;
     let help = "Number of durable jobs that have not ended, by state";
@@ -53,7 +56,15 @@ pub(super) fn write(page: &mut Page, report: &JobsReport) {
         help,
         oldest_unacknowledged.as_secs_f64(),
     );
+}
 
+fn store(page: &mut Page, report: &JobsReport) {
+    let JobsReport {
+        store,
+        log_bytes,
+        logs_failing,
+        ..
+    } = report;
     let help = "Bytes of the logs of durable jobs on disk";
     page.gauge("ocluster_durable_log_bytes", help, *log_bytes);
     let help = "Whether a log of a durable job cannot be written";
