@@ -30,8 +30,8 @@ pub(crate) struct JobArgs {
     worker_grace: Duration,
     /// Time for a client to return before its jobs are cancelled, in seconds
     ///
-    /// This is for a client that closed its connection, and for jobs that are to be cancelled when no client watches them.
-    /// Each job may ask for another time.
+    /// This is for a client that closed its connection, and for jobs that are to be cancelled when no client watches
+    /// them. Each job may ask for another time.
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
     client_grace: Duration,
     /// The same for a client whose connection broke: its network, or its machine sleeps
