@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use cluster_api::{
-    Action, Description, DockerBuild, Dockerfile, DurableStage, JobRequest, Label, Submission,
-    Unwatched,
+    Action, Description, DockerBuild, Dockerfile, DurableJob, DurableStage, JobRequest, Label,
+    Submission, Unwatched,
 };
 use expect_test::expect;
 use vat::{DialOptions, Dialer};
@@ -48,15 +48,22 @@ async fn submit_over(cap: &Path, dockerfile: &str, until_ended: bool) -> String 
         unwatched: Unwatched::Continues,
     };
     let (id, job) = submission.submit_durable(&request).await.expect("accepted");
+    if until_ended {
+        wait(&job).await;
+    }
+    id
+}
+
+/// Waits until a job has ended.
+async fn wait(job: &DurableJob) {
     let mut version = 0;
-    while until_ended {
+    loop {
         let status = job.watch(version).await.expect("it is kept");
         version = status.version;
         if matches!(status.stage, DurableStage::Ended { .. }) {
-            break;
+            return;
         }
     }
-    id
 }
 
 /// Returns text with ids and times replaced.
@@ -68,7 +75,7 @@ fn shown(cluster: &Cluster, command: &str, args: &str, ids: &[&str]) -> String {
 }
 
 #[test]
-fn durable_jobs_are_listed_shown_and_cancelled() {
+fn durable_jobs_are_listed_and_shown() {
     let mut cluster = Cluster::start();
     let _worker = cluster.worker("w1");
     let done = submit(&cluster, "FROM scratch\nRUN date\n", true);
@@ -120,8 +127,13 @@ fn durable_jobs_are_listed_shown_and_cancelled() {
         "{}",
         missing.stderr
     );
+}
 
-    // One that waits for a worker, as the only one is busy.
+#[test]
+fn a_durable_job_that_waits_is_cancelled_by_its_id() {
+    let mut cluster = Cluster::start();
+    let _worker = cluster.worker("w1");
+    // The only worker is busy.
     let mut busy = cluster.submit("Dockerfile.wait");
     busy.wait_for_output("RUN WAIT");
     let waiting = submit(&cluster, "FROM scratch\n", false);
