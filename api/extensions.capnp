@@ -734,3 +734,127 @@ interface KeptJob @0xd06e92f7b3158ca4 {
   # Deletes the log and the outcome of an attempt: the scheduler has stored both, or has given the attempt up. One that
   # still runs is stopped first. Fails for a job that the worker does not keep.
 }
+
+interface JobsAdmin @0x97879369efd601a3 {
+  # The durable jobs of all clients, and what operators did. Our scheduler implements this on the same object as `Admin`.
+
+  identify @0 (by :Text) -> ();
+  # Tells who makes the calls on this object, and on the pools obtained through it. The audit log has this name, which
+  # is not verified. At most 255 bytes.
+
+  list @1 (query :Query) -> (jobs :List(Listed), next :UInt64);
+  # Returns jobs, as `DurableJobs.list` does.
+
+  job @2 (id :Text) -> (job :Details);
+  # Returns all that is known of a job but its description. The id may be shortened while it is unique. Fails if there is no
+  # such job, or more than one.
+
+  log @3 (id :Text, attempt :UInt32, start :UInt64) -> (log :Data, next :UInt64);
+  # Reads a log, as `DurableJob.log` does.
+
+  cancel @4 (id :Text) -> (id :Text);
+  # Cancels a job, as `DurableJob.cancel` does. The id may be shortened while it is unique; the answer has all of it.
+
+  audit @5 (query :AuditQuery) -> (entries :List(AuditEntry), next :UInt64);
+  # Returns what operators did, the latest first. `next` is the value of `before` for the rest, and 0 if there is no rest.
+
+  struct Query {
+    # Which jobs to list: those that have all of what is given.
+
+    jobs @0 :DurableJobs.Query;
+    client @1 :Text;
+    # Those of this client. Empty for all clients.
+
+    pool @2 :Text;
+    # Those for this pool. Empty for all pools.
+  }
+
+  struct Listed {
+    # A job in a list.
+
+    summary @0 :DurableJobs.Summary;
+    client @1 :Text;
+  }
+
+  struct Details {
+    # A job. Times are durations until now, in milliseconds.
+
+    summary @0 :DurableJobs.Summary;
+    client @1 :Text;
+    key @2 :Text;
+    # What the client calls the submission. Empty for none.
+
+    urgent @3 :Bool;
+    cacheHint @4 :Text;
+    # Empty for none.
+
+    status @5 :DurableJob.Status;
+    attempts @6 :List(Attempt);
+    # The first one first.
+  }
+
+  struct Attempt {
+    # An attempt of a job.
+
+    number @0 :UInt32;
+    worker @1 :Text;
+    startedAgo @2 :UInt64;
+    logLength @3 :UInt64;
+    # How much of its log is kept at present, in bytes.
+
+    end @4 :Text;
+    # How it ended, in a word: "succeeded", "failed", "timed-out", "refused", "stopped" or "lost". Empty while it has not ended, or
+    # if its end is not known.
+
+    endedAgo @5 :UInt64;
+    detail @6 :Text;
+    # More about its end, for people. Empty for nothing more.
+  }
+
+  struct AuditQuery {
+    # Which entries to return: those that have all of what is given.
+
+    within @0 :UInt64;
+    # Those of the latest so many milliseconds. 0: any.
+
+    before @1 :UInt64;
+    # Those after the entries of an earlier answer: its `next`. 0: from the latest one.
+
+    atMost @2 :UInt32;
+    # At most so many. 0: as the scheduler has it.
+  }
+
+  struct AuditEntry {
+    # A call that was to change something.
+
+    time @0 :UInt64;
+    # When, in milliseconds since 1970 (UTC).
+
+    service @1 :Text;
+    # The service that it came through, such as "admin".
+
+    address @2 :Text;
+    # Where it came from.
+
+    by @3 :Text;
+    # Who made it, as the operator's program reported. Empty when it did not.
+
+    action @4 :Text;
+    # What was to be done, in a word, such as "pause".
+
+    pool @5 :Text;
+    # In which pool. Empty if it was about no pool.
+
+    object @6 :Text;
+    # To which worker, client or job.
+
+    detail @7 :Text;
+    # More about it, for people. Empty for nothing more.
+
+    error @8 :Text;
+    # Why it failed. Empty if it did not.
+  }
+}
+
+interface ExtendedAdmin @0x882ae4c1369d0281 extends(Cluster.Admin, JobsAdmin) {}
+# An administration as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.

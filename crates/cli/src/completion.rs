@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Command;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
-use cluster_api::Admin;
+use cluster_api::{Admin, AdminJobQuery};
 use vat::{DialOptions, Dialer};
 
 use crate::error::CommandError;
@@ -51,13 +51,14 @@ fn with_values(command: Command, line: &Line) -> Command {
     let command = command.mut_subcommands(|below| with_values(below, line));
     command.mut_args(|arg| {
         let what = match arg.get_value_names() {
-            Some([name]) if arg.is_positional() => name.as_str(),
+            Some([name]) if arg.is_positional() || has_names(&arg) => name.as_str(),
             _ => return arg,
         };
         let names = match what {
             "POOL" => Names::Pools,
             "WORKER" => Names::Workers,
             "ID" => Names::Clients,
+            "JOB" => Names::Jobs,
             _ => return arg,
         };
         let line = line.clone();
@@ -67,6 +68,11 @@ fn with_values(command: Command, line: &Line) -> Command {
     })
 }
 
+/// Tells whether an option takes a name that an operator's scheduler knows.
+fn has_names(option: &clap::Arg) -> bool {
+    matches!(option.get_long(), Some("client" | "job"))
+}
+
 /// Names that only the scheduler knows.
 #[derive(Clone, Copy, Debug)]
 enum Names {
@@ -74,6 +80,8 @@ enum Names {
     /// Of the pool before it.
     Workers,
     Clients,
+    /// The latest durable ones.
+    Jobs,
 }
 
 /// The typed words, parsed.
@@ -146,6 +154,14 @@ impl Line {
         match names {
             Names::Pools => admin.pools().await.ok().map(plain),
             Names::Clients => admin.list_clients().await.ok().map(plain),
+            Names::Jobs => {
+                let listed = admin.list_jobs(&AdminJobQuery::default()).await.ok()?;
+                let candidates = listed.jobs.into_iter().map(|job| {
+                    let about = format!("{}, of {}", job.summary.state, job.client);
+                    CompletionCandidate::new(job.summary.id).help(Some(about.into()))
+                });
+                Some(candidates.collect())
+            }
             Names::Workers => {
                 let workers = admin.pool(self.arguments.first()?).workers().await.ok()?;
                 let candidates = workers.into_iter().map(|worker| {

@@ -65,6 +65,30 @@ pub fn seconds(value: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
+/// The units of an age, and their seconds.
+const AGES: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+
+/// Parses how long ago something was at most, such as `30m` or `7d`.
+///
+/// # Errors
+/// If it is not an age, with the reason.
+pub fn age(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit());
+    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
+    let factor = AGES.iter().find(|(name, _)| *name == unit);
+    let seconds = number
+        .parse::<u64>()
+        .ok()
+        .zip(factor)
+        .and_then(|(number, (_, factor))| number.checked_mul(*factor));
+    match seconds {
+        Some(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!(
+            "{text:?} is not an age; use a number followed by s, m, h or d"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +109,31 @@ mod tests {
         assert_eq!(disk_bytes("5GiB"), Ok(5 << 30));
         for bad in ["", "MiB", "-1", "1.5G", "8MB", "8m", "99999999999T", "1e9"] {
             assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ages_have_a_unit() {
+        for (text, seconds) in [
+            ("45s", 45),
+            ("30m", 1_800),
+            ("12h", 43_200),
+            ("7d", 604_800),
+        ] {
+            assert_eq!(age(text), Ok(Duration::from_secs(seconds)));
+        }
+        for bad in [
+            "",
+            "7",
+            "d",
+            "0s",
+            "-1d",
+            "1.5h",
+            "7 d",
+            "1w",
+            "99999999999999999999s",
+        ] {
+            assert!(age(bad).is_err(), "{bad}");
         }
     }
 

@@ -3,12 +3,19 @@
 use std::future::Future;
 use std::rc::Rc;
 
+use capnp::capability::FromClientHook as _;
+
 use crate::answer::{Answer, Pipelined};
 use crate::dispatch;
+use crate::durable::not_kept;
 use crate::handle::{Served, handle, nothing};
+use crate::raw::extensions_capnp::extended_admin;
 use crate::raw::schema_capnp::admin;
 use crate::text::{list_length, returned, set_texts, text, texts};
-use crate::{PoolAdmin, RpcError, Submission};
+use crate::{
+    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, ListedJobs, PoolAdmin,
+    RpcError, Submission,
+};
 
 handle! {
     /// The right to administer a cluster.
@@ -16,9 +23,10 @@ handle! {
 }
 
 impl Admin {
-    /// Serves `admin`.
+    /// Serves `admin`, together with our extensions, such as [`Admin::list_jobs`].
     pub fn serve<S: ServeAdmin>(admin: Rc<S>) -> Self {
-        Self::from_raw(dispatch::new_client(Served::new(admin, nothing)))
+        let client: extended_admin::Client = dispatch::new_client(Served::new(admin, nothing));
+        Self::from_raw(client.cast_to())
     }
 
     /// Returns the names of the pools, sorted.
@@ -111,6 +119,68 @@ pub trait ServeAdmin: 'static {
     /// # Errors
     /// The caller gets the error.
     fn list_clients(self: Rc<Self>) -> impl Future<Output = Result<Vec<String>, RpcError>>;
+
+    /// See [`Admin::identify`]. It holds for all calls that come in later.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn identify(self: Rc<Self>, _by: String) -> Result<(), RpcError> {
+        Err(not_kept())
+    }
+
+    /// See [`Admin::list_jobs`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn list_jobs(
+        self: Rc<Self>,
+        _query: AdminJobQuery,
+    ) -> impl Future<Output = Result<ListedJobs, RpcError>> {
+        futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Admin::job_details`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn job_details(
+        self: Rc<Self>,
+        _id: String,
+    ) -> impl Future<Output = Result<JobDetails, RpcError>> {
+        futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Admin::job_log`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn job_log(
+        self: Rc<Self>,
+        _id: String,
+        _attempt: u32,
+        _start: u64,
+    ) -> impl Future<Output = Result<DurableLogChunk, RpcError>> {
+        futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Admin::cancel_job`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn cancel_job(self: Rc<Self>, _id: String) -> impl Future<Output = Result<String, RpcError>> {
+        futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Admin::audit`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn audit(
+        self: Rc<Self>,
+        _query: AuditQuery,
+    ) -> impl Future<Output = Result<AuditPage, RpcError>> {
+        futures::future::ready(Err(not_kept()))
+    }
 }
 
 impl<S: ServeAdmin> admin::Server for Served<S> {

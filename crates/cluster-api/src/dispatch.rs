@@ -38,7 +38,7 @@ macro_rules! methods {
 }
 
 methods! {
-    schema::admin::Client: Self = 5;
+    extensions::extended_admin::Client: schema::admin::Client = 5, extensions::jobs_admin::Client = 6;
     extensions::extended_registration::Client:
         schema::registration::Client = 1, extensions::returning_workers::Client = 1;
     extensions::extended_job::Client:

@@ -76,6 +76,7 @@ mod error;
 pub mod fuzzing;
 mod handle;
 mod job;
+mod jobs_admin;
 mod obuilder;
 mod outcome;
 mod overview;
@@ -119,6 +120,10 @@ pub use durable::{
 pub use encoded::{EncodedDescription, MAX_DESCRIPTION_BYTES};
 pub use error::{RpcError, RpcErrorKind};
 pub use job::{Job, JobPromise, JobResolver, LogChunk, ServeJob};
+pub use jobs_admin::{
+    AdminJobQuery, AttemptDetails, AttemptEnd, AuditEntry, AuditPage, AuditQuery, JobDetails,
+    ListedJob, ListedJobs,
+};
 pub use obuilder::OBuilderBuild;
 pub use outcome::{CancelledBy, MAX_OUTPUT_BYTES, Outcome};
 pub use overview::{Pause, PoolOverview, QueuedJob, WorkerNote};

@@ -43,6 +43,7 @@
 
 mod attached;
 mod committer;
+mod entry;
 mod error;
 pub mod logs;
 mod query;
@@ -51,11 +52,12 @@ mod seal;
 pub mod sqlite;
 
 pub use attached::AttachedRecord;
-pub use committer::{Committer, Report};
+pub use committer::{Committer, CommitterStats, Report};
+pub use entry::{AuditEntry, AuditPage, AuditQuery, Entry, Expired, Expiry, KeptLog, Totals};
 pub use error::{OpenError, StoreError};
 use std::ops::RangeInclusive;
 
-use jobs::{Change, JobId, JobKey, NewJob, Saved};
+use jobs::{AttemptId, Change, JobId, JobKey, NewJob, Saved};
 use pool::{ClientId, Time};
 pub use query::{Cursor, Page, Query};
 pub use record::{AttemptRecord, Label, Record, State};
@@ -114,6 +116,8 @@ pub struct Pruned {
     pub job: JobId,
     /// The number of its latest attempt; 0 if it had none.
     pub attempts: u32,
+    /// How much of the disk its logs take, in bytes.
+    pub log_bytes: u64,
 }
 
 /// The half of a store that saves. One thread has it.
@@ -153,6 +157,28 @@ pub trait Writer: Send {
     ///
     /// [`StoreError`] when they cannot be removed.
     fn prune(&mut self, ended_before: Time, at_most: u32) -> Result<Vec<Pruned>, StoreError>;
+
+    /// Returns where the store goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    fn totals(&mut self) -> Result<Totals, StoreError>;
+
+    /// Saves all of these entries, or none. They are on disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when they cannot be saved. They may be tried again.
+    fn append(&mut self, entries: &[Entry]) -> Result<(), StoreError>;
+
+    /// Removes some of what has expired, at most so many logs and so many entries of the audit log. Short, like
+    /// [`prune`](Self::prune).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it cannot be removed.
+    fn expire(&mut self, expiry: &Expiry, at_most: u32) -> Result<Expired, StoreError>;
 }
 
 /// The half of a store that reads. It sees what is committed.
@@ -175,6 +201,38 @@ pub trait Reader: Send {
         ids: RangeInclusive<JobId>,
         at_most: u32,
     ) -> Result<Vec<JobId>, StoreError>;
+
+    /// Returns the first jobs of any client whose ids are in a range, at most so many.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    fn all_in_range(
+        &mut self,
+        ids: RangeInclusive<JobId>,
+        at_most: u32,
+    ) -> Result<Vec<JobId>, StoreError>;
+
+    /// Returns entries of the audit log, the latest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreError>;
+
+    /// Tells whether the log of an attempt was kept, and is not any more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    fn is_log_removed(&mut self, attempt: AttemptId) -> Result<bool, StoreError>;
+
+    /// Returns whether a log is among those that are whole, removed or not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    fn is_log_counted(&mut self, attempt: AttemptId) -> Result<bool, StoreError>;
 
     /// Returns what is known of a job.
     ///

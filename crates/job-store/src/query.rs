@@ -10,6 +10,8 @@ use crate::{Label, Record, State};
 pub struct Query {
     /// Those of this client.
     pub client: Option<ClientId>,
+    /// Those for this pool.
+    pub pool: Option<String>,
     /// Those that have all of these labels.
     pub labels: Vec<Label>,
     /// Those in one of these states; any, if there are none.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use job_store::{
-    AttachedRecord, Committer, Details, Pruned, Reader as _, Report, Sealer, StoreError, Write,
-    Writer, sqlite,
+    AttachedRecord, AuditEntry, Committer, Details, Entry, Expired, Expiry, Pruned, Reader as _,
+    Report, Sealer, StoreError, Totals, Write, Writer, sqlite,
 };
 use jobs::{CancelledBy, Change, ChangeId, JobId, NewJob, Outcome, Saved, Terms};
 use pool::{CacheHint, ClientId, Time};
@@ -20,6 +20,8 @@ struct Disk {
     commits: Arc<Mutex<Vec<Vec<u64>>>>,
     /// What ended long ago.
     old: Arc<Mutex<Vec<Pruned>>>,
+    /// What is kept beside the jobs.
+    entries: Arc<Mutex<Vec<Entry>>>,
     /// Held while a commit is not to come to its end.
     gate: Arc<Mutex<()>>,
 }
@@ -56,6 +58,23 @@ impl Writer for Disk {
         let mut old = self.old.lock().expect("nothing panicked");
         let pieces = old.len().min(at_most as usize);
         Ok(old.drain(..pieces).collect())
+    }
+
+    fn totals(&mut self) -> Result<Totals, StoreError> {
+        Ok(Totals::default())
+    }
+
+    fn append(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(StoreError::Damaged("the disk is full".to_owned()));
+        }
+        let mut appended = self.entries.lock().expect("nothing panicked");
+        appended.extend_from_slice(entries);
+        Ok(())
+    }
+
+    fn expire(&mut self, _: &Expiry, _: u32) -> Result<Expired, StoreError> {
+        Ok(Expired::default())
     }
 }
 
@@ -143,6 +162,7 @@ fn what_ended_long_ago_is_removed_in_pieces() {
     let old = (0..1_200).map(|number| Pruned {
         job: JobId::from_bits(number),
         attempts: 1,
+        log_bytes: 0,
     });
     disk.old.lock().expect("nothing panicked").extend(old);
     let (committer, reports) = start(&disk);
@@ -228,4 +248,25 @@ fn attached_jobs_that_cannot_be_saved_are_reported_and_not_tried_again() {
     assert_eq!(next(&reports), Report::AttachedSaved(Ok(())));
     drop(committer);
     assert_eq!(*disk.commits.lock().expect("nothing panicked"), [[2, 3]]);
+}
+
+#[test]
+fn an_entry_that_could_not_be_saved_is_tried_again() {
+    let disk = Disk::default();
+    disk.is_full.store(true, Ordering::SeqCst);
+    let (committer, reports) = start(&disk);
+    let entry = Entry::Audit(AuditEntry::default());
+    assert_eq!(committer.append(entry.clone()), 1);
+    assert_eq!(next(&reports), Report::NotAppended(1));
+    let stats = committer.stats();
+    assert!(stats.is_failing && stats.failures > 0, "{stats:?}");
+    disk.is_full.store(false, Ordering::SeqCst);
+    let appended = reports
+        .iter()
+        .find(|report| *report != Report::NotAppended(1));
+    assert_eq!(appended, Some(Report::Appended(1)));
+    let stats = committer.stats();
+    assert!(!stats.is_failing && stats.queued == 0, "{stats:?}");
+    let entries = disk.entries.lock().expect("nothing panicked").clone();
+    assert_eq!(entries, [entry]);
 }

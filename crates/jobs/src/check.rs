@@ -37,6 +37,8 @@ impl Jobs {
             alarms,
             ending,
             outbox,
+            unacknowledged: _,
+            totals: _,
         } = self;
         jobs.iter().try_for_each(|(id, job)| check_job(*id, job))?;
         check_keys(jobs, keys)?;

@@ -45,6 +45,7 @@ impl Jobs {
             at: self.now,
         };
         let before = core::mem::replace(&mut job.stage, ended);
+        self.totals.ended(&outcome);
         let saved_by = self.outbox.save(Change::Ended {
             job: id,
             outcome,
@@ -106,6 +107,7 @@ impl Jobs {
             let losses = job.losses.clone();
             self.end_without_worker(id.job, Outcome::Lost(losses));
         } else {
+            self.totals.retried += 1;
             self.requeue(id.job, self.now, Some(loss));
         }
     }
@@ -119,6 +121,7 @@ impl Jobs {
             outcome: outcome.clone(),
             at: self.now,
         };
+        self.totals.ended(&outcome);
         let saved_by = self.outbox.save(Change::Ended {
             job: id,
             outcome,

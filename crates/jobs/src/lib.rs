@@ -58,6 +58,7 @@ mod limits;
 mod outbox;
 mod outcome;
 mod restore;
+mod stats;
 mod terms;
 mod workers;
 
@@ -80,6 +81,7 @@ pub use job::{Attempt, NewJob, Stage};
 pub use kept::{CancelReason, DeleteReason, Kept, KeptEffect, KeptLimits};
 use outbox::Outbox;
 pub use outcome::{AttemptEnd, CancelledBy, Limit, Loss, LossReason, Outcome, Verdict};
+pub use stats::{Stats, Totals};
 pub use terms::{DEFAULT_ATTEMPTS, Departure, ReturnTimeouts, Terms, Unwatched};
 use workers::Settling;
 pub use workers::{Held, HeldState};
@@ -131,6 +133,9 @@ pub struct Jobs {
     /// The jobs that have ended, by the changes that save it.
     ending: VecDeque<(ChangeId, JobId)>,
     outbox: Outbox,
+    /// Since when the ends of attempts are known that are not acknowledged yet.
+    unacknowledged: BTreeMap<AttemptId, Time>,
+    totals: Totals,
 }
 
 /// Making it, and what to do next.
@@ -145,7 +150,9 @@ impl Jobs {
 
     /// Returns the next thing the caller must do, or `None` when there is nothing. Call until `None` after any event.
     pub fn next_effect(&mut self) -> Option<Effect> {
-        self.outbox.next()
+        let effect = self.outbox.next()?;
+        self.note(&effect);
+        Some(effect)
     }
 
     /// All changes up to `change` are on disk.

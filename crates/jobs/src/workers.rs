@@ -166,6 +166,7 @@ impl Jobs {
             }
         }
         self.settling(id, worker).ended = true;
+        self.expect_acknowledgement(id);
         self.acknowledge(id);
     }
 
@@ -209,10 +210,13 @@ impl Jobs {
     pub fn worker_left(&mut self, now: Time, pool: &str, worker: &WorkerName) {
         self.now = self.now.max(now);
         // It lists them again when it returns.
-        self.settling.retain(|_, settling| {
+        let is_left = |_: &AttemptId, settling: &mut Settling| {
             let elsewhere = settling.pool.as_deref().is_some_and(|of| of != pool);
-            settling.worker != *worker || elsewhere
-        });
+            settling.worker == *worker && !elsewhere
+        };
+        for (id, _) in self.settling.extract_if(.., is_left) {
+            self.unacknowledged.remove(&id);
+        }
         for id in self.attempts_of(pool, worker) {
             let Some(job) = self.jobs.get_mut(&id.job) else {
                 continue;
@@ -321,6 +325,7 @@ impl Jobs {
         if let Some(attempt) = job.has(id).cloned() {
             job.stage = Stage::Running(attempt);
             job.last_log = self.now;
+            self.totals.adopted += 1;
             self.changed(id.job);
         }
     }

@@ -484,3 +484,43 @@ fn a_job_that_no_worker_can_run_is_refused_in_the_queue_and_only_there() {
     running.settle();
     assert_eq!(running.outcome(), None);
 }
+
+#[test]
+fn what_happens_is_counted() {
+    let mut story = Story::running(Terms::default());
+    let stats = story.jobs.stats();
+    assert_eq!((stats.queued, stats.running, stats.away), (0, 1, 0));
+    // Its worker leaves and returns, and loses it later.
+    story.jobs.worker_left(at(1), &worker());
+    assert_eq!(story.jobs.stats().away, 1);
+    let held = Held {
+        attempt: attempt(1),
+        state: HeldState::Running,
+    };
+    story
+        .jobs
+        .worker_returned(at(2), &worker(), vec![held], REQUEST);
+    story.settle();
+    let lost = AttemptEnd::Lost(LossReason::Crashed);
+    story.jobs.attempt_ended(at(3), attempt(1), &worker(), lost);
+    story.settle();
+    let stats = story.jobs.stats();
+    assert_eq!(
+        (stats.queued, stats.totals.adopted, stats.totals.retried),
+        (1, 1, 1)
+    );
+    // The worker keeps the end until its log is on disk.
+    assert_eq!(stats.oldest_unacknowledged, Some(at(3)));
+    story.jobs.log_kept(attempt(1), &worker());
+    story.settle();
+    assert_eq!(story.jobs.stats().oldest_unacknowledged, None);
+    // The second attempt succeeds.
+    story.jobs.assign(at(4), JOB, &worker(), true);
+    story.settle();
+    story
+        .jobs
+        .attempt_ended(at(5), attempt(2), &worker(), success());
+    story.settle();
+    assert_eq!(story.jobs.stats().totals.succeeded, 1);
+    assert_eq!(story.jobs.len(), 0);
+}

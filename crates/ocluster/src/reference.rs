@@ -155,6 +155,12 @@ mod tests {
                 CAP POOL WORKER
             ocluster-admin cancel [OPTIONS] [CAP] <POOL> <NUMBER>...
                 CAP POOL NUMBER...
+            ocluster-admin jobs [OPTIONS] [CAP]
+                CAP
+            ocluster-admin job [OPTIONS] [CAP] <JOB>
+                CAP JOB
+            ocluster-admin job-log [OPTIONS] [CAP] <JOB>
+                CAP JOB
             ocluster-admin update [OPTIONS] [CAP] <POOL> [WORKER]
                 CAP POOL WORKER
             ocluster-admin add-client [OPTIONS] [CAP] <ID>
@@ -168,7 +174,9 @@ mod tests {
             ocluster-admin forget [OPTIONS] [CAP] <POOL> [WORKER]
                 CAP POOL WORKER
             ocluster-admin exec [OPTIONS] [CAP] <POOL> [--] <CMD>...
-                CAP POOL CMD..."#]].assert_eq(&lines.join("\n"));
+                CAP POOL CMD...
+            ocluster-admin audit [OPTIONS] [CAP]
+                CAP"#]].assert_eq(&lines.join("\n"));
     }
 
     #[test]

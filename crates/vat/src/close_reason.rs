@@ -16,6 +16,9 @@ pub(crate) enum CloseReason {
     AbortedByPeer(String),
     #[error("{0}")]
     Lost(String),
+    /// Nothing arrives any more: the peer's machine sleeps or is off, or the network is broken.
+    #[error("{0}")]
+    Silent(String),
     /// The peer broke a rule of the protocol.
     #[error("{0}")]
     Violation(String),
@@ -50,7 +53,10 @@ impl CloseReason {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                 Self::Lost("reset by the other side".to_owned())
             }
-            io::ErrorKind::TimedOut => Self::Lost("timed out".to_owned()),
+            io::ErrorKind::TimedOut => Self::Silent("timed out".to_owned()),
+            io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown => Self::Silent(error.to_string()),
             _ => Self::Lost(error.to_string()),
         }
     }
@@ -58,7 +64,11 @@ impl CloseReason {
     /// Returns the exception to send in an Abort; `None` if no Abort is sent.
     pub(crate) fn abort(&self) -> Option<Error> {
         match self {
-            Self::ClosedByPeer | Self::AbortedByPeer(_) | Self::Lost(_) | Self::Unused => None,
+            Self::ClosedByPeer
+            | Self::AbortedByPeer(_)
+            | Self::Lost(_)
+            | Self::Silent(_)
+            | Self::Unused => None,
             Self::Violation(_)
             | Self::SpeaksTls
             | Self::NotReading
@@ -75,6 +85,7 @@ impl CloseReason {
         match self {
             Self::ClosedByPeer
             | Self::Lost(_)
+            | Self::Silent(_)
             | Self::NotReading
             | Self::TooMuchMemory(_)
             | Self::Evicted => false,
@@ -88,10 +99,32 @@ impl CloseReason {
         }
     }
 
+    /// Returns whether the peer was lost without a word of it or of its kernel.
+    pub(crate) fn is_silence(&self) -> bool {
+        match self {
+            Self::Silent(_) | Self::NotReading => true,
+            Self::ClosedByPeer
+            | Self::AbortedByPeer(_)
+            | Self::Lost(_)
+            | Self::Violation(_)
+            | Self::SpeaksTls
+            | Self::TooMuchMemory(_)
+            | Self::Unauthenticated(_)
+            | Self::Evicted
+            | Self::ClosedLocally(_)
+            | Self::Unused
+            | Self::Panicked => false,
+        }
+    }
+
     /// Returns whether operators should see it in the log.
     pub(crate) fn needs_attention(&self) -> bool {
         match self {
-            Self::ClosedByPeer | Self::Lost(_) | Self::ClosedLocally(_) | Self::Unused => false,
+            Self::ClosedByPeer
+            | Self::Lost(_)
+            | Self::Silent(_)
+            | Self::ClosedLocally(_)
+            | Self::Unused => false,
             Self::AbortedByPeer(_)
             | Self::Violation(_)
             | Self::SpeaksTls
@@ -110,5 +143,20 @@ impl From<FrameError> for CloseReason {
             FrameError::Tls => Self::SpeaksTls,
             error => Self::Violation(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_is_cut_off_fell_silent_and_one_whose_kernel_answers_did_not() {
+        let is_silence = |kind: io::ErrorKind| CloseReason::of_io_error(&kind.into()).is_silence();
+        assert!(is_silence(io::ErrorKind::TimedOut));
+        assert!(is_silence(io::ErrorKind::HostUnreachable));
+        assert!(!is_silence(io::ErrorKind::ConnectionReset));
+        assert!(!is_silence(io::ErrorKind::UnexpectedEof));
+        assert!(!is_silence(io::ErrorKind::BrokenPipe));
     }
 }

@@ -54,6 +54,14 @@ impl Peer {
         self.0.is_closed()
     }
 
+    /// Returns whether the connection has ended because nothing arrived any more: the peer's machine sleeps, or its
+    /// network is broken. The end of its program would have been seen.
+    pub fn fell_silent(&self) -> bool {
+        self.0
+            .close_reason()
+            .is_some_and(|reason| reason.is_silence())
+    }
+
     /// Sets how errors call the peer when it is lost, such as `worker "w1" disconnected`.
     ///
     /// Every capability that came through this connection then breaks with a `disconnected` exception whose reason

@@ -194,7 +194,7 @@ impl JobPage {
 }
 
 impl JobSummary {
-    fn read(reader: summary::Reader<'_>) -> Result<Self, RpcError> {
+    pub(crate) fn read(reader: summary::Reader<'_>) -> Result<Self, RpcError> {
         Ok(Self {
             id: text(reader.get_id(), "job.id")?,
             pool: text(reader.get_pool(), "job.pool")?,
@@ -210,7 +210,7 @@ impl JobSummary {
         })
     }
 
-    fn write(&self, mut builder: summary::Builder<'_>) -> Result<(), RpcError> {
+    pub(crate) fn write(&self, mut builder: summary::Builder<'_>) -> Result<(), RpcError> {
         builder.set_id(&self.id);
         builder.set_pool(&self.pool);
         builder.set_kind(&self.kind);

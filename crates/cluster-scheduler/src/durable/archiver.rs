@@ -9,6 +9,13 @@ use std::thread::JoinHandle;
 use job_store::logs::{LogError, Logs};
 use jobs::AttemptId;
 
+/// A log that was compressed.
+pub(super) struct Archived {
+    pub(super) attempt: AttemptId,
+    /// How many bytes it takes now.
+    pub(super) bytes: u64,
+}
+
 /// Hands logs to the thread. Dropping it waits for the one that is being compressed; the others wait for the next
 /// start.
 pub(super) struct Archiver {
@@ -22,15 +29,20 @@ impl Archiver {
     pub(super) fn start(
         logs: Logs,
         leftovers: impl FnOnce(&Logs) -> Result<Vec<AttemptId>, LogError> + Send + 'static,
+        report: impl Fn(Archived) + Send + 'static,
     ) -> io::Result<Self> {
         let (inbox, wholes) = mpsc::channel::<AttemptId>();
         let is_closing = Arc::new(AtomicBool::new(false));
         let closing = Arc::clone(&is_closing);
         let thread = std::thread::Builder::new().name("log archive".to_owned());
         let thread = thread.spawn(move || {
-            let archive = |attempt| match logs.archive(attempt) {
+            let archive = |attempt| match logs
+                .archive(attempt)
+                .and_then(|()| logs.stored_bytes(attempt))
+            {
+                Ok(bytes) => report(Archived { attempt, bytes }),
                 // It has no bytes, and so no file.
-                Ok(()) | Err(LogError::Missing(_)) => {}
+                Err(LogError::Missing(_)) => {}
                 Err(error) => {
                     tracing::warn!(target: "scheduler", "Cannot compress the log of {attempt}: {error}");
                 }

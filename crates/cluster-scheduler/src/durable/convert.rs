@@ -13,15 +13,19 @@ use jobs::{
 };
 use pool::{ClientId, Time};
 
+use crate::job_settings::JobSettings;
+
 /// Returns how a job is to be run.
-pub(super) fn terms(request: &JobRequest) -> Terms {
-    let defaults = Terms::default();
+pub(super) fn terms(request: &JobRequest, settings: &JobSettings) -> Terms {
+    let defaults = settings.return_timeouts();
     let unwatched = match &request.unwatched {
         WireUnwatched::Continues => Unwatched::GoesOn,
-        WireUnwatched::Cancelled(timeouts) => Unwatched::Cancelled(return_timeouts(timeouts)),
+        WireUnwatched::Cancelled(timeouts) => {
+            Unwatched::Cancelled(return_timeouts(timeouts, defaults))
+        }
     };
     Terms {
-        attempts: request.attempts.unwrap_or(defaults.attempts),
+        attempts: request.attempts.unwrap_or(settings.job_attempts),
         queue_limit: request.queue_limit,
         run_limit: request.run_limit,
         silence_limit: request.silence_limit,
@@ -29,8 +33,7 @@ pub(super) fn terms(request: &JobRequest) -> Terms {
     }
 }
 
-fn return_timeouts(asked: &WireTimeouts) -> ReturnTimeouts {
-    let defaults = ReturnTimeouts::default();
+fn return_timeouts(asked: &WireTimeouts, defaults: ReturnTimeouts) -> ReturnTimeouts {
     ReturnTimeouts {
         closed: asked.closed.unwrap_or(defaults.closed),
         silent: asked.silent.unwrap_or(defaults.silent),
@@ -103,7 +106,7 @@ pub(super) fn outcome(outcome: &Outcome) -> DurableOutcome {
     }
 }
 
-fn loss_reason(reason: &LossReason) -> String {
+pub(super) fn loss_reason(reason: &LossReason) -> String {
     match reason {
         LossReason::WorkerGone => {
             "its worker lost its connection, and did not return in time".to_owned()
@@ -144,14 +147,15 @@ pub(super) fn stage(
     }
 }
 
-/// Returns a client's query to the store.
-pub(super) fn query(client: ClientId, query: JobQuery, now: Time) -> Query {
+/// Returns a query to the store: of a client, or of all.
+pub(super) fn query(client: Option<ClientId>, query: JobQuery, now: Time) -> Query {
     let since = query.submitted_within.map(|within| {
         let micros = i64::try_from(within.as_micros()).unwrap_or(i64::MAX);
         Time::from_micros(now.micros().saturating_sub(micros))
     });
     Query {
-        client: Some(client),
+        client,
+        pool: None,
         labels: query.labels.into_iter().map(stored_label).collect(),
         states: query.states.into_iter().map(stored_state).collect(),
         since,
@@ -236,7 +240,7 @@ mod tests {
             silent: Duration::from_secs(1),
             ..ReturnTimeouts::default()
         };
-        assert_eq!(return_timeouts(&asked), expected);
+        assert_eq!(return_timeouts(&asked, ReturnTimeouts::default()), expected);
     }
 
     #[test]

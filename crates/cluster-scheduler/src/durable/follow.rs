@@ -2,11 +2,14 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use cluster_api::{CancelledBy as WireCancelledBy, Job, Outcome, RpcErrorKind};
+use job_store::logs::LogError;
 use jobs::{AttemptEnd, AttemptId, CancelError, CancelledBy, JobId, LossReason, RequestId, Stage};
 use pool::{TicketId, WorkerName};
 
+use super::retention::FailingLog;
 use super::{DurableJobs, Followed, convert};
 use crate::history::JobResult;
 use crate::reactor::Reactor;
@@ -35,6 +38,18 @@ enum LogEnd {
     Complete,
     /// The connection to its worker was lost.
     Disconnected,
+}
+
+/// What became of a piece of a log.
+enum Appended {
+    /// It is kept; the next one begins here.
+    Kept { end: u64 },
+    /// The log has reached its limit.
+    Full,
+    /// It cannot be written.
+    Failed(LogError),
+    /// The scheduler ends.
+    Closing,
 }
 
 impl Run {
@@ -92,6 +107,9 @@ impl Run {
 
 /// The most that is kept of a log, in bytes: twice what our workers allow unless told otherwise.
 const MAX_LOG_BYTES: u64 = 2 << 30;
+
+/// How long to wait before a log is written again that could not be, as the disk is full.
+const REWRITE_AFTER: Duration = Duration::from_secs(5);
 
 /// Requests of this module itself, which nobody waits for.
 pub(super) const NOBODY: RequestId = RequestId(0);
@@ -224,6 +242,8 @@ impl DurableJobs {
 
     /// Appends the log to the store as it grows, until it ends or is lost.
     async fn copy_log(&self, run: &Run, job: &Job, mut offset: u64) -> LogEnd {
+        let mut failing = None;
+        let mut is_last = false;
         loop {
             let start = i64::try_from(offset).unwrap_or(i64::MAX);
             let chunk = match job.log(start).await {
@@ -236,38 +256,85 @@ impl DurableJobs {
             let (Some(attempt), false) = (run.attempt(), chunk.bytes.is_empty()) else {
                 return LogEnd::Complete;
             };
-            let Some(end) = self.keep_chunk(attempt, offset, chunk.bytes).await else {
-                return LogEnd::Complete;
-            };
-            self.log_grew(attempt, end);
-            offset = end;
+            match self.append_chunk(attempt, offset, chunk.bytes).await {
+                Appended::Kept { end } => {
+                    self.log_grew(attempt, end);
+                    offset = end;
+                }
+                // The worker keeps it, and is asked for the same bytes again.
+                Appended::Failed(LogError::Disk { source, .. }) if !is_last => {
+                    failing.get_or_insert_with(|| {
+                        tracing::warn!(
+                            target: "scheduler",
+                            "Cannot keep the log of {attempt}: {source}; retrying until the attempt has ended"
+                        );
+                        FailingLog::new(&self.logs)
+                    });
+                    is_last = self.wait_to_retry(job).await;
+                    continue;
+                }
+                Appended::Failed(error) => {
+                    tracing::warn!(
+                        target: "scheduler",
+                        "Cannot keep the log of {attempt} after its first {offset} bytes: {error}"
+                    );
+                    return LogEnd::Complete;
+                }
+                Appended::Full | Appended::Closing => return LogEnd::Complete,
+            }
+            if failing.take().is_some() {
+                tracing::info!(target: "scheduler", "The log of {attempt} can be kept again");
+            }
         }
     }
 
-    /// Appends a piece to the log of an attempt. Returns where the next one belongs; `None` if no more can be kept.
-    pub(super) async fn keep_chunk(
-        &self,
-        attempt: AttemptId,
-        offset: u64,
-        bytes: Vec<u8>,
-    ) -> Option<u64> {
+    /// Appends a piece to the log of an attempt.
+    async fn append_chunk(&self, attempt: AttemptId, offset: u64, bytes: Vec<u8>) -> Appended {
         let end = offset.saturating_add(bytes.len() as u64);
         if end > MAX_LOG_BYTES {
             tracing::warn!(
                 target: "scheduler",
                 "The log of {attempt} has more than {MAX_LOG_BYTES} bytes; the rest is not kept"
             );
-            return None;
+            return Appended::Full;
         }
         let appended = self
             .store
             .run(move |kept| kept.append(attempt, offset, &bytes))
-            .await?;
-        if let Err(error) = appended {
-            tracing::warn!(target: "scheduler", "Cannot keep the log of {attempt}: {error}");
-            return None;
+            .await;
+        match appended {
+            Some(Ok(())) => Appended::Kept { end },
+            Some(Err(error)) => Appended::Failed(error),
+            None => Appended::Closing,
         }
-        Some(end)
+    }
+
+    /// Appends a piece to the log of an attached job. Returns where the next one belongs; `None` if no more can be
+    /// kept.
+    pub(super) async fn keep_chunk(
+        &self,
+        attempt: AttemptId,
+        offset: u64,
+        bytes: Vec<u8>,
+    ) -> Option<u64> {
+        match self.append_chunk(attempt, offset, bytes).await {
+            Appended::Kept { end } => Some(end),
+            Appended::Failed(error) => {
+                tracing::warn!(target: "scheduler", "Cannot keep the log of {attempt}: {error}");
+                None
+            }
+            Appended::Full | Appended::Closing => None,
+        }
+    }
+
+    /// Waits before a log is written again that could not be. Returns whether the attempt has ended, so that this is
+    /// the last time: nothing else waits for a log.
+    async fn wait_to_retry(&self, job: &Job) -> bool {
+        let ended = job.result();
+        tokio::select! {
+            _ = ended => true,
+            () = tokio::time::sleep(REWRITE_AFTER) => false,
+        }
     }
 
     fn log_grew(&self, attempt: AttemptId, length: u64) {

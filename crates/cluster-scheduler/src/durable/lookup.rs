@@ -45,7 +45,7 @@ impl DurableJobs {
         query: JobQuery,
     ) -> Result<JobPage, RpcError> {
         let now = self.clock.unix_now();
-        let query = convert::query(client, query, now);
+        let query = convert::query(Some(client), query, now);
         let page = self.read(move |reader| reader.page(&query)).await?;
         Ok(JobPage {
             jobs: page

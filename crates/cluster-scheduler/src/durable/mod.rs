@@ -6,7 +6,9 @@
 
 mod archiver;
 mod attached;
+mod audit;
 pub(crate) mod convert;
+mod details;
 mod follow;
 mod live;
 mod lookup;
@@ -14,6 +16,8 @@ mod opened;
 mod perform;
 mod progress;
 mod queue;
+mod report;
+mod retention;
 mod returning;
 mod store_thread;
 mod submission;
@@ -33,13 +37,16 @@ use jobs::{AttemptId, Departure, JobId, Jobs, RequestId};
 use pool::{TicketId, Time};
 use tokio::sync::Notify;
 
-use self::archiver::Archiver;
+use self::archiver::{Archived, Archiver};
+use self::audit::AuditLog;
 use self::follow::Run;
 use self::live::Live;
 pub use self::opened::KeepError;
 use self::opened::Threads;
 pub(crate) use self::opened::{Opened, Places, open};
 use self::perform::HeldAssignment;
+pub(crate) use self::report::JobsReport;
+use self::retention::{LogUsage, PRUNE_INTERVAL};
 use self::returning::Return;
 use self::store_thread::StoreThread;
 pub(crate) use self::watching::Watching;
@@ -60,6 +67,8 @@ pub(crate) struct DurableJobs {
     pools: BTreeMap<PoolName, Rc<Reactor>>,
     clients: Rc<RefCell<Clients>>,
     quota: Rc<QueueQuota>,
+    audit: AuditLog,
+    logs: LogUsage,
     /// `None` once the scheduler ends: nothing is saved any more then.
     committer: RefCell<Option<Committer>>,
     /// Reads and writes logs.
@@ -76,6 +85,8 @@ pub(crate) struct DurableJobs {
     attached: Rc<AttachedJobs>,
     /// Taken by [`DurableJobs::run`].
     reports: RefCell<Option<mpsc::UnboundedReceiver<Report>>>,
+    /// Logs that were compressed. Taken by [`DurableJobs::run`].
+    archived: RefCell<Option<mpsc::UnboundedReceiver<Archived>>>,
     /// Why jobs cannot be saved at present.
     save_error: RefCell<Option<String>>,
     /// Held from the look for a key to the submission with it.
@@ -100,7 +111,7 @@ struct State {
     /// Workers that have returned, until it is on disk what becomes of what they have kept.
     returns: HashMap<RequestId, Return>,
     /// What was released inside the RPC system.
-    left: Vec<JobId>,
+    left: Vec<(JobId, Departure)>,
 }
 
 /// An attempt that is followed, and the job as its worker serves it.
@@ -147,12 +158,14 @@ impl DurableJobs {
             sealer,
             saved,
             description_sizes,
+            totals,
         } = opened;
         let Threads {
             store,
             records,
             descriptions,
             archiver,
+            archived,
         } = threads;
         let (saved, of_other_pools): (Vec<_>, Vec<_>) = saved
             .into_iter()
@@ -187,6 +200,8 @@ impl DurableJobs {
             pools,
             clients,
             quota,
+            audit: AuditLog::after(totals.last_audit),
+            logs: LogUsage::new(totals.log_bytes),
             committer: RefCell::new(Some(committer)),
             store,
             records,
@@ -196,6 +211,7 @@ impl DurableJobs {
             state: RefCell::new(state),
             attached: AttachedJobs::new(clock),
             reports: RefCell::new(Some(reports)),
+            archived: RefCell::new(Some(archived)),
             save_error: RefCell::default(),
             keyed: tokio::sync::Mutex::default(),
             deadline: Cell::new(None),
@@ -244,7 +260,8 @@ impl DurableJobs {
 
     /// Handles what the store reports, what is due, and what was released. Never ends.
     pub(crate) async fn run(self: Rc<Self>) {
-        let Some(mut reports) = self.reports.take() else {
+        let (Some(mut reports), Some(mut archived)) = (self.reports.take(), self.archived.take())
+        else {
             return;
         };
         let mut prune = tokio::time::interval(PRUNE_INTERVAL);
@@ -258,6 +275,9 @@ impl DurableJobs {
                     Some(report) => self.reported(report),
                     None => return,
                 },
+                Some(Archived { attempt, bytes }) = archived.next() => {
+                    self.log_is_whole(attempt, bytes);
+                }
                 _ = prune.tick() => self.prune(),
                 () = self.wake.notified() => self.clear_left(),
                 () = sleep(wait) => self.apply(|jobs, now| jobs.advance(now)),
@@ -281,10 +301,10 @@ impl DurableJobs {
                 self.apply(|jobs, _| jobs.committed(change));
             }
             Report::AttachedSaved(saved) => self.attached.saved(saved),
-            Report::Pruned(pruned) => {
-                // An error is logged there; nobody waits for it.
-                drop(self.store.run(move |kept| kept.remove_logs(&pruned)));
-            }
+            Report::Pruned(pruned) => self.pruned(pruned),
+            Report::Expired(expired) => self.expired(expired),
+            Report::Appended(up_to) => self.audit.appended(up_to),
+            Report::NotAppended(up_to) => self.audit.not_appended(up_to),
             Report::Failed { up_to, error } => {
                 // Once, and not every second.
                 if self.save_error.borrow().as_ref() != Some(&error) {
@@ -296,23 +316,14 @@ impl DurableJobs {
         }
     }
 
-    /// Forgets what ended long ago.
-    fn prune(&self) {
-        let retention = i64::try_from(RETENTION.as_micros()).unwrap_or(i64::MAX);
-        let before = Time::from_micros(self.clock.unix_now().micros().saturating_sub(retention));
-        if let Some(committer) = &*self.committer.borrow() {
-            committer.prune(before);
-        }
-    }
-
     fn clear_left(&self) {
         let left = std::mem::take(&mut self.state.borrow_mut().left);
         if left.is_empty() {
             return;
         }
         self.apply(|jobs, now| {
-            for job in left {
-                jobs.unwatch(now, job, Departure::Closed);
+            for (job, departure) in left {
+                jobs.unwatch(now, job, departure);
             }
         });
     }
@@ -334,12 +345,6 @@ impl DurableJobs {
         (id, answered)
     }
 }
-
-/// How long a job is kept after its end, with its logs.
-const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// How often to look for jobs that ended longer ago.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
 
 async fn sleep(time: Option<Duration>) {
     match time {

@@ -8,13 +8,13 @@ use futures::channel::mpsc;
 use job_store::logs::{LogError, Logs};
 use job_store::sqlite::SqliteReader;
 use job_store::{
-    Committer, OpenError, Reader as _, Report, Sealer, StoreError, Writer as _, sqlite,
+    Committer, OpenError, Reader as _, Report, Sealer, StoreError, Totals, Writer as _, sqlite,
 };
 use jobs::{AttemptId, JobId, Saved};
 use pool::Time;
 use visible::counted;
 
-use super::archiver::Archiver;
+use super::archiver::{Archived, Archiver};
 use super::store_thread::StoreThread;
 
 /// Why durable jobs cannot be kept.
@@ -49,6 +49,7 @@ pub(crate) struct Opened {
     pub(super) threads: Threads,
     pub(super) sealer: Sealer,
     pub(super) saved: Vec<Saved>,
+    pub(super) totals: Totals,
     /// How large the descriptions of these are, in bytes.
     pub(super) description_sizes: HashMap<JobId, usize>,
 }
@@ -59,6 +60,8 @@ pub(super) struct Threads {
     pub(super) records: StoreThread,
     pub(super) descriptions: StoreThread,
     pub(super) archiver: Archiver,
+    /// What that has compressed.
+    pub(super) archived: mpsc::UnboundedReceiver<Archived>,
 }
 
 impl Threads {
@@ -68,11 +71,20 @@ impl Threads {
         logs: &Path,
         unfinished: HashSet<JobId>,
     ) -> Result<Self, KeepError> {
+        let mut known = sqlite::open_reader(database)?;
         let leftovers = move |logs: &Logs| {
-            let whole = |attempt: &AttemptId| !unfinished.contains(&attempt.job);
+            // Small logs of attached jobs are not compressed, and counted already.
+            let whole = |attempt: &AttemptId| {
+                !unfinished.contains(&attempt.job)
+                    && !known.is_log_counted(*attempt).unwrap_or(true)
+            };
             Ok(logs.growing_logs()?.into_iter().filter(whole).collect())
         };
-        let archiver = Archiver::start(Logs::open(logs)?, leftovers).map_err(KeepError::Thread)?;
+        let (report, archived) = mpsc::unbounded();
+        // An error means that the scheduler has ended.
+        let report = move |archived| drop(report.unbounded_send(archived));
+        let archiver = Archiver::start(Logs::open(logs)?, leftovers, report);
+        let archiver = archiver.map_err(KeepError::Thread)?;
         let start = |name, reader, archive| {
             StoreThread::start(name, reader, Logs::open(logs)?, archive).map_err(KeepError::Thread)
         };
@@ -81,6 +93,7 @@ impl Threads {
             records: start("job records", sqlite::open_reader(database)?, None)?,
             descriptions: start("job starts", reader, None)?,
             archiver,
+            archived,
         })
     }
 }
@@ -98,6 +111,7 @@ pub(crate) fn open(places: Places, now: Time) -> Result<Opened, KeepError> {
     } = places;
     let (mut writer, mut reader) = sqlite::open(&database)?;
     let saved = writer.restore()?;
+    let totals = writer.totals()?;
     match writer.end_attached(now)? {
         0 => {}
         lost => tracing::info!(
@@ -118,6 +132,7 @@ pub(crate) fn open(places: Places, now: Time) -> Result<Opened, KeepError> {
         threads,
         sealer,
         saved,
+        totals,
         description_sizes,
     })
 }

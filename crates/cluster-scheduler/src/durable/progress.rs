@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use cluster_api::{DurableLogChunk, DurableStatus, RpcError};
 use futures::channel::oneshot;
+use job_store::Reader as _;
 use job_store::logs::LogError;
 use jobs::{AttemptId, CancelledBy, JobId, Stage};
 use tokio::sync::watch;
@@ -116,11 +117,22 @@ impl DurableJobs {
             .await;
         let bytes = match read.ok_or_else(ending)? {
             Ok(bytes) => bytes,
-            Err(LogError::Missing(_)) => Vec::new(),
+            Err(LogError::Missing(_)) => self.no_log(attempt).await?,
             Err(error) => return Err(RpcError::failed(error.to_string())),
         };
         let next = start.saturating_add(bytes.len() as u64);
         Ok(DurableLogChunk { bytes, next })
+    }
+
+    /// Returns the log of an attempt that has no file: nothing was written, or it was removed.
+    async fn no_log(&self, attempt: AttemptId) -> Result<Vec<u8>, RpcError> {
+        let removed = self.read(move |reader| reader.is_log_removed(attempt));
+        match removed.await? {
+            false => Ok(Vec::new()),
+            true => Err(RpcError::failed(format!(
+                "the log of {attempt} is not kept any more; see the scheduler's --keep-logs and --max-logs-size"
+            ))),
+        }
     }
 
     /// Returns the log of an attempt, if it may grow.
@@ -145,8 +157,12 @@ impl DurableJobs {
         if let Some(attached) = self.attached.find(job) {
             return self.cancel_attached(&attached).await;
         }
+        self.cancel_by(job, CancelledBy::Client).await
+    }
+
+    pub(super) async fn cancel_by(&self, job: JobId, by: CancelledBy) -> Result<(), RpcError> {
         let (request, answered) = self.request();
-        let cancelled = self.apply(|jobs, now| jobs.cancel(now, job, CancelledBy::Client, request));
+        let cancelled = self.apply(|jobs, now| jobs.cancel(now, job, by, request));
         if let Err(error) = cancelled {
             self.state.borrow_mut().requests.remove(&request);
             return Err(RpcError::failed(error.to_string()));

@@ -27,7 +27,7 @@ impl DurableOwner for DurableJobs {
             // That was done here.
             TicketEnd::Cancelled => {}
             TicketEnd::CancelledByOperator | TicketEnd::Released | TicketEnd::ClientRemoved => {
-                self.cancel_for_operator(job);
+                self.cancel_by_operator(job);
             }
         }
     }
@@ -57,7 +57,7 @@ impl DurableJobs {
         }
         if !self.clients.borrow().may_submit(&client) {
             // The client was removed while the job ran, or before it was in the queue.
-            self.cancel_for_operator(job);
+            self.cancel_by_operator(job);
             return;
         }
         let (pool, was_assigned) = {
@@ -88,7 +88,7 @@ impl DurableJobs {
         matches!(state.jobs.stage(job), Some(Stage::Queued { .. }))
     }
 
-    fn cancel_for_operator(&self, job: JobId) {
+    fn cancel_by_operator(&self, job: JobId) {
         // An error means that it has ended already.
         let _: Result<(), CancelError> =
             self.apply(|jobs, now| jobs.cancel(now, job, CancelledBy::Operator, NOBODY));

@@ -8,9 +8,9 @@ use std::sync::mpsc::{self, SendError, Sender};
 use std::thread::JoinHandle;
 
 use futures::channel::oneshot;
-use job_store::Pruned;
 use job_store::logs::{LogError, LogWriter, Logs};
 use job_store::sqlite::SqliteReader;
+use job_store::{KeptLog, Pruned};
 use jobs::AttemptId;
 
 /// What a thread has.
@@ -42,9 +42,18 @@ impl Kept {
 
     /// Removes the logs of jobs that are not kept any more.
     pub(super) fn remove_logs(&mut self, pruned: &[Pruned]) {
-        for Pruned { job, attempts } in pruned {
+        for Pruned { job, attempts, .. } in pruned {
             if let Err(error) = self.logs.remove(*job, *attempts) {
                 tracing::warn!(target: "scheduler", "Cannot remove the logs of job {job}: {error}");
+            }
+        }
+    }
+
+    /// Removes logs that are not kept any more.
+    pub(super) fn remove_expired(&mut self, expired: &[KeptLog]) {
+        for KeptLog { attempt, .. } in expired {
+            if let Err(error) = self.logs.remove_one(*attempt) {
+                tracing::warn!(target: "scheduler", "Cannot remove the log of {attempt}: {error}");
             }
         }
     }
@@ -55,14 +64,15 @@ impl Kept {
     }
 
     /// Completes the log of an attached job. A small one is neither synced nor compressed: there may be many, and no
-    /// one was told that it is on disk.
-    pub(super) fn finish_attached(&mut self, attempt: AttemptId) -> Result<(), LogError> {
+    /// one was told that it is on disk. Returns the size of such a one, in bytes.
+    pub(super) fn finish_attached(&mut self, attempt: AttemptId) -> Result<Option<u64>, LogError> {
         let is_small = |writer: &LogWriter| writer.length() < SMALL_LOG_BYTES;
         if self.writers.get(&attempt).is_none_or(is_small) {
-            self.writers.remove(&attempt);
-            return Ok(());
+            let writer = self.writers.remove(&attempt);
+            return Ok(writer.map(|writer| writer.length()));
         }
-        self.finish(attempt)
+        self.finish(attempt)?;
+        Ok(None)
     }
 
     /// Completes the log of an attempt: it is on disk. It is compressed later. One without bytes has no file.

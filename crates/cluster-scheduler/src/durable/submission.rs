@@ -57,6 +57,7 @@ impl DurableJobs {
         let watching = Watching {
             jobs: Rc::clone(self),
             job,
+            client: None,
         };
         answered
             .await
@@ -94,7 +95,7 @@ impl DurableJobs {
             hint: pool.hint(description.cache_hint()),
             urgent: request.urgent,
             key,
-            terms: convert::terms(request),
+            terms: convert::terms(request, &self.settings),
         };
         Ok((new, details))
     }

@@ -17,6 +17,14 @@ impl<T: Clone> Watched<T> {
         Self(RefCell::new(Slot::Unwatched(value)))
     }
 
+    /// Returns the value.
+    pub(super) fn get(&self) -> T {
+        match &*self.0.borrow() {
+            Slot::Watched(sender) => sender.borrow().clone(),
+            Slot::Unwatched(value) => value.clone(),
+        }
+    }
+
     /// Returns a receiver that sees the value, and each later one.
     pub(super) fn subscribe(&self) -> watch::Receiver<T> {
         let slot = &mut *self.0.borrow_mut();

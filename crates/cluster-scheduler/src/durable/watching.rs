@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use jobs::JobId;
+use jobs::{Departure, JobId};
+use vat::Peer;
 
 use super::DurableJobs;
 
@@ -10,11 +11,26 @@ use super::DurableJobs;
 pub(crate) struct Watching {
     pub(crate) jobs: Rc<DurableJobs>,
     pub(crate) job: JobId,
+    /// The client; `None` until it is known, and then it counts as one that closes its connection.
+    pub(crate) client: Option<Peer>,
+}
+
+impl Watching {
+    /// Returns it with the client that watches.
+    pub(crate) fn by(mut self, client: &Peer) -> Self {
+        self.client = Some(client.clone());
+        self
+    }
 }
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.jobs.released(self.job);
+        let is_silent = self.client.as_ref().is_some_and(Peer::fell_silent);
+        let departure = match is_silent {
+            true => Departure::Silent,
+            false => Departure::Closed,
+        };
+        self.jobs.released(self.job, departure);
     }
 }
 
@@ -25,12 +41,13 @@ impl DurableJobs {
         Watching {
             jobs: Rc::clone(self),
             job,
+            client: None,
         }
     }
 
     /// A client does not watch a job any more. Safe to call from inside the RPC system.
-    fn released(&self, job: JobId) {
-        self.state.borrow_mut().left.push(job);
+    fn released(&self, job: JobId, departure: Departure) {
+        self.state.borrow_mut().left.push((job, departure));
         self.wake.notify_one();
     }
 }

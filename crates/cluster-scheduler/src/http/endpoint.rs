@@ -90,6 +90,10 @@ impl Endpoint {
             let why = "Error: the database cannot be written; see the scheduler's log\n";
             return plain(StatusCode::SERVICE_UNAVAILABLE, why);
         }
+        if self.cluster.durable_jobs().store_stats().is_failing {
+            let why = "Error: the database of jobs cannot be written; see the scheduler's log\n";
+            return plain(StatusCode::SERVICE_UNAVAILABLE, why);
+        }
         if self.cluster.is_shutting_down() {
             let why = "Error: the scheduler is shutting down\n";
             return plain(StatusCode::SERVICE_UNAVAILABLE, why);

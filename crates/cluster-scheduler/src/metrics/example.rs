@@ -37,6 +37,7 @@ pub fn example_metrics() -> String {
         }],
         traffic: vat::Counters::default().read(),
         database: Default::default(),
+        durable: Default::default(),
         stalls: Stalls::new().read(),
         cpu: std::time::Duration::ZERO,
         started: 0,

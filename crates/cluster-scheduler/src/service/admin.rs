@@ -1,20 +1,27 @@
-//! The whole cluster, as an operator sees it.
+//! The whole cluster, as an operator sees it. What an operator changes is in the audit log before it is answered.
 
 use std::rc::Rc;
 
-use cluster_api::{Admin, PoolAdmin, RpcError, ServeAdmin, Submission};
+use cluster_api::{
+    Admin, AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, ListedJobs,
+    PoolAdmin, RpcError, ServeAdmin, Submission,
+};
+use vat::Peer;
 
+use super::operator::{Action, Operator};
 use super::pool_admin::PoolAdminService;
 use super::submission::SubmissionService;
 use crate::cluster::Cluster;
 
 pub(crate) struct AdminService {
     cluster: Rc<Cluster>,
+    operator: Rc<Operator>,
 }
 
 impl AdminService {
-    pub(crate) fn serve(cluster: Rc<Cluster>) -> Admin {
-        Admin::serve(Rc::new(Self { cluster }))
+    pub(crate) fn serve(cluster: Rc<Cluster>, peer: Peer) -> Admin {
+        let operator = Operator::new(peer, cluster.durable_jobs());
+        Admin::serve(Rc::new(Self { cluster, operator }))
     }
 }
 
@@ -30,23 +37,42 @@ impl ServeAdmin for AdminService {
 
     async fn pool(self: Rc<Self>, name: String) -> Result<PoolAdmin, RpcError> {
         Ok(match self.cluster.pool(&name) {
-            Some(reactor) => PoolAdminService::serve(Rc::clone(&self.cluster), Rc::clone(reactor)),
+            Some(reactor) => PoolAdminService::serve(
+                Rc::clone(&self.cluster),
+                Rc::clone(reactor),
+                Rc::clone(&self.operator),
+            ),
             None => PoolAdmin::broken(RpcError::failed("No such pool")),
         })
     }
 
     async fn add_client(self: Rc<Self>, id: String) -> Result<Submission, RpcError> {
-        let added = self.cluster.add_client(&id).await;
-        let (client, secret) = added.map_err(|error| RpcError::failed(error.to_string()))?;
+        let add = async {
+            let added = self.cluster.add_client(&id).await;
+            added.map_err(|error| RpcError::failed(error.to_string()))
+        };
+        let action = Action {
+            word: "add-client",
+            object: &id,
+            ..Action::default()
+        };
+        let (client, secret) = self.operator.audited(action, add).await?;
         Ok(SubmissionService::personal(
             Rc::clone(&self.cluster),
             client,
             secret,
+            self.operator.peer.clone(),
         ))
     }
 
     async fn remove_client(self: Rc<Self>, id: String) -> Result<(), RpcError> {
-        Rc::clone(&self.cluster).remove_client(&id).await
+        let action = Action {
+            word: "remove-client",
+            object: &id,
+            ..Action::default()
+        };
+        let remove = Rc::clone(&self.cluster).remove_client(&id);
+        self.operator.audited(action, remove).await
     }
 
     async fn list_clients(self: Rc<Self>) -> Result<Vec<String>, RpcError> {
@@ -56,5 +82,45 @@ impl ServeAdmin for AdminService {
             .names()
             .map(ToString::to_string)
             .collect())
+    }
+
+    fn identify(self: Rc<Self>, by: String) -> Result<(), RpcError> {
+        self.operator.identify(by);
+        Ok(())
+    }
+
+    async fn list_jobs(self: Rc<Self>, query: AdminJobQuery) -> Result<ListedJobs, RpcError> {
+        self.cluster.durable_jobs().list_all(query).await
+    }
+
+    async fn job_details(self: Rc<Self>, id: String) -> Result<JobDetails, RpcError> {
+        self.cluster.durable_jobs().details(&id).await
+    }
+
+    async fn job_log(
+        self: Rc<Self>,
+        id: String,
+        attempt: u32,
+        start: u64,
+    ) -> Result<DurableLogChunk, RpcError> {
+        let jobs = self.cluster.durable_jobs();
+        let job = jobs.find_any(&id).await?;
+        jobs.log(job, attempt, start).await
+    }
+
+    async fn cancel_job(self: Rc<Self>, id: String) -> Result<String, RpcError> {
+        let jobs = self.cluster.durable_jobs();
+        let action = Action {
+            word: "cancel",
+            object: &format!("job {id}"),
+            ..Action::default()
+        };
+        let cancel = jobs.cancel_for_operator(&id);
+        let job = self.operator.audited(action, cancel).await?;
+        Ok(job.to_string())
+    }
+
+    async fn audit(self: Rc<Self>, query: AuditQuery) -> Result<AuditPage, RpcError> {
+        self.cluster.durable_jobs().audit_page(query).await
     }
 }

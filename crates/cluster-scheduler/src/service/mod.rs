@@ -3,6 +3,7 @@
 mod admin;
 mod drain;
 mod durable_job;
+mod operator;
 mod pool_admin;
 mod queue;
 mod registration;

@@ -58,7 +58,7 @@ impl Services {
         let cluster = || Rc::clone(&self.cluster);
         if let Some(derived) = self.derived.get(&digest) {
             return Ok(match derived {
-                Derived::Admin => AdminService::serve(cluster()).into_client(),
+                Derived::Admin => AdminService::serve(cluster(), peer.clone()).into_client(),
                 Derived::Registration(reactor) => {
                     RegistrationService::serve(cluster(), Rc::clone(reactor), peer.clone())
                         .into_client()
@@ -67,17 +67,19 @@ impl Services {
                     let client = ClientId::new(SHARED).map_err(|error| {
                         RestoreError::Failed(format!("cannot use client {SHARED:?}: its {error}"))
                     })?;
-                    SubmissionService::shared(cluster(), client, id.clone()).into_client()
+                    SubmissionService::shared(cluster(), client, id.clone(), peer.clone())
+                        .into_client()
                 }
             });
         }
         match self.cluster.clients().find(&digest) {
-            Some(StoredService::Client(client)) => {
-                Ok(
-                    SubmissionService::personal(cluster(), client.clone(), id.clone())
-                        .into_client(),
-                )
-            }
+            Some(StoredService::Client(client)) => Ok(SubmissionService::personal(
+                cluster(),
+                client.clone(),
+                id.clone(),
+                peer.clone(),
+            )
+            .into_client()),
             Some(StoredService::Unknown { kind }) => Err(RestoreError::Failed(format!(
                 "this scheduler does not know services of type {kind:?}"
             ))),

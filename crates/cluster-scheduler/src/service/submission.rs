@@ -7,7 +7,7 @@ use cluster_api::{
     ServeSubmission, Submission, Ticket,
 };
 use pool::ClientId;
-use vat::ServiceId;
+use vat::{Peer, ServiceId};
 use visible::Shown;
 
 use super::durable_job::DurableJobService;
@@ -22,6 +22,8 @@ pub(crate) struct SubmissionService {
     /// The secret by which this very endpoint is reached.
     id: ServiceId,
     kind: Kind,
+    /// Whose connection it is.
+    peer: Peer,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,21 +36,33 @@ enum Kind {
 
 impl SubmissionService {
     /// Serves the endpoint of one client.
-    pub(crate) fn personal(cluster: Rc<Cluster>, client: ClientId, id: ServiceId) -> Submission {
+    pub(crate) fn personal(
+        cluster: Rc<Cluster>,
+        client: ClientId,
+        id: ServiceId,
+        peer: Peer,
+    ) -> Submission {
         Submission::serve(Rc::new(Self {
             cluster,
             client,
             id,
+            peer,
             kind: Kind::Personal,
         }))
     }
 
     /// Serves the endpoint that all share.
-    pub(crate) fn shared(cluster: Rc<Cluster>, client: ClientId, id: ServiceId) -> Submission {
+    pub(crate) fn shared(
+        cluster: Rc<Cluster>,
+        client: ClientId,
+        id: ServiceId,
+        peer: Peer,
+    ) -> Submission {
         Submission::serve(Rc::new(Self {
             cluster,
             client,
             id,
+            peer,
             kind: Kind::Shared,
         }))
     }
@@ -134,12 +148,12 @@ impl ServeSubmission for SubmissionService {
             .durable_jobs()?
             .submit(self.client.clone(), job)
             .await?;
-        Ok(DurableJobService::serve(submitted))
+        Ok(DurableJobService::serve(submitted.by(&self.peer)))
     }
 
     async fn find_durable(self: Rc<Self>, id: String) -> Result<(String, DurableJob), RpcError> {
         let found = self.durable_jobs()?.find(&self.client, &id).await?;
-        Ok(DurableJobService::serve(found))
+        Ok(DurableJobService::serve(found.by(&self.peer)))
     }
 
     async fn list_durable(self: Rc<Self>, query: JobQuery) -> Result<JobPage, RpcError> {

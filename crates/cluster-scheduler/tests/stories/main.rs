@@ -5,6 +5,8 @@ mod control;
 mod details;
 mod durable;
 mod durable_queue;
+mod job_operators;
+mod job_retention;
 mod limits;
 mod metrics;
 mod operators;

@@ -29,13 +29,13 @@ async fn send(address: SocketAddr, request: &str) -> String {
 
 /// An answer: status, content type (if there is one) and body.
 #[derive(Debug, PartialEq, Eq)]
-struct Answer(u16, Option<String>, String);
+pub(crate) struct Answer(pub(crate) u16, Option<String>, String);
 
 fn answer(status: u16, content_type: Option<&str>, body: &str) -> Answer {
     Answer(status, content_type.map(str::to_owned), body.to_owned())
 }
 
-async fn get(address: SocketAddr, path: &str) -> Answer {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Answer {
     ask(address, "GET", path).await
 }
 
@@ -51,7 +51,7 @@ async fn ask(address: SocketAddr, method: &str, path: &str) -> Answer {
 }
 
 /// Waits until the scheduler's page has all of `lines`.
-async fn shows(address: SocketAddr, lines: &[&str]) {
+pub(crate) async fn shows(address: SocketAddr, lines: &[&str]) {
     until(&format!("the page has {lines:?}"), async || {
         let Answer(_, _, page) = get(address, "/metrics").await;
         lines

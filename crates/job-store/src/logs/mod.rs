@@ -135,6 +135,16 @@ impl Logs {
         }
     }
 
+    /// Returns how much of the disk the log of an attempt takes, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`length`](Self::length).
+    pub fn stored_bytes(&self, attempt: AttemptId) -> Result<u64, LogError> {
+        let (LogFile::Growing(path) | LogFile::Archived(path)) = self.find(attempt)?;
+        Ok(fs::metadata(&path).map_err(disk("read", &path))?.len())
+    }
+
     /// Reads what the log of an attempt has at an offset: at most so many bytes, none at its end or after it.
     ///
     /// # Errors
@@ -205,12 +215,17 @@ impl Logs {
     ///
     /// [`LogError::Disk`] when one cannot be removed.
     pub fn remove(&self, job: JobId, attempts: u32) -> Result<(), LogError> {
-        for number in 1..=attempts {
-            let attempt = AttemptId { job, number };
-            remove(&self.growing(attempt))?;
-            remove(&self.archived(attempt))?;
-        }
-        Ok(())
+        (1..=attempts).try_for_each(|number| self.remove_one(AttemptId { job, number }))
+    }
+
+    /// Removes the log of an attempt, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Disk`] when it cannot be removed.
+    pub fn remove_one(&self, attempt: AttemptId) -> Result<(), LogError> {
+        remove(&self.growing(attempt))?;
+        remove(&self.archived(attempt))
     }
 
     fn find(&self, attempt: AttemptId) -> Result<LogFile, LogError> {

@@ -4,6 +4,7 @@
 //! synced.
 
 mod attached;
+mod beside;
 mod load;
 mod page;
 mod save;
@@ -14,13 +15,13 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use jobs::{JobId, JobKey, Saved};
+use jobs::{AttemptId, JobId, JobKey, Saved};
 use pool::{ClientId, Time};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::{
-    AttachedRecord, OpenError, Page, Pruned, Query, Reader, Record, Sealed, StoreError, Write,
-    Writer,
+    AttachedRecord, AuditPage, AuditQuery, Entry, Expired, Expiry, OpenError, Page, Pruned, Query,
+    Reader, Record, Sealed, StoreError, Totals, Write, Writer,
 };
 
 /// Opens (or makes) the file, and brings it up to date.
@@ -86,6 +87,26 @@ impl Writer for SqliteWriter {
         transaction.commit()?;
         Ok(pruned)
     }
+
+    fn totals(&mut self) -> Result<Totals, StoreError> {
+        Ok(beside::totals(&self.0)?)
+    }
+
+    fn append(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+        let transaction = self.0.transaction()?;
+        for entry in entries {
+            beside::append(&transaction, entry)?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn expire(&mut self, expiry: &Expiry, at_most: u32) -> Result<Expired, StoreError> {
+        let transaction = self.0.transaction()?;
+        let expired = beside::expire(&transaction, expiry, at_most)?;
+        transaction.commit()?;
+        Ok(expired)
+    }
 }
 
 impl Reader for SqliteReader {
@@ -112,6 +133,33 @@ impl Reader for SqliteReader {
                 row.get("id").map(id)
             })?;
         Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn all_in_range(
+        &mut self,
+        ids: RangeInclusive<JobId>,
+        at_most: u32,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let mut query = self.0.prepare_cached(
+            "SELECT id FROM jobs WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
+        )?;
+        let range = (column(*ids.start()), column(*ids.end()));
+        let found = query.query_map(params![range.0, range.1, at_most], |row| {
+            row.get("id").map(id)
+        })?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        beside::audit(&self.0, query)
+    }
+
+    fn is_log_removed(&mut self, attempt: AttemptId) -> Result<bool, StoreError> {
+        beside::is_log_removed(&self.0, attempt)
+    }
+
+    fn is_log_counted(&mut self, attempt: AttemptId) -> Result<bool, StoreError> {
+        beside::is_log_counted(&self.0, attempt)
     }
 
     fn record(&mut self, job: JobId) -> Result<Option<Record>, StoreError> {

@@ -108,6 +108,10 @@ fn conditions(query: &Query) -> (String, Vec<Value>) {
         sql.push_str(" AND jobs.client = ?");
         values.push(client.as_str().to_owned().into());
     }
+    if let Some(pool) = &query.pool {
+        sql.push_str(" AND jobs.pool = ?");
+        values.push(pool.clone().into());
+    }
     if !query.states.is_empty() {
         let places = vec!["?"; query.states.len()].join(", ");
         sql.push_str(&format!(" AND jobs.state IN ({places})"));

@@ -5,7 +5,7 @@ use pool::Time;
 use rusqlite::{Connection, params};
 
 use super::words::{Words, number, state_of};
-use super::{column, id, micros};
+use super::{beside, column, id, micros};
 use crate::{Details, Pruned, State, StoreError, Write};
 
 pub(super) fn save(connection: &Connection, write: &Write) -> Result<(), StoreError> {
@@ -199,14 +199,17 @@ pub(super) fn prune(
         let pruned = Pruned {
             job: id(row.get("id")?),
             attempts: row.get("attempts")?,
+            log_bytes: 0,
         };
         Ok((row.get::<_, i64>("seq")?, pruned))
     })?;
-    let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut found = found.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut labels = connection.prepare_cached("DELETE FROM labels WHERE seq = ?1")?;
     let mut attempts = connection.prepare_cached("DELETE FROM attempts WHERE job = ?1")?;
     let mut job = connection.prepare_cached("DELETE FROM jobs WHERE seq = ?1")?;
-    for (seq, pruned) in &found {
+    for (seq, pruned) in &mut found {
+        let seq = *seq;
+        pruned.log_bytes = beside::remove_logs(connection, column(pruned.job))?;
         labels.execute([seq])?;
         attempts.execute([column(pruned.job)])?;
         job.execute([seq])?;

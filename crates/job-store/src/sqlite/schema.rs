@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::OpenError;
 
 /// The version of the tables. A file of an older one is brought up to date when it is opened; see [`STEPS`].
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Marks the file as ours: "OCJB".
 const APPLICATION_ID: i64 = 0x4f43_4a42;
@@ -74,7 +74,30 @@ const STEPS: [&str; VERSION as usize] = [
     -- Those that end with the connection of their client or worker are in the history, too.
     ALTER TABLE jobs ADD COLUMN attached INTEGER NOT NULL DEFAULT 0;
 ",
-];
+    "
+    -- What operators did. time: in microseconds since 1970, and different for each.
+    CREATE TABLE audit (
+        time INTEGER PRIMARY KEY,
+        service TEXT NOT NULL,
+        address TEXT NOT NULL,
+        by TEXT NOT NULL,
+        action TEXT NOT NULL,
+        pool TEXT NOT NULL,
+        object TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        error TEXT NOT NULL
+    ) STRICT;
+
+    -- The logs that are whole. since: when they were. bytes: what they take of the disk, null when they were removed.
+    CREATE TABLE logs (
+        job INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        since INTEGER NOT NULL,
+        bytes INTEGER,
+        PRIMARY KEY (job, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX logs_by_end ON logs (since) WHERE bytes IS NOT NULL;
+"];
 
 /// Opens the file for the writer: makes it, or brings it up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {

@@ -1,26 +1,35 @@
-//! `cancel`: cancels jobs by number, of any client.
+//! `cancel`: cancels jobs of any client: by number, and durable ones by id.
 
 use std::ffi::OsString;
 
 use super::Common;
 use super::note::operator;
 use super::service::{About, Service};
-use crate::json::admin::{Cancelled, CancelledJob};
+use crate::json::admin::{Cancelled, CancelledJob, CancelledJobs};
 use cli::error::CommandError;
 use cli::quote::printable;
 
-/// Cancel queued or running jobs, by number
+/// Cancel queued or running jobs, by number or by id
 ///
-/// The numbers are those in the TICKET column of show, and in the scheduler's log.
+/// The numbers are those in the TICKET column of show, and in the scheduler's log. Durable jobs have ids, which jobs
+/// lists; give them with --job, without POOL and NUMBER.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin cancel [OPTIONS] [CAP] <POOL> <NUMBER>...")]
 pub(super) struct Args {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
+    /// Cancel this durable job; may be repeated
+    #[arg(long = "job", value_name = "JOB")]
+    jobs: Vec<String>,
 }
 
 pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
     let (cap, mut positionals) = common.split(args.positionals)?;
+    if !args.jobs.is_empty() {
+        positionals.finish()?;
+        let service = Service::connect(&cap).await?;
+        return cancel_durable(common, &service, &args.jobs).await;
+    }
     let pool = positionals.required("POOL")?;
     let numbers = positionals.rest("NUMBER")?;
     if numbers.is_empty() {
@@ -58,6 +67,34 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         pool: pool.clone(),
         jobs: jobs.clone(),
     })
+}
+
+/// Cancels durable jobs, one after the other.
+async fn cancel_durable(
+    common: &Common,
+    service: &Service,
+    ids: &[String],
+) -> Result<(), CommandError> {
+    let mut jobs: Vec<String> = Vec::new();
+    for id in ids {
+        match service.admin().cancel_job(id).await {
+            Ok(id) => jobs.push(id),
+            Err(error) => {
+                let failed = service
+                    .failed("JobsAdmin.cancel", About::default(), error)
+                    .await;
+                return Err(match jobs.is_empty() {
+                    true => failed,
+                    false => failed.hint(format_args!("already cancelled: {}", jobs.join(", "))),
+                });
+            }
+        }
+    }
+    let line = |id: &String| format!("Cancelled job {id}.\n");
+    common.format().print(
+        || jobs.iter().map(line).collect(),
+        || CancelledJobs { jobs: jobs.clone() },
+    )
 }
 
 /// Parses a number, also in the form of logs: after the name of its pool.

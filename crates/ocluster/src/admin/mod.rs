@@ -1,11 +1,13 @@
 //! `ocluster-admin`: shows and changes the state of a scheduler, through its `admin.cap`.
 
 mod add_client;
+mod audit;
 mod cancel;
 mod drain;
 mod exec;
 mod forget;
 mod inactivity;
+mod jobs;
 mod known;
 mod list_clients;
 mod note;
@@ -85,13 +87,18 @@ enum Command {
     UnpauseWorker(pause::UnpauseWorkerArgs),
     Drain(drain::Args),
     Cancel(cancel::Args),
+    Jobs(jobs::list::Args),
+    Job(jobs::show::Args),
+    JobLog(jobs::log::Args),
     Update(update::Args),
+    #[command(aliases = ["a"])]
     AddClient(add_client::Args),
     RemoveClient(remove_client::Args),
     ListClients(list_clients::Args),
     SetRate(set_rate::Args),
     Forget(forget::Args),
     Exec(exec::Args),
+    Audit(audit::Args),
 }
 
 async fn run(args: Args) -> Result<(), CommandError> {
@@ -105,6 +112,9 @@ async fn run(args: Args) -> Result<(), CommandError> {
         Command::UnpauseWorker(args) => pause::unpause_worker(&common, args).await,
         Command::Drain(args) => drain::run(&common, args).await,
         Command::Cancel(args) => cancel::run(&common, args).await,
+        Command::Jobs(args) => jobs::list::run(&common, args).await,
+        Command::Job(args) => jobs::show::run(&common, args).await,
+        Command::JobLog(args) => jobs::log::run(&common, args).await,
         Command::Update(args) => update::run(&common, args).await,
         Command::AddClient(args) => add_client::run(&common, args).await,
         Command::RemoveClient(args) => remove_client::run(&common, args).await,
@@ -112,5 +122,6 @@ async fn run(args: Args) -> Result<(), CommandError> {
         Command::SetRate(args) => set_rate::run(&common, args).await,
         Command::Forget(args) => forget::run(&common, args).await,
         Command::Exec(args) => exec::run(&common, args).await,
+        Command::Audit(args) => audit::run(&common, args).await,
     }
 }

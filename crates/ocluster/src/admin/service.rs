@@ -4,6 +4,7 @@ use cluster_api::{Admin, Pipelined, PoolAdmin, RpcError, RpcErrorKind, ServiceKi
 use vat::Session;
 
 use super::known::{self, Known};
+use super::note::operator;
 use cli::capability_args::CapFile;
 use cli::connect::connect;
 use cli::error::CommandError;
@@ -50,8 +51,12 @@ impl<'a> About<'a> {
 impl Service {
     pub(super) async fn connect(cap: &CapFile) -> Result<Self, CommandError> {
         let session = connect(cap).await?;
+        let admin = Admin::from_client(session.bootstrap());
+        // For the audit log. Schedulers that have none answer with an error, which changes nothing.
+        let identified = admin.identify(&operator());
+        tokio::task::spawn_local(async move { drop(identified.await) });
         Ok(Self {
-            admin: Admin::from_client(session.bootstrap()),
+            admin,
             cap: cap.clone(),
             session,
         })

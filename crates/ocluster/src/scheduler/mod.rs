@@ -1,6 +1,7 @@
 //! `ocluster-scheduler`: a scheduler, from its options.
 
 mod connection_args;
+mod job_args;
 mod limit_args;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use cluster_scheduler::{FileName, JobSettings, KeySource, Scheduler, SchedulerCo
 use vat::Address;
 
 use self::connection_args::ConnectionArgs;
+use self::job_args::JobArgs;
 use self::limit_args::LimitArgs;
 use cli::error::CommandError;
 use cli::health::HealthArgs;
@@ -84,6 +86,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     health: HealthArgs,
     #[command(flatten)]
+    jobs: JobArgs,
+    #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
     connections: ConnectionArgs,
@@ -145,7 +149,7 @@ impl TryFrom<Args> for SchedulerConfig {
             metrics: args.listen_prometheus,
             update_timeout: Duration::from_secs(args.update_timeout.into()),
             limits: args.limits.into(),
-            jobs: JobSettings::default(),
+            jobs: args.jobs.into(),
             connections: args.connections.into(),
         })
     }

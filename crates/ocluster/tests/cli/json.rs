@@ -75,6 +75,7 @@ fn normalised(text: &str) -> String {
             _ if field.ends_with("_seconds") && value != "null" && value != "null," => {
                 format!("{name}\": SECONDS{comma}")
             }
+            "time" => format!("{name}\": \"TIME\"{comma}"),
             "sturdy_ref" => format!("{name}\": \"SECRET\"{comma}"),
             "total" | "free" => format!("{name}\": BYTES{comma}"),
             "value" => format!("{name}\": NUMBER{comma}"),
@@ -154,6 +155,10 @@ fn of_the_admin() {
     transcript.admin(&cluster, "remove-client", "alice");
     transcript.admin(&cluster, "forget", "linux-x86_64 w1");
     transcript.admin(&cluster, "forget", "--all linux-x86_64");
+    transcript.admin(&cluster, "jobs", "--client nobody");
+    transcript.admin(&cluster, "job", "u");
+    transcript.admin(&cluster, "job-log", "u");
+    transcript.admin(&cluster, "audit", "--limit 2");
     let exec =
         "ocluster-admin exec --output json ./capnp-secrets/admin.cap linux-x86_64 -- test {} = w1";
     transcript.add(&cluster.place.run(exec));

@@ -36,8 +36,13 @@ impl DurableJobs {
             .store
             .run(move |kept| kept.finish_attached(attempt))
             .await;
-        if let Some(Err(error)) = finished {
-            tracing::warn!(target: "scheduler", "Cannot complete the log of {attempt}: {error}");
+        match finished {
+            // One that is compressed is counted then.
+            Some(Ok(Some(bytes))) => self.log_is_whole(attempt, bytes),
+            Some(Ok(None)) | None => {}
+            Some(Err(error)) => {
+                tracing::warn!(target: "scheduler", "Cannot complete the log of {attempt}: {error}");
+            }
         }
         job.log_completed();
         self.attached.forget_if_stored(&job);

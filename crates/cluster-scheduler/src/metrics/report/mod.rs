@@ -1,5 +1,7 @@
 //! The scheduler's own page.
 
+mod durable;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use vat::{Counters, Traffic};
 use super::stalls::Stalls;
 use crate::cluster::Cluster;
 use crate::db::WriterStats;
+use crate::durable::JobsReport;
 use crate::reactor::PoolReport;
 
 /// What upstream calls the backlog among the queues. A worker may be called so, too.
@@ -22,6 +25,7 @@ pub(crate) struct Report {
     pub(crate) pools: Vec<PoolReport>,
     pub(crate) traffic: Traffic,
     pub(crate) database: WriterStats,
+    pub(crate) durable: JobsReport,
     pub(crate) stalls: Histogram,
     /// How long this process has computed, and when it started, in seconds since 1970.
     pub(crate) cpu: Duration,
@@ -35,6 +39,7 @@ impl Report {
             pools: cluster.pools().values().map(|pool| pool.report()).collect(),
             traffic: counters.read(),
             database: cluster.database(),
+            durable: cluster.durable_jobs().report(),
             stalls: stalls.read(),
             cpu: cpu_time(),
             started: cluster.started().0,
@@ -50,6 +55,7 @@ impl Report {
         self.queues(&mut page);
         self.connections(&mut page);
         self.database(&mut page);
+        durable::write(&mut page, &self.durable);
         self.process(&mut page);
         page.into_text()
     }

@@ -9,6 +9,7 @@ use vat::Traffic;
 
 use super::{PoolReport, Report};
 use crate::db::WriterStats;
+use crate::durable::JobsReport;
 use crate::history::{History, JobResult};
 
 /// Returns the numbers of a pool that has seen everything, with unusual names.
@@ -52,6 +53,37 @@ fn busy_history() -> History {
     history
 }
 
+/// Returns the numbers of durable jobs, each another one.
+fn durable_jobs() -> JobsReport {
+    JobsReport {
+        stats: jobs::Stats {
+            queued: 1,
+            running: 2,
+            away: 3,
+            oldest_unacknowledged: None,
+            totals: jobs::Totals {
+                succeeded: 4,
+                failed: 5,
+                cancelled: 6,
+                timed_out: 7,
+                lost: 8,
+                retried: 9,
+                adopted: 10,
+            },
+        },
+        store: job_store::CommitterStats {
+            queued: 11,
+            is_failing: true,
+            commits: 12,
+            failures: 13,
+            commit_time: Duration::from_millis(2500),
+        },
+        log_bytes: 14,
+        logs_failing: true,
+        oldest_unacknowledged: Duration::from_millis(15_500),
+    }
+}
+
 /// Returns two pools, one of which is idle.
 fn report() -> Report {
     let mut stalls = Histogram::new(&[0.01, 1.0]);
@@ -93,6 +125,7 @@ fn report() -> Report {
             failures: 1,
             commit_time: Duration::from_millis(1500),
         },
+        durable: durable_jobs(),
         stalls,
         cpu: Duration::from_millis(2_250),
         started: 1_600_000_000,

@@ -3,16 +3,24 @@
 //! Whatever has piled up while one commit was being synced goes into the next ("group commit"), so the cost of a sync
 //! is shared exactly when there is much to save, and a single change waits for nothing but its own.
 
+mod entries;
+mod stats;
+
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use jobs::{ChangeId, JobId};
 use pool::Time;
 
-use crate::{AttachedRecord, Pruned, Write, Writer};
+use self::entries::Entries;
+pub use self::stats::CommitterStats;
+use self::stats::Counters;
+use crate::{AttachedRecord, Entry, Expired, Expiry, Pruned, Write, Writer};
 
 /// How many changes share one commit at most: what a disk takes in well under a second.
 const MAX_BATCH: usize = 10_000;
@@ -40,6 +48,12 @@ pub enum Report {
     AttachedSaved(Result<(), String>),
     /// These jobs are not in the store any more. See [`Committer::prune`].
     Pruned(Vec<Pruned>),
+    /// The entries up to this number are on disk. See [`Committer::append`].
+    Appended(u64),
+    /// The entries up to this number could not be saved, and are tried again in a moment.
+    NotAppended(u64),
+    /// This has expired, and is not in the store any more. See [`Committer::expire`].
+    Expired(Expired),
 }
 
 /// Hands changes to the thread.
@@ -48,6 +62,9 @@ pub enum Report {
 #[derive(Debug)]
 pub struct Committer {
     requests: Option<Sender<Request>>,
+    counters: Arc<Counters>,
+    /// The number of the latest entry.
+    appended: Cell<u64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -57,6 +74,8 @@ enum Request {
     SaveAttached(Vec<AttachedRecord>),
     Discard(JobId),
     Prune(Time),
+    Append(Entry),
+    Expire(Expiry),
 }
 
 impl Committer {
@@ -70,6 +89,8 @@ impl Committer {
         report: impl Fn(Report) + Send + 'static,
     ) -> io::Result<Self> {
         let (requests, inbox) = mpsc::channel();
+        let counters = Arc::new(Counters::default());
+        let shared = Arc::clone(&counters);
         let thread = std::thread::Builder::new().name("jobs".to_owned());
         let thread = thread.spawn(move || {
             let mut committer = CommitterThread {
@@ -79,17 +100,22 @@ impl Committer {
                 attached: VecDeque::new(),
                 is_failing: false,
                 prune: None,
+                entries: Entries::default(),
+                counters: shared,
             };
             committer.run(&inbox);
         })?;
         Ok(Self {
             requests: Some(requests),
+            counters,
+            appended: Cell::new(0),
             thread: Some(thread),
         })
     }
 
     /// Saves a change, after all that were given before.
     pub fn save(&self, number: ChangeId, write: Write) {
+        self.counters.add();
         self.send(Request::Save(number, write));
     }
 
@@ -106,6 +132,24 @@ impl Committer {
     /// Removes the jobs that ended before a time, in pieces between which changes are saved.
     pub fn prune(&self, ended_before: Time) {
         self.send(Request::Prune(ended_before));
+    }
+
+    /// Saves something that is no change of a job. Returns its number, by which it is reported: 1, 2, and so on.
+    pub fn append(&self, entry: Entry) -> u64 {
+        self.counters.add();
+        self.appended.set(self.appended.get() + 1);
+        self.send(Request::Append(entry));
+        self.appended.get()
+    }
+
+    /// Removes what has expired, in pieces between which changes are saved.
+    pub fn expire(&self, expiry: Expiry) {
+        self.send(Request::Expire(expiry));
+    }
+
+    /// Returns how saving goes.
+    pub fn stats(&self) -> CommitterStats {
+        self.counters.read()
     }
 
     fn send(&self, request: Request) {
@@ -137,6 +181,8 @@ struct CommitterThread<W, F> {
     is_failing: bool,
     /// Jobs that ended before this time are to be removed.
     prune: Option<Time>,
+    entries: Entries,
+    counters: Arc<Counters>,
 }
 
 impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
@@ -144,18 +190,21 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
         while self.receive(inbox) {
             self.commit();
             self.save_attached();
+            self.append();
             self.prune();
+            self.expire();
         }
         self.commit();
         self.save_attached();
+        self.append();
     }
 
     /// Waits for changes, or until what failed is to be tried again. Returns `false` when no more can come.
     fn receive(&mut self, inbox: &Receiver<Request>) -> bool {
-        let first = if self.prune.is_some() {
-            inbox.recv_timeout(Duration::ZERO)
-        } else if self.is_failing {
+        let first = if self.is_failing || self.entries.is_failing {
             inbox.recv_timeout(RETRY_AFTER)
+        } else if self.prune.is_some() || self.entries.expiry.is_some() {
+            inbox.recv_timeout(Duration::ZERO)
         } else {
             inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
         };
@@ -175,7 +224,13 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
             Request::Save(number, write) => self.unsaved.push_back((number, write)),
             Request::SaveAttached(records) => self.attached.push_back(records),
             Request::Prune(ended_before) => self.prune = Some(ended_before),
-            Request::Discard(job) => self.unsaved.retain(|(_, write)| write.job() != job),
+            Request::Append(entry) => self.counters.remove(self.entries.add(entry)),
+            Request::Expire(expiry) => self.entries.expiry = Some(expiry),
+            Request::Discard(job) => {
+                let before = self.unsaved.len();
+                self.unsaved.retain(|(_, write)| write.job() != job);
+                self.counters.remove(before - self.unsaved.len());
+            }
         }
     }
 
@@ -210,9 +265,12 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
         while !self.unsaved.is_empty() {
             let size = self.unsaved.len().min(most);
             let (numbers, writes): (Vec<_>, Vec<_>) = self.unsaved.drain(..size).unzip();
+            let started = Instant::now();
             let result = self.writer.commit(&writes);
             self.is_failing = result.is_err();
             let Err(error) = result else {
+                self.counters.committed(started.elapsed());
+                self.counters.remove(size);
                 numbers
                     .last()
                     .into_iter()
@@ -229,6 +287,7 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
                 true => self.unsaved.front(),
                 false => self.unsaved.back(),
             };
+            self.counters.failed();
             let error = error.to_string();
             let failed = failed.map(|(number, _)| Report::Failed {
                 up_to: *number,

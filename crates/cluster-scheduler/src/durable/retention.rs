@@ -1,0 +1,123 @@
+//! How long jobs, logs and the audit log are kept, and how much of the disk the logs take.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use job_store::{Entry, Expired, Expiry, KeptLog, Pruned};
+use jobs::AttemptId;
+use pool::Time;
+
+use super::DurableJobs;
+
+/// How often to look for what has expired.
+pub(super) const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// The logs on disk.
+pub(super) struct LogUsage {
+    /// How many bytes those take that are whole.
+    whole: Cell<u64>,
+    /// How many logs cannot be written at present.
+    failing: Cell<usize>,
+}
+
+impl LogUsage {
+    pub(super) fn new(whole: u64) -> Self {
+        Self {
+            whole: Cell::new(whole),
+            failing: Cell::new(0),
+        }
+    }
+
+    /// Returns how many bytes those take that are whole.
+    pub(super) fn whole(&self) -> u64 {
+        self.whole.get()
+    }
+
+    /// Tells whether a log cannot be written at present.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.get() > 0
+    }
+
+    fn freed(&self, bytes: u64) {
+        self.whole.set(self.whole.get().saturating_sub(bytes));
+    }
+}
+
+/// A log that cannot be written at present, for as long as this lives.
+pub(super) struct FailingLog<'a>(&'a LogUsage);
+
+impl<'a> FailingLog<'a> {
+    pub(super) fn new(usage: &'a LogUsage) -> Self {
+        usage.failing.set(usage.failing.get() + 1);
+        Self(usage)
+    }
+}
+
+impl Drop for FailingLog<'_> {
+    fn drop(&mut self) {
+        self.0.failing.set(self.0.failing.get().saturating_sub(1));
+    }
+}
+
+impl DurableJobs {
+    /// Has removed what has expired.
+    pub(super) fn prune(&self) {
+        if let Some(committer) = &*self.committer.borrow() {
+            committer.prune(self.before(self.settings.keep_jobs));
+        }
+        self.expire();
+    }
+
+    fn expire(&self) {
+        let excess = self
+            .logs
+            .whole()
+            .saturating_sub(self.settings.max_logs_bytes);
+        if let Some(committer) = &*self.committer.borrow() {
+            committer.expire(Expiry {
+                logs_before: self.before(self.settings.keep_logs),
+                excess_bytes: excess,
+                audit_before: self.before(self.settings.keep_audit),
+            });
+        }
+    }
+
+    /// Returns the time so long ago.
+    fn before(&self, age: Duration) -> Time {
+        let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        Time::from_micros(self.clock.unix_now().micros().saturating_sub(age))
+    }
+
+    /// The log of an attempt is whole, and takes so many bytes. If all logs take too much now, old ones are removed.
+    pub(super) fn log_is_whole(&self, attempt: AttemptId, bytes: u64) {
+        self.logs.whole.set(self.logs.whole().saturating_add(bytes));
+        if let Some(committer) = &*self.committer.borrow() {
+            committer.append(Entry::Log(KeptLog {
+                attempt,
+                since: self.clock.unix_now(),
+                bytes,
+            }));
+        }
+        if self.logs.whole() > self.settings.max_logs_bytes {
+            self.expire();
+        }
+    }
+
+    /// These jobs are not in the store any more.
+    pub(super) fn pruned(&self, pruned: Vec<Pruned>) {
+        self.logs
+            .freed(pruned.iter().map(|job| job.log_bytes).sum());
+        // An error is logged there; nobody waits for it.
+        drop(self.store.run(move |kept| kept.remove_logs(&pruned)));
+    }
+
+    /// These logs are not in the store any more.
+    pub(super) fn expired(&self, expired: Expired) {
+        self.logs
+            .freed(expired.logs.iter().map(|log| log.bytes).sum());
+        drop(
+            self.store
+                .run(move |kept| kept.remove_expired(&expired.logs)),
+        );
+    }
+}

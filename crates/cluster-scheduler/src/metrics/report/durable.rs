@@ -1,0 +1,94 @@
+//! Durable jobs, their store and their logs.
+
+use prometheus_text::{Kind, Page};
+
+use crate::durable::JobsReport;
+
+/// Writes the numbers of durable jobs.
+pub(super) fn write(page: &mut Page, report: &JobsReport) {
+    jobs(page, report);
+    store(page, report);
+}
+
+fn jobs(page: &mut Page, report: &JobsReport) {
+    let JobsReport {
+        stats,
+        oldest_unacknowledged,
+        ..
+    } = report;
+    let totals = stats.totals;
+    let help = "Number of durable jobs that have not ended, by state";
+    let mut family = page.family("ocluster_durable_jobs", Kind::Gauge, help);
+    for (state, count) in [
+        ("queued", stats.queued),
+        ("running", stats.running),
+        ("away", stats.away),
+    ] {
+        family.sample(&[("state", state)], count);
+    }
+    let help = "Number of durable jobs that have ended, by state";
+    let mut family = page.family("ocluster_durable_jobs_ended_total", Kind::Counter, help);
+    for (state, count) in [
+        ("succeeded", totals.succeeded),
+        ("failed", totals.failed),
+        ("cancelled", totals.cancelled),
+        ("timed-out", totals.timed_out),
+        ("lost", totals.lost),
+    ] {
+        family.sample(&[("state", state)], count);
+    }
+    let help = "Number of lost attempts whose jobs were tried again";
+    page.counter(
+        "ocluster_durable_attempts_retried_total",
+        help,
+        totals.retried,
+    );
+    let help = "Number of attempts that went on after their worker had returned";
+    page.counter(
+        "ocluster_durable_attempts_adopted_total",
+        help,
+        totals.adopted,
+    );
+    let help =
+        "Time since the oldest outcome is known that its worker still keeps; 0 if there is none";
+    page.gauge(
+        "ocluster_durable_oldest_unacknowledged_seconds",
+        help,
+        oldest_unacknowledged.as_secs_f64(),
+    );
+}
+
+fn store(page: &mut Page, report: &JobsReport) {
+    let JobsReport {
+        store,
+        log_bytes,
+        logs_failing,
+        ..
+    } = report;
+    let help = "Bytes of the logs of durable jobs on disk";
+    page.gauge("ocluster_durable_log_bytes", help, *log_bytes);
+    let help = "Whether a log of a durable job cannot be written";
+    page.gauge(
+        "ocluster_durable_logs_failing",
+        help,
+        u8::from(*logs_failing),
+    );
+
+    let help = "Number of changes of durable jobs waiting for the disk";
+    page.gauge("ocluster_jobs_database_queued_writes", help, store.queued);
+    let help = "Whether the last write to the database of durable jobs failed";
+    page.gauge(
+        "ocluster_jobs_database_failing",
+        help,
+        u8::from(store.is_failing),
+    );
+    let help = "Number of commits to the database of durable jobs that failed";
+    page.counter(
+        "ocluster_jobs_database_commits_failed_total",
+        help,
+        store.failures,
+    );
+    let help = "Time spent committing to the database of durable jobs";
+    page.family("ocluster_jobs_database_commit_seconds", Kind::Summary, help)
+        .summary(&[], store.commits, store.commit_time.as_secs_f64());
+}

@@ -1,0 +1,246 @@
+//! What a store keeps beside the jobs: the audit log, and which logs there are.
+
+use job_store::sqlite::{self, SqliteReader, SqliteWriter};
+use job_store::{
+    AuditEntry, AuditQuery, Details, Entry, Expired, Expiry, KeptLog, Query, Reader as _, Sealer,
+    Totals, Write, Writer as _,
+};
+use jobs::{AttemptId, CancelledBy, Change, JobId, NewJob, Outcome, Terms};
+use pool::{CacheHint, ClientId, Time};
+
+struct Store {
+    folder: tempfile::TempDir,
+    writer: SqliteWriter,
+    reader: SqliteReader,
+}
+
+impl Store {
+    fn new() -> Self {
+        Self::open(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    fn open(folder: tempfile::TempDir) -> Self {
+        let (writer, reader) = sqlite::open(&folder.path().join("jobs.db")).expect("a store");
+        Self {
+            folder,
+            writer,
+            reader,
+        }
+    }
+
+    fn append(&mut self, entries: &[Entry]) {
+        self.writer.append(entries).expect("the disk takes it");
+    }
+
+    /// Returns the times of a page, and where the next one begins.
+    fn audit(&mut self, query: AuditQuery) -> (Vec<i64>, Option<Time>) {
+        let page = self.reader.audit(&query).expect("the store can be read");
+        let times = page.entries.iter().map(|entry| entry.time.micros());
+        (times.collect(), page.next)
+    }
+
+    /// Adds a job that has ended, or one that has not.
+    fn job(&mut self, number: u64, has_ended: bool) {
+        let id = JobId::from_bits(number);
+        let new = NewJob {
+            id,
+            client: ClientId::new("alice").expect("a good name"),
+            pool: format!("pool-{}", number % 2).as_str().into(),
+            hint: CacheHint::new(""),
+            urgent: false,
+            key: None,
+            terms: Terms::default(),
+        };
+        let details = Details {
+            description: Sealer::new(b"key").seal(id, b"").expect("sealed"),
+            kind: "docker".to_owned(),
+            labels: Vec::new(),
+        };
+        let end = Change::Ended {
+            job: id,
+            outcome: Outcome::Cancelled(CancelledBy::Client),
+            at: time(10),
+        };
+        let mut writes = vec![Write::submitted(new, time(1), details)];
+        writes.extend(has_ended.then(|| Write::new(end, None)));
+        self.writer.commit(&writes).expect("the disk takes it");
+    }
+}
+
+fn time(micros: i64) -> Time {
+    Time::from_micros(micros)
+}
+
+fn entry(micros: i64) -> Entry {
+    Entry::Audit(AuditEntry {
+        time: time(micros),
+        by: "alice@desk".to_owned(),
+        ..AuditEntry::default()
+    })
+}
+
+fn log(job: u64, since: i64, bytes: u64) -> KeptLog {
+    let attempt = AttemptId {
+        job: JobId::from_bits(job),
+        number: 1,
+    };
+    KeptLog {
+        attempt,
+        since: time(since),
+        bytes,
+    }
+}
+
+fn expire(store: &mut Store, logs_before: i64, excess_bytes: u64) -> Vec<KeptLog> {
+    let expiry = Expiry {
+        logs_before: time(logs_before),
+        excess_bytes,
+        audit_before: Time::EPOCH,
+    };
+    let expired = store.writer.expire(&expiry, 2).expect("the disk takes it");
+    expired.logs
+}
+
+#[test]
+fn the_audit_log_has_pages_and_an_age() {
+    let mut store = Store::new();
+    store.append(&[entry(1), entry(2), entry(3), entry(4)]);
+    store.append(&[Entry::AuditFailed {
+        time: time(3),
+        error: "no such worker".to_owned(),
+    }]);
+    let query = AuditQuery {
+        at_most: 2,
+        ..AuditQuery::default()
+    };
+    assert_eq!(store.audit(query), (vec![4, 3], Some(time(3))));
+    let before = Some(time(3));
+    let rest = AuditQuery { before, ..query };
+    assert_eq!(store.audit(rest), (vec![2, 1], Some(time(1))));
+    let since = Some(time(2));
+    let recent = AuditQuery {
+        since,
+        at_most: 9,
+        ..query
+    };
+    assert_eq!(store.audit(recent), (vec![4, 3, 2], None));
+    let page = store.reader.audit(&query).expect("the store can be read");
+    let errors: Vec<_> = page
+        .entries
+        .iter()
+        .map(|entry| entry.error.as_str())
+        .collect();
+    assert_eq!(errors, ["", "no such worker"]);
+
+    // What is too old goes in pieces.
+    let expiry = Expiry {
+        logs_before: Time::EPOCH,
+        excess_bytes: 0,
+        audit_before: time(4),
+    };
+    let mut removed = || {
+        let expired: Expired = store.writer.expire(&expiry, 2).expect("the disk takes it");
+        expired.entries
+    };
+    assert_eq!([removed(), removed(), removed()], [2, 1, 0]);
+    assert_eq!(store.audit(recent), (vec![4], None));
+}
+
+#[test]
+fn logs_are_removed_by_age_and_by_size_and_those_of_unfinished_jobs_are_not() {
+    let mut store = Store::new();
+    for number in 1..=5 {
+        store.job(number, number != 2);
+        store.append(&[Entry::Log(log(number, number.cast_signed(), 100))]);
+    }
+    // By age: the first. The second belongs to a job that has not ended.
+    assert_eq!(expire(&mut store, 3, 0), [log(1, 1, 100)]);
+    assert_eq!(expire(&mut store, 3, 0), []);
+    // By size, in pieces of two.
+    assert_eq!(expire(&mut store, 0, 150), [log(3, 3, 100), log(4, 4, 100)]);
+    let totals = store.writer.totals().expect("the store can be read");
+    assert_eq!(totals.log_bytes, 200);
+    let mut is_removed = |number| {
+        let attempt = log(number, 0, 0).attempt;
+        store
+            .reader
+            .is_log_removed(attempt)
+            .expect("the store can be read")
+    };
+    assert_eq!(
+        [1, 2, 3, 5, 6].map(&mut is_removed),
+        [true, false, true, false, false]
+    );
+    // With its job, the rest of what is known of a log goes.
+    let pruned = store.writer.prune(time(11), 9).expect("the disk takes it");
+    let bytes: Vec<_> = pruned.iter().map(|job| job.log_bytes).collect();
+    assert_eq!(bytes, [0, 0, 0, 100]);
+    let totals = store.writer.totals().expect("the store can be read");
+    assert_eq!(totals.log_bytes, 100);
+}
+
+#[test]
+fn a_store_goes_on_where_it_was() {
+    let mut store = Store::new();
+    assert_eq!(
+        store.writer.totals().expect("it can be read"),
+        Totals::default()
+    );
+    store.job(1, true);
+    store.append(&[entry(7), Entry::Log(log(1, 2, 30))]);
+    let Store { folder, .. } = store;
+    let mut store = Store::open(folder);
+    let expected = Totals {
+        log_bytes: 30,
+        last_audit: time(7),
+    };
+    assert_eq!(store.writer.totals().expect("it can be read"), expected);
+}
+
+#[test]
+fn jobs_of_all_clients_are_found_by_pool_and_id() {
+    let mut store = Store::new();
+    (1..=4).for_each(|number| store.job(number, true));
+    let query = Query {
+        pool: Some("pool-1".to_owned()),
+        at_most: 9,
+        ..Query::default()
+    };
+    let page = store.reader.page(&query).expect("the store can be read");
+    assert_eq!(page.ids().map(JobId::bits).collect::<Vec<_>>(), [3, 1]);
+    let ids = JobId::from_bits(2)..=JobId::from_bits(4);
+    let found = store
+        .reader
+        .all_in_range(ids, 2)
+        .expect("the store can be read");
+    assert_eq!(
+        found.into_iter().map(JobId::bits).collect::<Vec<_>>(),
+        [2, 3]
+    );
+}
+
+#[test]
+fn a_file_without_audit_log_gets_one_and_keeps_its_jobs() {
+    let mut store = Store::new();
+    store.job(1, true);
+    let Store {
+        folder,
+        writer,
+        reader,
+    } = store;
+    drop((writer, reader));
+    let path = folder.path().join("jobs.db");
+    let old = rusqlite::Connection::open(&path).expect("a database");
+    old.execute_batch("DROP TABLE audit; DROP TABLE logs; PRAGMA user_version = 1")
+        .expect("good SQL");
+    drop(old);
+    let mut store = Store::open(folder);
+    store.append(&[entry(1)]);
+    let query = AuditQuery {
+        at_most: 9,
+        ..AuditQuery::default()
+    };
+    assert_eq!(store.audit(query).0, [1]);
+    let record = store.reader.record(JobId::from_bits(1));
+    assert!(record.expect("the store can be read").is_some());
+}
