@@ -264,6 +264,10 @@ fn a_copy_that_was_made_while_it_ran_has_all_jobs_and_no_secret() {
             let mut found = Vec::new();
             let searched = files_with(folder, SECRET, &mut found);
             assert!(searched >= 3, "only {searched} files");
+            // What is no secret is found: a label.
+            let mut labels = Vec::new();
+            files_with(folder, "branch", &mut labels);
+            assert!(!labels.is_empty());
             assert_eq!(found, Vec::<String>::new());
         }
 
