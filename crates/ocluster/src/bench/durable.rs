@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use cluster_api::{JobQuery, JobState, Submission};
 use futures::future::try_join_all;
 
+use super::jobs::complete_jobs;
 use super::report::Report;
 use super::rig::{Connected, Rig, Side, broken};
 use super::worker::durable;
-use super::{SETTLING, Sizes, jobs};
+use super::{SETTLING, Sizes};
 use cli::error::CommandError;
 
 /// How often to ask whether all jobs have ended.
@@ -24,10 +25,14 @@ pub(super) async fn measure(
         let (rig, sizes) = (rig.clone(), sizes.clone());
         move || queue(rig, sizes)
     });
-    let Queued { per_second, memory } = clients.outcome().await?;
+    let Queued {
+        jobs,
+        per_second,
+        memory,
+    } = clients.outcome().await?;
     let setup = format!(
-        "{} jobs, {} clients × {} in flight",
-        sizes.queued, sizes.clients, sizes.in_flight
+        "{jobs} jobs, {} clients × {} in flight",
+        sizes.clients, sizes.in_flight
     );
     report.add("durable", &setup, "accepted", per_second, "jobs/s");
     if let Some(bytes) = memory {
@@ -37,22 +42,24 @@ pub(super) async fn measure(
     let begin = Instant::now();
     let mut workers = Side::start({
         let (rig, sizes) = (rig.clone(), sizes.clone());
-        move || jobs::complete_jobs(rig, sizes)
+        move || complete_jobs(rig, sizes)
     });
     tokio::select! {
         ended = all_have_ended(rig) => ended?,
         failed = workers.outcome() => match failed? {},
     }
-    let per_second = f64::from(sizes.queued) / begin.elapsed().as_secs_f64();
+    let per_second = f64::from(jobs) / begin.elapsed().as_secs_f64();
     let setup = format!(
-        "{} jobs, {} workers × {}",
-        sizes.queued, sizes.workers, sizes.capacity
+        "{jobs} jobs, {} workers × {}",
+        sizes.workers, sizes.capacity
     );
     report.add("durable", setup, "completed", per_second, "jobs/s");
     Ok(())
 }
 
 struct Queued {
+    /// How many are queued, those that were not counted included.
+    jobs: u32,
     per_second: f64,
     /// Bytes for each job; `None` if the scheduler's process is not known.
     memory: Option<f64>,
@@ -61,7 +68,7 @@ struct Queued {
 async fn queue(rig: Rig, sizes: Sizes) -> Result<Queued, CommandError> {
     let clients = try_join_all((0..sizes.clients).map(|_| rig.client())).await?;
     // A few first, so that memory shared by all jobs is not counted.
-    submit(&rig, &clients, sizes.in_flight, 1).await?;
+    let first = submit(&rig, &clients, sizes.in_flight, 1).await?;
     tokio::time::sleep(SETTLING).await;
     let before = rig.memory()?;
     let begin = Instant::now();
@@ -74,7 +81,11 @@ async fn queue(rig: Rig, sizes: Sizes) -> Result<Queued, CommandError> {
     let memory = before
         .zip(rig.memory()?)
         .map(|(before, after)| (after - before) / f64::from(jobs));
-    Ok(Queued { per_second, memory })
+    Ok(Queued {
+        jobs: first.saturating_add(jobs),
+        per_second,
+        memory,
+    })
 }
 
 /// Submits jobs, and releases each as soon as it is accepted. Returns how many.

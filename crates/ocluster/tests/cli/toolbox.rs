@@ -67,6 +67,15 @@ fn bench_measures_everything_there_is() {
         "queued" "memory of a job" "KiB"
         "log" "to one client" "MiB/s"
         "log" "to one client" "MiB/s"
+        "durable" "accepted" "jobs/s"
+        "durable" "memory of a queued job" "KiB"
+        "durable" "completed" "jobs/s"
+        "durable-latency" "submit to pop, p50" "ms"
+        "durable-latency" "submit to pop, p99" "ms"
+        "durable-log" "to each reader" "MiB/s"
+        "durable-log" "read from the worker" "times"
+        "durable-log" "to each reader" "MiB/s"
+        "durable-log" "read from the worker" "times"
         "idle" "connected and registered" "workers/s"
         "idle" "memory of a worker" "KiB""#]]
     .assert_eq(&metrics.join("\n"));
