@@ -66,7 +66,11 @@ impl Live {
                 stage: Stage::Queued { since },
                 attempts,
             }),
-            log: watch::Sender::new(LogState::default()),
+            log: watch::Sender::new(LogState {
+                length: 0,
+                // What an attempt of an earlier process wrote is all there will be.
+                is_complete: attempts > 0,
+            }),
         }
     }
 }

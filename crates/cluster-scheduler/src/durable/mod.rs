@@ -26,7 +26,7 @@ use futures::StreamExt as _;
 use futures::channel::{mpsc, oneshot};
 use job_store::logs::{LogError, Logs};
 use job_store::{Committer, OpenError, Report, Sealer, StoreError, Writer as _, sqlite};
-use jobs::{AttemptId, Config, Departure, JobId, Jobs, RequestId, Saved};
+use jobs::{AttemptId, Config, Departure, JobId, Jobs, RequestId, Saved, SavedStage};
 use pool::Time;
 use tokio::sync::Notify;
 
@@ -169,6 +169,10 @@ impl DurableJobs {
         let live = saved.iter().filter_map(|saved| {
             let pool = pools.get(&*saved.new.pool)?;
             let live = Live::new(Rc::clone(pool), None, saved.attempts, clock.unix_now());
+            if matches!(&saved.stage, SavedStage::Assigned(attempt) if attempt.survives) {
+                // Its worker may return, with more of it.
+                live.log.send_modify(|log| log.is_complete = false);
+            }
             Some((saved.new.id, live))
         });
         let state = State {

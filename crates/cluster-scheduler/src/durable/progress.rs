@@ -82,25 +82,32 @@ impl DurableJobs {
             job,
             number: attempt,
         };
-        if let Some(mut growing) = self.growing_log(attempt)? {
+        let growing = self.growing_log(attempt)?;
+        let mut bytes = self.read_log(attempt, start).await?;
+        if let (Some(mut growing), true) = (growing, bytes.is_empty()) {
             // An error means that the job has ended meanwhile.
             drop(
                 growing
                     .wait_for(|log| log.length > start || log.is_complete)
                     .await,
             );
+            bytes = self.read_log(attempt, start).await?;
         }
+        let next = start.saturating_add(bytes.len() as u64);
+        Ok(DurableLogChunk { bytes, next })
+    }
+
+    /// Returns what is kept of a log at an offset; nothing at its end.
+    async fn read_log(&self, attempt: AttemptId, start: u64) -> Result<Vec<u8>, RpcError> {
         let read = self
             .store
             .run(move |kept| kept.logs.read(attempt, start, MAX_CHUNK))
             .await;
-        let bytes = match read.ok_or_else(ending)? {
-            Ok(bytes) => bytes,
-            Err(LogError::Missing(_)) => Vec::new(),
-            Err(error) => return Err(RpcError::failed(error.to_string())),
-        };
-        let next = start.saturating_add(bytes.len() as u64);
-        Ok(DurableLogChunk { bytes, next })
+        match read.ok_or_else(ending)? {
+            Ok(bytes) => Ok(bytes),
+            Err(LogError::Missing(_)) => Ok(Vec::new()),
+            Err(error) => Err(RpcError::failed(error.to_string())),
+        }
     }
 
     /// Returns the log of an attempt, if it may grow.

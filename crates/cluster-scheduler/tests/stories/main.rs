@@ -3,6 +3,7 @@
 mod control;
 mod details;
 mod durable;
+mod durable_restarts;
 mod limits;
 mod metrics;
 mod operators;
