@@ -12,6 +12,7 @@ mod perform;
 mod progress;
 mod store_thread;
 mod submission;
+mod sweep;
 mod watching;
 
 use std::cell::{Cell, RefCell};
@@ -208,6 +209,7 @@ impl DurableJobs {
         let Some(mut reports) = self.reports.take() else {
             return;
         };
+        tokio::task::spawn_local(Rc::clone(&self).sweep_logs());
         let mut prune = tokio::time::interval(PRUNE_INTERVAL);
         loop {
             let wait = self.deadline.get().map(|deadline| {

@@ -12,6 +12,9 @@ use super::{LogError, disk};
 /// How much of a log is in one frame, in bytes: what a read in the middle costs at most.
 const FRAME_BYTES: u32 = 256 * 1024;
 
+/// How the name of an archive ends that is not complete.
+pub(super) const DRAFT_SUFFIX: &str = ".draft";
+
 /// Compresses a log into another file, which is there wholly or not at all.
 pub(super) fn write(log: &Path, archive: &Path) -> Result<(), LogError> {
     let draft = draft(archive);
@@ -26,7 +29,7 @@ pub(super) fn write(log: &Path, archive: &Path) -> Result<(), LogError> {
 /// Returns where an archive is made. What a killed process left there is written over.
 fn draft(archive: &Path) -> PathBuf {
     let mut name = OsString::from(archive);
-    name.push(".draft");
+    name.push(DRAFT_SUFFIX);
     name.into()
 }
 

@@ -6,6 +6,7 @@
 //! writer that has missed something is refused. All of this blocks; it is for a thread that may.
 
 mod archive;
+mod sweep;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};

@@ -86,6 +86,11 @@ impl Reader for SqliteReader {
         Ok(found.collect::<rusqlite::Result<_>>()?)
     }
 
+    fn is_kept(&mut self, job: JobId) -> Result<bool, StoreError> {
+        let mut query = self.0.prepare_cached("SELECT 1 FROM jobs WHERE id = ?1")?;
+        Ok(query.exists([column(job)])?)
+    }
+
     fn record(&mut self, job: JobId) -> Result<Option<Record>, StoreError> {
         load::record(&self.0, job)
     }
