@@ -18,7 +18,10 @@ pub(super) const DRAFT_SUFFIX: &str = ".draft";
 /// Compresses a log into another file, which is there wholly or not at all.
 pub(super) fn write(log: &Path, archive: &Path) -> Result<(), LogError> {
     let draft = draft(archive);
-    let written = write_draft(log, &draft).and_then(|()| fs::rename(&draft, archive));
+    let written = write_draft(log, &draft).and_then(|()| {
+        tracing::trace!(target: "crash-point", point = "before-archive-rename");
+        fs::rename(&draft, archive)
+    });
     let synced = written.and_then(|()| match archive.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),

@@ -175,6 +175,7 @@ impl Logs {
         if let LogFile::Growing(_) = self.find(attempt)? {
             archive::write(&growing, &archived)?;
         }
+        tracing::trace!(target: "crash-point", point = "after-archive-rename");
         // Where both are, the process was killed between the two steps.
         remove(&growing)
     }
