@@ -2,14 +2,11 @@
 
 use std::cell::RefCell;
 
-use cluster_api::{
-    Action, CustomJob, CustomPayload, Description, DurableJob, DurableStage, JobRequest, Label,
-    Unwatched,
-};
+use cluster_api::{Description, DurableJob, DurableStage, JobRequest, Label, Unwatched};
 
 use crate::client::CallError;
 use crate::job::SeenJob;
-use crate::site::{INTERVAL, KIND, POOL, Site};
+use crate::site::{INTERVAL, POOL, Site};
 
 /// Submits a job and sees it through.
 pub(crate) async fn live(site: &Site, job: &SeenJob, round: u64) -> Result<(), String> {
@@ -29,9 +26,7 @@ pub(crate) async fn live(site: &Site, job: &SeenJob, round: u64) -> Result<(), S
 
 pub(crate) async fn submit(site: &Site, job: &SeenJob, round: u64) -> Result<(), String> {
     job.doing.set("submitting");
-    let payload = CustomPayload::from_text(&site.payload(&job.plan)).expect("a short text");
-    let kind = KIND.to_owned();
-    let description = Description::new(Action::Custom(CustomJob { kind, payload }));
+    let description = Description::new(site.action(&job.plan));
     let label = |name: &str, value: String| Label {
         name: name.to_owned(),
         value,

@@ -44,7 +44,7 @@ fn a_frozen_worker_that_was_given_up_changes_nothing_when_it_goes_on() {
         // The job must be the first worker's.
         site.kill(Victim::Worker(1), FOR_GOOD);
         let job = SeenJob::new(JobPlan::new("long", Work::Long));
-        let mut replacement = worker(site.folder(), "w1", "w1-again");
+        let mut replacement = worker(site.folder(), "w1", "w1-again", &[]);
         let freeze = async {
             until(|| job.logs_length() > 0).await;
             site.signal(Victim::Worker(0), Signal::STOP);

@@ -12,13 +12,15 @@ use crate::site::Site;
 const REMEMBERED: usize = 40;
 
 /// Makes these rounds, and returns the points at which programs killed themselves.
-pub(crate) async fn rounds(site: &Site, numbers: &[u64]) -> Result<Vec<Point>, String> {
+pub(crate) async fn rounds(
+    site: &Site,
+    plans: impl IntoIterator<Item = Plan>,
+) -> Result<Vec<Point>, String> {
     let mut all: Vec<Rc<SeenJob>> = Vec::new();
     let mut reached = Vec::new();
-    for &number in numbers {
-        let plan = Plan::of(number);
+    for plan in plans {
         if plan.ages_jobs && all.is_empty() {
-            all = round::run(site, &Plan::of_jobs_to_age(number), &[])
+            all = round::run(site, &Plan::of_jobs_to_age(plan.number), &[])
                 .await?
                 .0;
         }

@@ -5,6 +5,7 @@
 //! has ended. Then it compares what is kept with what was seen. A round's number is the seed of all that it does;
 //! `cargo xtask crashes --seed NUMBER` repeats it.
 
+mod builds;
 mod client;
 mod disks;
 mod follow;
@@ -23,7 +24,7 @@ mod site;
 use std::collections::BTreeMap;
 
 use crate::lane::rounds;
-use crate::plan::{POINTS, Point};
+use crate::plan::{POINTS, Plan, Point};
 use crate::scene::on_site;
 
 /// How many rounds `cargo xtask test` makes.
@@ -53,7 +54,9 @@ fn nothing_is_lost_whatever_is_killed() {
             let numbers: Vec<u64> = numbers
                 .step_by(usize::try_from(lanes).expect("small"))
                 .collect();
-            std::thread::spawn(move || on_site(async |site| rounds(site, &numbers).await))
+            std::thread::spawn(move || {
+                on_site(async |site| rounds(site, numbers.into_iter().map(Plan::of)).await)
+            })
         })
         .collect();
     let mut reached = BTreeMap::<Point, u32>::new();

@@ -35,6 +35,7 @@ fn a_job_runs_once_although_the_network_fails_meanwhile() {
         move_into_link_name_space(near.as_fd(), Some(LinkNameSpaceType::Network))
             .expect("root may enter it");
         let network = Network {
+            options: Vec::new(),
             address: format!("tcp:{}:9000", Wire::ADDRESS),
             workers: [
                 "nsenter".to_owned(),

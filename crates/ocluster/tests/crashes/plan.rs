@@ -51,7 +51,7 @@ const DURING_PRUNING: &str = "during-pruning";
 const AFTER_PRUNING: &str = "after-pruning";
 
 /// How many rounds in a row have different targets: each point, and some without one.
-const CYCLE: u64 = POINTS.len() as u64 + 5;
+pub(crate) const CYCLE: u64 = POINTS.len() as u64 + 5;
 
 /// How many attempts of a job may be lost. A round does not kill as often.
 const ATTEMPTS: NonZeroU8 = NonZeroU8::new(5).expect("it is not zero");
@@ -107,6 +107,8 @@ pub(crate) enum Work {
     Failing,
     /// Prints a line now and then for three seconds.
     Long,
+    /// A build of OBuilder that prints as a slow job does.
+    Build,
 }
 
 impl Work {
@@ -114,7 +116,7 @@ impl Work {
     pub(crate) fn lines(self) -> (u32, u32) {
         match self {
             Self::Quick | Self::Failing => (40, 0),
-            Self::Slow => (100, 10),
+            Self::Slow | Self::Build => (100, 10),
             Self::Chatty => (80_000, 0),
             Self::Long => (600, 10),
         }
@@ -123,7 +125,7 @@ impl Work {
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::Failing => 3,
-            Self::Quick | Self::Slow | Self::Chatty | Self::Long => 0,
+            Self::Quick | Self::Slow | Self::Chatty | Self::Long | Self::Build => 0,
         }
     }
 }
@@ -157,6 +159,10 @@ impl Plan {
         if needs_lost_attempts {
             plan.kill_worker_of_slow_jobs(&mut random);
         }
+        let is_of_an_end = point.is_some_and(|point| point.name.ends_with("/end"));
+        if is_of_an_end && random.one_in(2) {
+            plan.end_with_a_cancellation(&mut random);
+        }
         if point.is_none() || random.one_in(3) {
             plan.kills.push(Kill::draw(&mut random));
         }
@@ -175,6 +181,24 @@ impl Plan {
             kills: Vec::new(),
             kills_all: true,
             ages_jobs: false,
+        }
+    }
+
+    /// Returns it with builds of OBuilder for all jobs.
+    pub(crate) fn with_builds(mut self) -> Self {
+        self.jobs.iter_mut().for_each(|job| job.work = Work::Build);
+        self
+    }
+
+    /// The first end is that of a job that is cancelled.
+    fn end_with_a_cancellation(&mut self, random: &mut Random) {
+        self.jobs.iter_mut().for_each(|job| {
+            job.work = Work::Slow;
+            job.cancelled_after = None;
+        });
+        if let (Some((_, _, passes)), Some(job)) = (&mut self.point, self.jobs.first_mut()) {
+            *passes = 0;
+            job.cancelled_after = Some(random.millis(200));
         }
     }
 

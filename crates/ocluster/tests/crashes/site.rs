@@ -8,21 +8,22 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cluster_api::{Action, CustomJob, CustomPayload, OBuilderBuild};
 use rusqlite::Connection;
 use rustix::process::Signal;
 
 use crate::client::Client;
-use crate::plan::{JobPlan, Point, Victim};
+use crate::plan::{JobPlan, Point, Victim, Work};
 use crate::program::Program;
 
 /// How often to look whether something has happened.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(10);
 
 pub(crate) const POOL: &str = "pool";
-pub(crate) const KIND: &str = "numbers";
+const KIND: &str = "numbers";
 
 /// How many workers there are, each with room for two jobs.
-const WORKERS: [&str; 2] = ["w1", "w2"];
+pub(crate) const WORKERS: [&str; 2] = ["w1", "w2"];
 
 /// Reads what to do; leaves a mark when it begins and when it has printed all its lines.
 const JOB: &str = r#"#!/bin/bash
@@ -40,12 +41,23 @@ echo "$name" >> "$folder/done"
 exit "$exit_code"
 "#;
 
-/// How the programs reach each other.
+/// What prints as a slow job does, in a sandbox.
+const BUILD: &str = r#"((from busybox) (shell /bin/sh -c)
+  (run (shell "n=0
+    while [ $n -lt 100 ]; do
+      echo NAME: $n
+      n=$((n + 1))
+      [ $((n % 10)) != 0 ] || sleep 0.05
+    done")))"#;
+
+/// How the programs reach each other, and what else the workers are started with.
 pub(crate) struct Network {
     /// Where the scheduler listens.
     pub(crate) address: String,
     /// What runs the workers, elsewhere.
     pub(crate) workers: Vec<String>,
+    /// More options of the workers, with `NAME` for the name of each and `FOLDER` for that of all.
+    pub(crate) options: Vec<String>,
 }
 
 impl Default for Network {
@@ -53,6 +65,7 @@ impl Default for Network {
         Self {
             address: "unix:socket".to_owned(),
             workers: Vec::new(),
+            options: Vec::new(),
         }
     }
 }
@@ -72,8 +85,8 @@ pub(crate) struct Site {
 }
 
 /// Returns a worker with a folder of its own.
-pub(crate) fn worker(folder: &Path, name: &str, own: &'static str) -> Program {
-    let args = vec![
+pub(crate) fn worker(folder: &Path, name: &str, own: &'static str, options: &[String]) -> Program {
+    let mut args = vec![
         format!("caps/pool-{POOL}.cap"),
         format!("--name={name}"),
         format!("--state-dir={own}"),
@@ -81,6 +94,9 @@ pub(crate) fn worker(folder: &Path, name: &str, own: &'static str) -> Program {
         "--state-min-free=1MiB".to_owned(),
         format!("--custom={KIND}={}/bin/job", folder.display()),
     ];
+    let folder_name = folder.to_string_lossy();
+    let given = |option: &String| option.replace("NAME", name).replace("FOLDER", &folder_name);
+    args.extend(options.iter().map(given));
     let path = env!("CARGO_BIN_EXE_ocluster-worker");
     Program::new(own, path, args, folder.to_owned())
 }
@@ -109,7 +125,7 @@ impl Site {
         Self {
             scheduler: RefCell::new(scheduler),
             workers: WORKERS.map(|name| {
-                let worker = worker(folder, name, name);
+                let worker = worker(folder, name, name, &network.options);
                 RefCell::new(worker.wrapped(network.workers.clone()))
             }),
             address: network.address,
@@ -134,8 +150,18 @@ impl Site {
             .collect()
     }
 
-    /// Returns the payload of a job.
-    pub(crate) fn payload(&self, job: &JobPlan) -> String {
+    /// Returns what a job does.
+    pub(crate) fn action(&self, job: &JobPlan) -> Action {
+        if job.work == Work::Build {
+            let spec = BUILD.replace("NAME", &job.name);
+            return Action::OBuilder(OBuilderBuild { spec });
+        }
+        let payload = CustomPayload::from_text(&self.payload(job)).expect("a short text");
+        let kind = KIND.to_owned();
+        Action::Custom(CustomJob { kind, payload })
+    }
+
+    fn payload(&self, job: &JobPlan) -> String {
         let (lines, between) = job.work.lines();
         let exit_code = job.work.exit_code();
         format!(
