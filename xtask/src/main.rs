@@ -1,10 +1,11 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `simulate`, `deb`, `codegen`, `doc`,
-//! `tidy`.
+//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `simulate`, `crashes`, `deb`, `codegen`,
+//! `doc`, `tidy`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 mod bench;
 mod codegen;
+mod crashes;
 mod deb;
 mod demo;
 mod doc;
@@ -32,6 +33,8 @@ usage: cargo xtask COMMAND
            (fuzz TARGET --minutes N: fuzz one target; TARGET may be all)
   simulate Live through random histories of jobs: crashes, full disks, workers that come and go
            (simulate --seeds N: so many of them)
+  crashes  Kill real programs while they work on jobs, and check that nothing is lost
+           (crashes --rounds N --seed S: so many rounds, from round S on)
   deb      Make Debian packages of the programs, in target/debian
            (--for-tests FOLDER: make packages of the test builds, in FOLDER)
   codegen  Generate the Rust code for api/*.capnp
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         ["bench"] => bench::run(),
         ["fuzz", ref words @ ..] => fuzz::run(words),
         ["simulate", ref words @ ..] => simulate::run(words),
+        ["crashes", ref words @ ..] => crashes::run(words),
         ["deb"] => deb::run(),
         ["deb", "--for-tests", folder] => deb::run_for_tests(Path::new(folder)),
         ["codegen"] => codegen::run().map(|()| ExitCode::SUCCESS),

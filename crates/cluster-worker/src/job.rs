@@ -114,6 +114,7 @@ impl ServedJob {
                     .close("Internal error: this is a bug in the worker; see the worker's log");
             }
         }
+        tracing::trace!(target: "crash-point", point = "before-outcome");
         self.outcome.send_replace(Some(outcome));
     }
 

@@ -4,6 +4,7 @@
 //! xtask fuzz`). Every run of the tests tries the inputs that it has found (`tests/replay.rs`), without the fuzzer.
 
 mod conversation;
+mod durable;
 mod input;
 mod observer;
 mod parties;

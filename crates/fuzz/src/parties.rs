@@ -14,7 +14,7 @@ use cluster_client::LogReader;
 pub(crate) const POOLS: [&str; 2] = ["pool", "workers"];
 
 /// The most pieces to read of a log, which may be endless.
-const MAX_PIECES: usize = 200;
+pub(crate) const MAX_PIECES: usize = 200;
 
 /// The worker that a legal operator administers, and that a legal worker registers as.
 pub(crate) const WORKER: &str = "fuzz-worker";

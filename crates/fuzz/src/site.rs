@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use vat::{Address, Auth, DialOptions, Dialer, Session, SturdyRef, cap_file};
 
 use crate::conversation::{Conversation, Record, relay};
+use crate::durable;
 use crate::parties::{self, JobEnd, POOLS, WORKER};
 use crate::scratch;
 
@@ -202,7 +203,11 @@ async fn connect(cap: &SturdyRef) -> Session {
 /// Acts as a party: 0 is a client, 1 a worker, 2 an operator.
 pub(crate) async fn act(party: usize, service: capnp::capability::Client) {
     match party {
-        0 => parties::client(Submission::from_client(service)).await,
+        0 => {
+            let submission = Submission::from_client(service);
+            parties::client(submission.clone()).await;
+            durable::client(&submission).await;
+        }
         1 => {
             parties::worker(
                 Registration::from_client(service),
@@ -230,7 +235,7 @@ mod tests {
     use super::*;
 
     /// The interfaces of `api/extensions.capnp` that peers call, by their ids.
-    const EXTENSIONS: [(&str, u64); 10] = [
+    const EXTENSIONS: [(&str, u64); 12] = [
         ("TicketStatus", 0xfa88_968e_688b_903b),
         ("TemporaryPause", 0xcb85_7b1f_4f69_8543),
         ("PoolDetails", 0xfcf5_d5f3_6fc6_a8aa),
@@ -241,6 +246,8 @@ mod tests {
         ("JobOutcome", 0x9f3b_6c1d_5a8e_2047),
         ("ProgressStatus", 0xb7e2_408c_6d91_f35b),
         ("PauseReasons", 0xf89f_5bce_ad69_3ded),
+        ("DurableJobs", 0xd782_edfc_c9a0_ec60),
+        ("DurableJob", 0x9e02_f439_cc1e_128b),
     ];
 
     #[test]

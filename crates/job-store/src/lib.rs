@@ -202,6 +202,13 @@ pub trait Reader: Send {
         at_most: u32,
     ) -> Result<Vec<JobId>, StoreError>;
 
+    /// Returns whether a job is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    fn is_kept(&mut self, job: JobId) -> Result<bool, StoreError>;
+
     /// Returns the first jobs of any client whose ids are in a range, at most so many.
     ///
     /// # Errors

@@ -173,3 +173,26 @@ fn what_is_removed_is_gone() {
         .remove(ATTEMPT.job, 3)
         .expect("nothing is left to do");
 }
+
+#[test]
+fn what_a_killed_process_left_behind_is_removed() {
+    let (folder, text) = Folder::with_log(1000);
+    let other = AttemptId {
+        job: JobId::from_bits(0x0123_4567_89ab_cdee),
+        ..ATTEMPT
+    };
+    folder.logs.write(other).expect("a new log");
+    fs::write(folder.file("zst.draft"), "half").expect("wrote a file");
+    let foreign = folder.file("log").with_file_name("notes");
+    fs::write(&foreign, "not ours").expect("wrote a file");
+    let folders = folder.logs.folders().expect("a list");
+    assert_eq!(folders, [folder.folder.path().join("28")]);
+    let removed = folder.logs.sweep(&folders[0], |job| job == ATTEMPT.job);
+    assert_eq!(removed.expect("it can be swept"), 2);
+    assert_eq!(folder.read(0, 1000), text);
+    assert!(matches!(
+        folder.logs.length(other),
+        Err(LogError::Missing(_))
+    ));
+    assert!(!folder.file("zst.draft").exists() && foreign.exists());
+}

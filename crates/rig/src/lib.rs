@@ -34,6 +34,7 @@ mod setup;
 mod swarm;
 mod traces;
 mod wait;
+mod wire;
 
 pub use cluster::{Cluster, Worker};
 pub use command::{checked, find_program, output_within, succeeds_within};
@@ -55,3 +56,4 @@ pub use setup::{DEMO_PACKAGES, DOCKER_PACKAGES, Package, Setup, TEST_PACKAGES, i
 pub use swarm::make_swarm;
 pub use traces::traces;
 pub use wait::wait_for;
+pub use wire::{End, Wire};

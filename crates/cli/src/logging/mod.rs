@@ -13,6 +13,7 @@
 //! first began. Messages of the source `application` have no level and are shown unless all is quiet.
 
 mod bounded;
+mod crash_point;
 mod json;
 mod line;
 
@@ -29,6 +30,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::appearance::{self, Colour};
 
+use self::crash_point::CrashPoint;
 use self::json::{JsonFields, JsonFormat};
 use self::line::{LineFields, LineFormat};
 
@@ -127,7 +129,14 @@ impl LoggingArgs {
     where
         W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
     {
-        let subscriber = tracing_subscriber::registry().with(filter(self.verbosity(default)));
+        let crash_point = CrashPoint::from_env();
+        let filter = filter(self.verbosity(default));
+        let subscriber = tracing_subscriber::registry()
+            .with(match crash_point {
+                Some(_) => filter.with_target(crash_point::TARGET, LevelFilter::TRACE),
+                None => filter,
+            })
+            .with(crash_point);
         match self.log_format {
             LogFormat::Text => {
                 let format = LineFormat {

@@ -12,7 +12,7 @@ mod log;
 mod save;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::{Rc, Weak};
 
 use cluster_api::EncodedDescription;
@@ -86,6 +86,11 @@ impl AttachedJobs {
     /// Returns a job that is not wholly in the store yet.
     pub(crate) fn find(&self, job: JobId) -> Option<Rc<AttachedJob>> {
         self.jobs.borrow().get(&job).cloned()
+    }
+
+    /// Returns the ids of the jobs that are not wholly in the store yet.
+    pub(crate) fn ids(&self) -> HashSet<JobId> {
+        self.jobs.borrow().keys().copied().collect()
     }
 
     /// Forgets a job that is wholly in the store.

@@ -69,7 +69,11 @@ impl Live {
                 stage: Stage::Queued { since },
                 attempts,
             }),
-            log: Watched::new(LogState::default()),
+            log: Watched::new(LogState {
+                length: 0,
+                // What an attempt of an earlier process wrote is all there will be.
+                is_complete: attempts > 0,
+            }),
         }
     }
 }

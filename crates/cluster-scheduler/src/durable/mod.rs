@@ -21,6 +21,7 @@ mod retention;
 mod returning;
 mod store_thread;
 mod submission;
+mod sweep;
 mod watched;
 mod watching;
 
@@ -33,7 +34,7 @@ use cluster_api::{Job, RpcError};
 use futures::StreamExt as _;
 use futures::channel::{mpsc, oneshot};
 use job_store::{Committer, Report, Sealer};
-use jobs::{AttemptId, Departure, JobId, Jobs, RequestId};
+use jobs::{AttemptId, Departure, JobId, Jobs, RequestId, SavedStage};
 use pool::{TicketId, Time};
 use tokio::sync::Notify;
 
@@ -181,6 +182,10 @@ impl DurableJobs {
             let pool = pools.get(&*saved.new.pool)?;
             let bytes = description_sizes.get(&saved.new.id).copied().unwrap_or(0);
             let live = Live::new(Rc::clone(pool), bytes, saved.attempts, clock.unix_now());
+            if matches!(&saved.stage, SavedStage::Assigned(attempt) if attempt.survives) {
+                // Its worker may return, with more of it.
+                live.log.send_modify(|log| log.is_complete = false);
+            }
             Some((saved.new.id, Box::new(live)))
         });
         let state = State {
@@ -264,6 +269,7 @@ impl DurableJobs {
         else {
             return;
         };
+        tokio::task::spawn_local(Rc::clone(&self).sweep_logs());
         let mut prune = tokio::time::interval(PRUNE_INTERVAL);
         loop {
             let wait = self.deadline.get().map(|deadline| {

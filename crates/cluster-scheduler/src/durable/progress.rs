@@ -99,29 +99,37 @@ impl DurableJobs {
             job,
             number: attempt,
         };
-        let settled = SettledAtEnd { jobs: self, job };
         if let Some(attached) = self.attached.find(job) {
             until_log(&attached, attempt, start).await?;
-        } else if let Some(mut growing) = self.growing_log(attempt)? {
+            return self.read_log(attempt, start).await.map(chunk_at(start));
+        }
+        let settled = SettledAtEnd { jobs: self, job };
+        let growing = self.growing_log(attempt)?;
+        let mut bytes = self.read_log(attempt, start).await?;
+        if let (Some(mut growing), true) = (growing, bytes.is_empty()) {
             // An error means that the job has ended meanwhile.
             drop(
                 growing
                     .wait_for(|log| log.length > start || log.is_complete)
                     .await,
             );
+            bytes = self.read_log(attempt, start).await?;
         }
         drop(settled);
+        Ok(chunk_at(start)(bytes))
+    }
+
+    /// Returns what is kept of a log at an offset; nothing at its end.
+    async fn read_log(&self, attempt: AttemptId, start: u64) -> Result<Vec<u8>, RpcError> {
         let read = self
             .store
             .run(move |kept| kept.logs.read(attempt, start, MAX_CHUNK))
             .await;
-        let bytes = match read.ok_or_else(ending)? {
-            Ok(bytes) => bytes,
-            Err(LogError::Missing(_)) => self.no_log(attempt).await?,
-            Err(error) => return Err(RpcError::failed(error.to_string())),
-        };
-        let next = start.saturating_add(bytes.len() as u64);
-        Ok(DurableLogChunk { bytes, next })
+        match read.ok_or_else(ending)? {
+            Ok(bytes) => Ok(bytes),
+            Err(LogError::Missing(_)) => self.no_log(attempt).await,
+            Err(error) => Err(RpcError::failed(error.to_string())),
+        }
     }
 
     /// Returns the log of an attempt that has no file: nothing was written, or it was removed.
@@ -182,5 +190,13 @@ pub(super) fn waiting(position: Option<TicketState>) -> (u32, Option<String>) {
             (position.ahead, obstacle)
         }
         _ => (0, None),
+    }
+}
+
+/// Returns what makes a piece of a log of the bytes at an offset.
+fn chunk_at(start: u64) -> impl Fn(Vec<u8>) -> DurableLogChunk {
+    move |bytes| DurableLogChunk {
+        next: start.saturating_add(bytes.len() as u64),
+        bytes,
     }
 }

@@ -5,6 +5,7 @@ mod control;
 mod details;
 mod durable;
 mod durable_queue;
+mod durable_restarts;
 mod job_operators;
 mod job_retention;
 mod limits;

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{io, mem};
 
-use jobs::{ChangeId, JobId};
+use jobs::{Change, ChangeId, JobId};
 use pool::Time;
 
 use self::entries::Entries;
@@ -252,6 +252,7 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
             && !pruned.is_empty()
         {
             self.prune = Some(ended_before);
+            tracing::trace!(target: "crash-point", point = "after-pruning");
             (self.report)(Report::Pruned(pruned));
         }
     }
@@ -265,10 +266,12 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
         while !self.unsaved.is_empty() {
             let size = self.unsaved.len().min(most);
             let (numbers, writes): (Vec<_>, Vec<_>) = self.unsaved.drain(..size).unzip();
+            crash_points("before-commit", &writes);
             let started = Instant::now();
             let result = self.writer.commit(&writes);
             self.is_failing = result.is_err();
             let Err(error) = result else {
+                crash_points("after-commit", &writes);
                 self.counters.committed(started.elapsed());
                 self.counters.remove(size);
                 numbers
@@ -296,5 +299,20 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
             failed.into_iter().for_each(&self.report);
             return;
         }
+    }
+}
+
+/// Marks a moment at which tests kill the process, once for each change that is concerned.
+fn crash_points(point: &'static str, writes: &[Write]) {
+    for write in writes {
+        let of = match &write.change {
+            Change::Submitted { .. } => "submission",
+            Change::Placed { .. } => "place",
+            Change::Assigned { .. } => "assignment",
+            Change::AttemptEnded { .. } => "given-up-attempt",
+            Change::Requeued { .. } => "retry",
+            Change::Ended { .. } => "end",
+        };
+        tracing::trace!(target: "crash-point", point, of);
     }
 }

@@ -12,10 +12,16 @@ use super::{LogError, disk};
 /// How much of a log is in one frame, in bytes: what a read in the middle costs at most.
 const FRAME_BYTES: u32 = 256 * 1024;
 
+/// How the name of an archive ends that is not complete.
+pub(super) const DRAFT_SUFFIX: &str = ".draft";
+
 /// Compresses a log into another file, which is there wholly or not at all.
 pub(super) fn write(log: &Path, archive: &Path) -> Result<(), LogError> {
     let draft = draft(archive);
-    let written = write_draft(log, &draft).and_then(|()| fs::rename(&draft, archive));
+    let written = write_draft(log, &draft).and_then(|()| {
+        tracing::trace!(target: "crash-point", point = "before-archive-rename");
+        fs::rename(&draft, archive)
+    });
     let synced = written.and_then(|()| match archive.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
@@ -26,7 +32,7 @@ pub(super) fn write(log: &Path, archive: &Path) -> Result<(), LogError> {
 /// Returns where an archive is made. What a killed process left there is written over.
 fn draft(archive: &Path) -> PathBuf {
     let mut name = OsString::from(archive);
-    name.push(".draft");
+    name.push(DRAFT_SUFFIX);
     name.into()
 }
 

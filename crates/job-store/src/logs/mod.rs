@@ -6,6 +6,7 @@
 //! writer that has missed something is refused. All of this blocks; it is for a thread that may.
 
 mod archive;
+mod sweep;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -184,6 +185,7 @@ impl Logs {
         if let LogFile::Growing(_) = self.find(attempt)? {
             archive::write(&growing, &archived)?;
         }
+        tracing::trace!(target: "crash-point", point = "after-archive-rename");
         // Where both are, the process was killed between the two steps.
         remove(&growing)
     }

@@ -135,6 +135,11 @@ impl Reader for SqliteReader {
         Ok(found.collect::<rusqlite::Result<_>>()?)
     }
 
+    fn is_kept(&mut self, job: JobId) -> Result<bool, StoreError> {
+        let mut query = self.0.prepare_cached("SELECT 1 FROM jobs WHERE id = ?1")?;
+        Ok(query.exists([column(job)])?)
+    }
+
     fn all_in_range(
         &mut self,
         ids: RangeInclusive<JobId>,

@@ -213,6 +213,7 @@ pub(super) fn prune(
         labels.execute([seq])?;
         attempts.execute([column(pruned.job)])?;
         job.execute([seq])?;
+        tracing::trace!(target: "crash-point", point = "during-pruning");
     }
     Ok(found.into_iter().map(|(_, pruned)| pruned).collect())
 }

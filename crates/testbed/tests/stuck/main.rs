@@ -1,7 +1,6 @@
 //! Workers that are frozen, restarted on lost machines or disconnected by the network, beside working ones.
 
 mod outages;
-mod wire;
 
 use std::time::Duration;
 

@@ -8,10 +8,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use rig::{Holder, Name, Process, ProcessState, Rig, report_not_run, wait_for};
+use rig::{End, Holder, Name, Process, ProcessState, Rig, Wire, report_not_run, wait_for};
 use testbed::{POOL, WAIT_LIMIT};
-
-use crate::wire::{End, Wire};
 
 /// The duration of the outage, in real time, because the programs are real.
 const OUTAGE: Duration = Duration::from_secs(70);

@@ -1,33 +1,42 @@
 //! Two machines and a network between them that can fail: then it silently drops all packets.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
-use rig::{Holder, Name, checked};
+
+use crate::command::checked;
+use crate::holder::Holder;
+use crate::name::Name;
 
 /// Two network namespaces, connected through a third. They are removed with the [`Holder`].
-pub(crate) struct Wire {
+#[derive(Debug)]
+pub struct Wire {
     ends: [String; 2],
     middle: String,
 }
 
 /// One of the two machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
     /// The machine of the scheduler, at [`Wire::ADDRESS`].
     Near,
+    /// The other machine.
     Far,
 }
 
 impl Wire {
     /// The address of the near end.
-    pub(crate) const ADDRESS: &str = "10.77.0.2";
+    pub const ADDRESS: &str = "10.77.0.2";
 
     /// Creates the namespaces.
     ///
     /// TCP retransmits after 150 ms, then 300 ms and so on, so that the first retransmission after an outage of 70 s
     /// is at 77 s. The default of 200 ms would make that 102 s, without showing more.
-    pub(crate) fn new(holder: &Holder) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When this user is not root, or a program is missing.
+    pub fn new(holder: &Holder) -> Result<Self> {
         let name = Name::new()?;
         let wire = Self {
             ends: [format!("{name}-near"), format!("{name}-far")],
@@ -57,15 +66,21 @@ impl Wire {
         Ok(wire)
     }
 
-    /// Returns a command that runs `command` at an end.
-    pub(crate) fn at(&self, end: End, command: &Command) -> Command {
+    /// Returns the file by which a thread enters an end.
+    pub fn namespace(&self, end: End) -> PathBuf {
+        let [near, far] = &self.ends;
         let name = match end {
-            End::Near => &self.ends[0],
-            End::Far => &self.ends[1],
+            End::Near => near,
+            End::Far => far,
         };
+        Path::new("/run/netns").join(name)
+    }
+
+    /// Returns a command that runs `command` at an end.
+    pub fn at(&self, end: End, command: &Command) -> Command {
         let mut wrapped = Command::new("nsenter");
         wrapped
-            .arg(format!("--net=/run/netns/{name}"))
+            .arg(format!("--net={}", self.namespace(end).display()))
             .arg("--")
             .arg(command.get_program())
             .args(command.get_args());
@@ -78,7 +93,10 @@ impl Wire {
     }
 
     /// Lets the middle forward packets, or drop them.
-    pub(crate) fn connect(&self, on: bool) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn connect(&self, on: bool) -> Result<()> {
         let set = format!("net.ipv4.ip_forward={}", u8::from(on));
         ip(&["netns", "exec", &self.middle, "sysctl", "-q", "-w", &set])
     }

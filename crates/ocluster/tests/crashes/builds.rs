@@ -1,0 +1,71 @@
+//! Rounds with builds of OBuilder, whose containers and results a killed worker leaves behind.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::lane::rounds;
+use crate::plan::{CYCLE, Plan, Victim};
+use crate::scene::on_site_with;
+use crate::site::{Network, Site, WORKERS};
+
+/// How the workers are started.
+const OPTIONS: [&str; 3] = [
+    "--obuilder-store=overlayfs:FOLDER/store-NAME",
+    "--obuilder-prune-threshold=1MiB",
+    "--obuilder-min-free=1MiB",
+];
+
+#[test]
+fn builds_of_obuilder_are_done_whatever_is_killed() {
+    let test = "builds_of_obuilder_are_done_whatever_is_killed";
+    let image = tempfile::tempdir().expect("a folder");
+    if !rig::is_root() || rig::busybox_rootfs(image.path()).is_err() {
+        return rig::report_not_run(test, "root, and a busybox that is linked statically");
+    }
+    let network = Network {
+        options: OPTIONS.map(str::to_owned).to_vec(),
+        ..Network::default()
+    };
+    let done = on_site_with(network, async |site| {
+        for worker in WORKERS {
+            import(site, worker, image.path());
+        }
+        // Each point once.
+        let done = rounds(
+            site,
+            (0..CYCLE).map(|number| Plan::of(number).with_builds()),
+        )
+        .await;
+        for (index, worker) in WORKERS.iter().enumerate() {
+            site.kill(Victim::Worker(index), Duration::from_secs(3600));
+            unmount(site, worker);
+        }
+        done
+    });
+    let reached = done.unwrap_or_else(|error| panic!("{error}"));
+    println!("killed at: {reached:#?}");
+}
+
+/// Gives the store of a worker its base image.
+fn import(site: &Site, worker: &str, image: &Path) {
+    let folder = site.folder().display();
+    let mut import = Command::new(env!("CARGO_BIN_EXE_obuilder"));
+    import
+        .current_dir(site.folder())
+        .args(["image", "import", "busybox"])
+        .arg(image)
+        .arg(format!("--store=overlayfs:{folder}/store-{worker}"));
+    let output = import.output().expect("started obuilder");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+}
+
+/// Removes the mount that a killed worker leaves in its store. The next start of the worker would do it.
+fn unmount(site: &Site, worker: &str) {
+    let merged = site.folder().join(format!("store-{worker}/merged"));
+    let mut unmount = Command::new("umount");
+    unmount.arg("--lazy").arg("--recursive").arg(merged);
+    // There may be none.
+    drop(unmount.output());
+}

@@ -1,0 +1,269 @@
+//! What a round does, decided by its number alone.
+
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+use crate::random::Random;
+
+/// A program that can be killed, or the client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Victim {
+    Scheduler,
+    Worker(usize),
+    Client,
+}
+
+/// A named point of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Point {
+    pub(crate) of_worker: bool,
+    pub(crate) name: &'static str,
+}
+
+const fn scheduler(name: &'static str) -> Point {
+    Point {
+        of_worker: false,
+        name,
+    }
+}
+
+/// The points of our programs. Each must have been reached after all rounds.
+pub(crate) const POINTS: [Point; 13] = [
+    scheduler("before-commit/submission"),
+    scheduler("after-commit/submission"),
+    scheduler("before-commit/assignment"),
+    scheduler("after-commit/assignment"),
+    scheduler("before-commit/end"),
+    scheduler("after-commit/end"),
+    scheduler("before-commit/retry"),
+    scheduler("after-commit/retry"),
+    scheduler("before-archive-rename"),
+    scheduler("after-archive-rename"),
+    scheduler(DURING_PRUNING),
+    scheduler(AFTER_PRUNING),
+    Point {
+        of_worker: true,
+        name: "before-outcome",
+    },
+];
+
+const DURING_PRUNING: &str = "during-pruning";
+const AFTER_PRUNING: &str = "after-pruning";
+
+/// How many rounds in a row have different targets: each point, and some without one.
+pub(crate) const CYCLE: u64 = POINTS.len() as u64 + 5;
+
+/// How many attempts of a job may be lost. A round does not kill as often.
+const ATTEMPTS: NonZeroU8 = NonZeroU8::new(5).expect("it is not zero");
+
+/// What a round does.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) number: u64,
+    pub(crate) jobs: Vec<JobPlan>,
+    /// Where a program kills itself, and how often it passes that point before.
+    pub(crate) point: Option<(Victim, Point, u64)>,
+    pub(crate) kills: Vec<Kill>,
+    /// Whether the workers are killed with the scheduler. If not, they connect again by themselves, which takes up to
+    /// ten seconds.
+    pub(crate) kills_all: bool,
+    /// Whether the jobs of earlier rounds are made so old that the scheduler removes them.
+    pub(crate) ages_jobs: bool,
+}
+
+/// A kill at a random moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kill {
+    pub(crate) after: Duration,
+    pub(crate) victim: Victim,
+    /// How long until it is started again.
+    pub(crate) pause: Duration,
+}
+
+/// A job that is submitted.
+#[derive(Clone, Debug)]
+pub(crate) struct JobPlan {
+    pub(crate) name: String,
+    pub(crate) has_key: bool,
+    pub(crate) is_sent_twice: bool,
+    pub(crate) cancelled_after: Option<Duration>,
+    pub(crate) work: Work,
+    /// How many of its attempts may be lost.
+    pub(crate) attempts: NonZeroU8,
+    /// Whether the end of its log may be missing: there was no room for it, or the disk lost what was not synced.
+    pub(crate) loses_log: bool,
+}
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Prints some lines.
+    Quick,
+    /// Prints a line now and then for half a second.
+    Slow,
+    /// Prints half a megabyte.
+    Chatty,
+    /// Fails with exit code 3.
+    Failing,
+    /// Prints a line now and then for three seconds.
+    Long,
+    /// A build of OBuilder that prints as a slow job does.
+    Build,
+}
+
+impl Work {
+    /// Returns how many numbered lines it prints, and how many of them between pauses; 0 for no pause.
+    pub(crate) fn lines(self) -> (u32, u32) {
+        match self {
+            Self::Quick | Self::Failing => (40, 0),
+            Self::Slow | Self::Build => (100, 10),
+            Self::Chatty => (80_000, 0),
+            Self::Long => (600, 10),
+        }
+    }
+
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Failing => 3,
+            Self::Quick | Self::Slow | Self::Chatty | Self::Long | Self::Build => 0,
+        }
+    }
+}
+
+impl Plan {
+    pub(crate) fn of(number: u64) -> Self {
+        let mut random = Random::new(number);
+        let target = usize::try_from(number % CYCLE).expect("small");
+        let point = POINTS.get(target).filter(|_| cfg!(debug_assertions));
+        let jobs = (0..3 + random.below(4))
+            .map(|index| JobPlan::draw(format!("r{number}-{index}"), &mut random))
+            .collect();
+        let mut plan = Self {
+            number,
+            jobs,
+            point: point.map(|point| match point.of_worker {
+                true => (Victim::Worker(0), *point, random.below(2)),
+                false => (Victim::Scheduler, *point, random.below(3)),
+            }),
+            kills: Vec::new(),
+            kills_all: !random.one_in(3),
+            ages_jobs: point.is_some_and(|point| point.name.ends_with("pruning")),
+        };
+        if let Some((_, point, passes)) = &mut plan.point
+            && point.name == AFTER_PRUNING
+        {
+            // All of them are removed in one piece.
+            *passes = 0;
+        }
+        let needs_lost_attempts = point.is_some_and(|point| point.name.ends_with("/retry"));
+        if needs_lost_attempts {
+            plan.kill_worker_of_slow_jobs(&mut random);
+        }
+        let is_of_an_end = point.is_some_and(|point| point.name.ends_with("/end"));
+        if is_of_an_end && random.one_in(2) {
+            plan.end_with_a_cancellation(&mut random);
+        }
+        if point.is_none() || random.one_in(3) {
+            plan.kills.push(Kill::draw(&mut random));
+        }
+        plan
+    }
+
+    /// Returns a round that kills nothing, before the one in which its jobs are removed.
+    pub(crate) fn of_jobs_to_age(number: u64) -> Self {
+        let jobs =
+            ["a", "b", "c"].map(|job| JobPlan::new(&format!("r{number}-{job}"), Work::Quick));
+        Self {
+            // Of no other round.
+            number: u64::MAX - number,
+            jobs: jobs.to_vec(),
+            point: None,
+            kills: Vec::new(),
+            kills_all: true,
+            ages_jobs: false,
+        }
+    }
+
+    /// Returns it with builds of OBuilder for all jobs.
+    pub(crate) fn with_builds(mut self) -> Self {
+        self.jobs.iter_mut().for_each(|job| job.work = Work::Build);
+        self
+    }
+
+    /// The first end is that of a job that is cancelled.
+    fn end_with_a_cancellation(&mut self, random: &mut Random) {
+        self.jobs.iter_mut().for_each(|job| {
+            job.work = Work::Slow;
+            job.cancelled_after = None;
+        });
+        if let (Some((_, _, passes)), Some(job)) = (&mut self.point, self.jobs.first_mut()) {
+            *passes = 0;
+            job.cancelled_after = Some(random.millis(200));
+        }
+    }
+
+    /// Both workers have slow jobs, and one is killed meanwhile.
+    fn kill_worker_of_slow_jobs(&mut self, random: &mut Random) {
+        self.jobs.iter_mut().for_each(|job| {
+            job.work = Work::Slow;
+            job.cancelled_after = None;
+        });
+        if let Some((_, _, passes)) = &mut self.point {
+            *passes = 0;
+        }
+        self.kills.push(Kill {
+            after: Duration::from_millis(400) + random.millis(200),
+            victim: Victim::Worker(0),
+            pause: random.millis(100),
+        });
+    }
+}
+
+impl Kill {
+    fn draw(random: &mut Random) -> Self {
+        Self {
+            after: random.millis(900),
+            victim: random.pick(&[
+                Victim::Scheduler,
+                Victim::Scheduler,
+                Victim::Worker(0),
+                Victim::Worker(1),
+                Victim::Client,
+            ]),
+            pause: random.millis(300),
+        }
+    }
+}
+
+impl JobPlan {
+    /// Returns a job that is submitted with a key, and not cancelled.
+    pub(crate) fn new(name: &str, work: Work) -> Self {
+        Self {
+            name: name.to_owned(),
+            has_key: true,
+            is_sent_twice: false,
+            cancelled_after: None,
+            work,
+            attempts: ATTEMPTS,
+            loses_log: false,
+        }
+    }
+
+    fn draw(name: String, random: &mut Random) -> Self {
+        let has_key = !random.one_in(4);
+        Self {
+            has_key,
+            is_sent_twice: has_key && random.one_in(2),
+            cancelled_after: random.one_in(4).then(|| random.millis(600)),
+            work: random.pick(&[
+                Work::Quick,
+                Work::Quick,
+                Work::Slow,
+                Work::Slow,
+                Work::Chatty,
+                Work::Failing,
+            ]),
+            ..Self::new(&name, Work::Quick)
+        }
+    }
+}

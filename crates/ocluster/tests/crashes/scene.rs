@@ -1,0 +1,75 @@
+//! Runs what a test does, while its programs are looked after.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use crate::plan::Point;
+use crate::site::{INTERVAL, Network, Site};
+
+/// How long anything may take. A round takes a second, or ten if a worker connects again by itself.
+const LIMIT: Duration = Duration::from_secs(150);
+
+/// Runs a test with a site in a folder of its own, which is kept if it fails.
+pub(crate) fn on_site<T>(work: impl AsyncFnOnce(&Site) -> Result<T, String>) -> Result<T, String> {
+    on_site_with(Network::default(), work)
+}
+
+/// Runs a test whose programs reach each other in a certain way.
+pub(crate) fn on_site_with<T>(
+    network: Network,
+    work: impl AsyncFnOnce(&Site) -> Result<T, String>,
+) -> Result<T, String> {
+    let folder = tempfile::Builder::new()
+        .prefix("crashes-")
+        .tempdir()
+        .expect("a folder");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let local = tokio::task::LocalSet::new();
+    let site = Site::new(folder.path(), network);
+    let done = local.block_on(&runtime, work(&site));
+    if done.is_err() {
+        // The cause is in it.
+        drop(folder.keep());
+    }
+    done.map_err(|error| format!("{error}\nlogs: {:#?}", site.logs()))
+}
+
+/// Does some work while programs that have ended are started again. Returns also the points at which they killed
+/// themselves.
+pub(crate) async fn attended<T>(
+    site: &Site,
+    work: impl Future<Output = Result<T, String>>,
+) -> Result<(T, Vec<Point>), String> {
+    let reached = RefCell::new(Vec::new());
+    let done = async {
+        tokio::select! {
+            done = work => done,
+            error = attend(site, &reached) => Err(error),
+        }
+    };
+    match tokio::time::timeout(LIMIT, done).await {
+        Ok(done) => Ok((done?, reached.into_inner())),
+        Err(_) => Err(format!("it has not ended after {LIMIT:?}")),
+    }
+}
+
+/// Returns only an error.
+async fn attend(site: &Site, reached: &RefCell<Vec<Point>>) -> String {
+    loop {
+        match site.attend() {
+            Ok(points) => reached.borrow_mut().extend(points),
+            Err(error) => return error,
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Waits until a condition holds. The time limit is that of [`attended`].
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
