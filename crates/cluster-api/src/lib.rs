@@ -110,9 +110,9 @@ pub use details::{
 };
 pub use docker::{DockerBuild, Dockerfile, Password};
 pub use durable::{
-    DurableJob, DurableLogChunk, DurableOutcome, DurableStage, DurableStatus, JobPage, JobQuery,
-    JobRequest, JobState, JobSummary, Label, LostAttempt, MAX_LABELS, MAX_NAME_BYTES,
-    ReturnTimeouts, ServeDurableJob, Unwatched,
+    DurableAttempt, DurableAttemptEnd, DurableDetails, DurableJob, DurableLogChunk, DurableOutcome,
+    DurableStage, DurableStatus, JobPage, JobQuery, JobRequest, JobState, JobSummary, Label,
+    LostAttempt, MAX_LABELS, MAX_NAME_BYTES, ReturnTimeouts, ServeDurableJob, Unwatched,
 };
 pub use encoded::{EncodedDescription, MAX_DESCRIPTION_BYTES};
 pub use error::{RpcError, RpcErrorKind};

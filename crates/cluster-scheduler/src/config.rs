@@ -37,6 +37,8 @@ pub struct SchedulerConfig {
     pub metrics: Option<SocketAddr>,
     /// How long a worker may take to reconnect after an update, before the update counts as failed.
     pub update_timeout: Duration,
+    /// How long a durable job that did not succeed can be retried: its description is kept, sealed, and then wiped.
+    pub retry_for: Duration,
     /// Limits on what clients and workers may use.
     pub limits: Limits,
     /// How peers are treated, and how much they may use.
@@ -45,6 +47,9 @@ pub struct SchedulerConfig {
 
 /// The default of [`SchedulerConfig::update_timeout`], as upstream.
 pub const DEFAULT_UPDATE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The default of [`SchedulerConfig::retry_for`]: a day.
+pub const DEFAULT_RETRY_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// Where the vat's key comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

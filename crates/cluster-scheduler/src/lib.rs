@@ -4,7 +4,8 @@
 //!
 //! ```
 //! use cluster_scheduler::{
-//!     DEFAULT_UPDATE_TIMEOUT, KeySource, Limits, Scheduler, SchedulerConfig, Transport,
+//!     DEFAULT_RETRY_FOR, DEFAULT_UPDATE_TIMEOUT, KeySource, Limits, Scheduler, SchedulerConfig,
+//!     Transport,
 //! };
 //! use vat::{Address, ServeOptions};
 //!
@@ -23,6 +24,7 @@
 //!     default_clients: vec!["alice".parse()?],
 //!     metrics: None,
 //!     update_timeout: DEFAULT_UPDATE_TIMEOUT,
+//!     retry_for: DEFAULT_RETRY_FOR,
 //!     limits: Limits::default(),
 //!     connections: ServeOptions::default(),
 //! };
@@ -79,8 +81,8 @@ mod tickets;
 
 pub use cluster::AddClientError;
 pub use config::{
-    DEFAULT_UPDATE_TIMEOUT, FileName, FileNameError, KeySource, PoolName, SchedulerConfig,
-    Transport,
+    DEFAULT_RETRY_FOR, DEFAULT_UPDATE_TIMEOUT, FileName, FileNameError, KeySource, PoolName,
+    SchedulerConfig, Transport,
 };
 pub use derived::DerivedService;
 pub use durable::KeepError;

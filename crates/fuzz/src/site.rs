@@ -55,6 +55,7 @@ impl Site {
             default_clients: vec![FileName::new("bystander").expect("a good name")],
             metrics: None,
             update_timeout: Duration::from_millis(200),
+            retry_for: cluster_scheduler::DEFAULT_RETRY_FOR,
             limits: Default::default(),
             connections: Default::default(),
         };

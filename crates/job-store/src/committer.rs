@@ -53,6 +53,7 @@ enum Request {
     Save(ChangeId, Write),
     Discard(JobId),
     Prune(Time),
+    Wipe(Time),
 }
 
 impl Committer {
@@ -74,6 +75,7 @@ impl Committer {
                 unsaved: VecDeque::new(),
                 is_failing: false,
                 prune: None,
+                wipe: None,
             };
             committer.run(&inbox);
         })?;
@@ -96,6 +98,11 @@ impl Committer {
     /// Removes the jobs that ended before a time, in pieces between which changes are saved.
     pub fn prune(&self, ended_before: Time) {
         self.send(Request::Prune(ended_before));
+    }
+
+    /// Wipes the descriptions of the jobs that ended before a time, in pieces between which changes are saved.
+    pub fn wipe(&self, ended_before: Time) {
+        self.send(Request::Wipe(ended_before));
     }
 
     fn send(&self, request: Request) {
@@ -126,6 +133,8 @@ struct CommitterThread<W, F> {
     is_failing: bool,
     /// Jobs that ended before this time are to be removed.
     prune: Option<Time>,
+    /// The descriptions of jobs that ended before this time are to be wiped.
+    wipe: Option<Time>,
 }
 
 impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
@@ -133,13 +142,14 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
         while self.receive(inbox) {
             self.commit();
             self.prune();
+            self.wipe();
         }
         self.commit();
     }
 
     /// Waits for changes, or until what failed is to be tried again. Returns `false` when no more can come.
     fn receive(&mut self, inbox: &Receiver<Request>) -> bool {
-        let first = if self.prune.is_some() {
+        let first = if self.prune.is_some() || self.wipe.is_some() {
             inbox.recv_timeout(Duration::ZERO)
         } else if self.is_failing {
             inbox.recv_timeout(RETRY_AFTER)
@@ -161,6 +171,7 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
         match request {
             Request::Save(number, write) => self.unsaved.push_back((number, write)),
             Request::Prune(ended_before) => self.prune = Some(ended_before),
+            Request::Wipe(ended_before) => self.wipe = Some(ended_before),
             Request::Discard(job) => self.unsaved.retain(|(_, write)| write.job() != job),
         }
     }
@@ -175,6 +186,16 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
         {
             self.prune = Some(ended_before);
             (self.report)(Report::Pruned(pruned));
+        }
+    }
+
+    /// Wipes a piece of what is to be wiped; as [`prune`](Self::prune).
+    fn wipe(&mut self) {
+        let Some(ended_before) = self.wipe.take_if(|_| !self.is_failing) else {
+            return;
+        };
+        if let Ok(1..) = self.writer.wipe(ended_before, PIECE) {
+            self.wipe = Some(ended_before);
         }
     }
 

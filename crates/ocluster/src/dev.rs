@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cluster_scheduler::{
-    DEFAULT_UPDATE_TIMEOUT, DerivedService, FileName, KeySource, Limits, Scheduler,
-    SchedulerConfig, Transport,
+    DEFAULT_RETRY_FOR, DEFAULT_UPDATE_TIMEOUT, DerivedService, FileName, KeySource, Limits,
+    Scheduler, SchedulerConfig, Transport,
 };
 use cluster_worker::{Capacity, JobLimits, WorkerConfig, WorkerName};
 use vat::{Address, ServeOptions};
@@ -108,6 +108,7 @@ impl Args {
             default_clients: Vec::new(),
             metrics: None,
             update_timeout: DEFAULT_UPDATE_TIMEOUT,
+            retry_for: DEFAULT_RETRY_FOR,
             limits: Limits::default(),
             connections: ServeOptions::default(),
         }

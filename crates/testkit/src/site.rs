@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use cluster_api::{Admin, PoolAdmin, Submission};
 use cluster_scheduler::{
-    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Limits, Scheduler, SchedulerConfig, Transport,
+    DEFAULT_RETRY_FOR, DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Limits, Scheduler,
+    SchedulerConfig, Transport,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -225,6 +226,7 @@ pub fn config_in(directory: &Path) -> SchedulerConfig {
         default_clients: Vec::new(),
         metrics: None,
         update_timeout: DEFAULT_UPDATE_TIMEOUT,
+        retry_for: DEFAULT_RETRY_FOR,
         limits: Limits::default(),
         connections: ServeOptions::default(),
     }

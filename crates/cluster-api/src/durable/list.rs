@@ -192,7 +192,7 @@ impl JobPage {
 }
 
 impl JobSummary {
-    fn read(reader: summary::Reader<'_>) -> Result<Self, RpcError> {
+    pub(super) fn read(reader: summary::Reader<'_>) -> Result<Self, RpcError> {
         Ok(Self {
             id: text(reader.get_id(), "job.id")?,
             pool: text(reader.get_pool(), "job.pool")?,
@@ -207,7 +207,7 @@ impl JobSummary {
         })
     }
 
-    fn write(&self, mut builder: summary::Builder<'_>) -> Result<(), RpcError> {
+    pub(super) fn write(&self, mut builder: summary::Builder<'_>) -> Result<(), RpcError> {
         builder.set_id(&self.id);
         builder.set_pool(&self.pool);
         builder.set_kind(&self.kind);

@@ -74,11 +74,10 @@ pub(super) fn outcome(outcome: &Outcome) -> DurableOutcome {
             Verdict::TimedOut { detail } => WireOutcome::TimedOut {
                 detail: detail.to_string(),
             },
-            // The wire has no word for it: to a client, the job failed, and this is why.
-            Verdict::Refused { reason } => WireOutcome::Failed {
-                detail: reason.to_string(),
-                exit_code: None,
-            },
+            Verdict::Refused { reason } => {
+                let reason = reason.to_string();
+                return DurableOutcome::Refused { reason };
+            }
         }),
         Outcome::Cancelled(CancelledBy::Client) => DurableOutcome::CancelledByClient,
         Outcome::Cancelled(CancelledBy::Operator) => DurableOutcome::CancelledByOperator,
@@ -97,7 +96,7 @@ pub(super) fn outcome(outcome: &Outcome) -> DurableOutcome {
     }
 }
 
-fn loss_reason(reason: &LossReason) -> String {
+pub(super) fn loss_reason(reason: &LossReason) -> String {
     match reason {
         LossReason::WorkerGone => {
             "its worker lost its connection, and did not return in time".to_owned()

@@ -90,6 +90,13 @@ impl DurableJobs {
             let (Some((attempt, _)), false) = (run.attempt(), chunk.bytes.is_empty()) else {
                 return;
             };
+            if chunk.next <= start {
+                tracing::warn!(
+                    target: "scheduler",
+                    "The log of {attempt} does not advance; the rest is not kept"
+                );
+                return;
+            }
             let end = offset.saturating_add(chunk.bytes.len() as u64);
             if end > MAX_LOG_BYTES {
                 tracing::warn!(

@@ -5,11 +5,13 @@
 //! ordinary ticket of its pool, whose client is this module.
 
 mod convert;
+mod details;
 mod follow;
 mod live;
 mod lookup;
 mod perform;
 mod progress;
+mod retry;
 mod store_thread;
 mod submission;
 mod watching;
@@ -63,6 +65,8 @@ pub(crate) struct Places {
     pub(crate) logs: PathBuf,
     /// Seals descriptions.
     pub(crate) sealer: Sealer,
+    /// How long a job that did not succeed can be retried.
+    pub(crate) retry_for: Duration,
 }
 
 /// What was kept, before the pools are there.
@@ -71,6 +75,7 @@ pub(crate) struct Opened {
     reports: mpsc::UnboundedReceiver<Report>,
     store: StoreThread,
     sealer: Sealer,
+    retry_for: Duration,
     saved: Vec<Saved>,
 }
 
@@ -85,6 +90,7 @@ pub(crate) struct DurableJobs {
     committer: RefCell<Option<Committer>>,
     store: StoreThread,
     sealer: Sealer,
+    retry_for: Duration,
     state: RefCell<State>,
     /// Taken by [`DurableJobs::run`].
     reports: RefCell<Option<mpsc::UnboundedReceiver<Report>>>,
@@ -123,6 +129,7 @@ pub(crate) fn open(places: Places) -> Result<Opened, KeepError> {
         database,
         logs,
         sealer,
+        retry_for,
     } = places;
     let (mut writer, reader) = sqlite::open(&database)?;
     let saved = writer.restore()?;
@@ -136,6 +143,7 @@ pub(crate) fn open(places: Places) -> Result<Opened, KeepError> {
         reports,
         store,
         sealer,
+        retry_for,
         saved,
     })
 }
@@ -154,6 +162,7 @@ impl DurableJobs {
             reports,
             store,
             sealer,
+            retry_for,
             saved,
         } = opened;
         let (saved, of_other_pools): (Vec<_>, Vec<_>) = saved
@@ -188,6 +197,7 @@ impl DurableJobs {
             committer: RefCell::new(Some(committer)),
             store,
             sealer,
+            retry_for,
             state: RefCell::new(state),
             reports: RefCell::new(Some(reports)),
             save_error: RefCell::default(),
@@ -205,6 +215,7 @@ impl DurableJobs {
             return;
         };
         let mut prune = tokio::time::interval(PRUNE_INTERVAL);
+        let mut wipe = tokio::time::interval(retry::wipe_interval(self.retry_for));
         loop {
             let wait = self.deadline.get().map(|deadline| {
                 let left = deadline.secs_after(self.clock.unix_now()).max(0.0);
@@ -216,6 +227,7 @@ impl DurableJobs {
                     None => return,
                 },
                 _ = prune.tick() => self.prune(),
+                _ = wipe.tick() => self.wipe(),
                 () = self.wake.notified() => self.clear_left(),
                 () = sleep(wait) => self.apply(|jobs, now| jobs.advance(now)),
             }

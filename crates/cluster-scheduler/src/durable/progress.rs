@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use cluster_api::{DurableLogChunk, DurableStatus, RpcError};
 use futures::channel::oneshot;
 use job_store::logs::LogError;
-use jobs::{AttemptId, CancelledBy, JobId, Stage};
+use jobs::{AttemptId, CancelledBy, JobId, Jobs, Stage};
 use tokio::sync::watch;
 use visible::Shown;
 
@@ -115,9 +115,17 @@ impl DurableJobs {
         // The log of the first attempt can be waited for from the submission on.
         match live.attempts.max(1).cmp(&attempt.number) {
             Ordering::Greater => Ok(None),
+            // It was lost, and the job waits for another one.
+            Ordering::Equal if live.attempts > 0 && Self::is_waiting(&state.jobs, attempt.job) => {
+                Ok(None)
+            }
             Ordering::Equal => Ok(Some(live.log.subscribe())),
             Ordering::Less => Err(RpcError::failed(format!("{attempt} has not begun"))),
         }
+    }
+
+    fn is_waiting(jobs: &Jobs, job: JobId) -> bool {
+        matches!(jobs.stage(job), Some(Stage::Queued { .. }))
     }
 
     /// Cancels a job. When this returns, that is on disk.

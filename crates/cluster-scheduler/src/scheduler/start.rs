@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::cluster::{Cluster, ClusterParts, PublicEndpoint};
 use crate::config::{KeySource, SchedulerConfig, Transport};
 use crate::db::{self, Saved, Writer};
+use crate::derived::SharedJobs;
 use crate::durable;
 use crate::http::HttpServer;
 use crate::state_dir::{self, StateDir};
@@ -57,6 +58,7 @@ impl Opened {
             logs: state_dir.job_logs(),
             // Not the id of any service: a secret that only those with the key have.
             sealer: Sealer::new(&identity.derive("sealed-jobs").digest()),
+            retry_for: config.retry_for,
         })?;
         Ok(Self {
             identity,
@@ -117,6 +119,7 @@ pub(super) fn cluster(
         update_timeout: config.update_timeout,
         limits: config.limits,
         durable_jobs,
+        shared_jobs: SharedJobs::new(identity),
     });
     let address = &bound.address;
     tracing::info!(target: "capnp-rpc", "Waiting for {security} connections on {address}");

@@ -3,29 +3,75 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use cluster_api::{DurableJob, DurableLogChunk, DurableStatus, RpcError, ServeDurableJob};
+use cluster_api::{
+    DurableDetails, DurableJob, DurableLogChunk, DurableStatus, RpcError, ServeDurableJob,
+};
 use jobs::JobId;
 
+use crate::cluster::Cluster;
 use crate::durable::{DurableJobs, Watching};
 
 pub(crate) struct DurableJobService {
+    cluster: Rc<Cluster>,
     jobs: Rc<DurableJobs>,
     job: JobId,
-    /// `None` once the client has released the job. A call in progress may outlive that.
+    access: Access,
+    /// `None` for one that only observes the job, and once the client has released it. A call in progress may outlive
+    /// that.
     watching: Cell<Option<Watching>>,
+}
+
+/// What a holder may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Everything: it is the client's own job.
+    Full,
+    /// See it.
+    Shared,
 }
 
 impl DurableJobService {
     /// Serves a job that its client watches. Returns its id, too.
-    pub(crate) fn serve(watching: Watching) -> (String, DurableJob) {
-        let (jobs, job) = (Rc::clone(&watching.jobs), watching.job);
-        let watching = Cell::new(Some(watching));
+    pub(crate) fn serve(cluster: Rc<Cluster>, watching: Watching) -> (String, DurableJob) {
+        let job = watching.job;
+        Self::new(cluster, job, Access::Full, Some(watching))
+    }
+
+    /// Serves a job that its client observes. Returns its id, too.
+    pub(crate) fn observed(cluster: Rc<Cluster>, job: JobId) -> (String, DurableJob) {
+        Self::new(cluster, job, Access::Full, None)
+    }
+
+    /// Serves a job to those who may see it, and no more.
+    pub(crate) fn shared(cluster: Rc<Cluster>, job: JobId) -> DurableJob {
+        let (_, job) = Self::new(cluster, job, Access::Shared, None);
+        job
+    }
+
+    fn new(
+        cluster: Rc<Cluster>,
+        job: JobId,
+        access: Access,
+        watching: Option<Watching>,
+    ) -> (String, DurableJob) {
         let service = Rc::new(Self {
-            jobs,
+            jobs: cluster.durable_jobs(),
+            cluster,
             job,
-            watching,
+            access,
+            watching: Cell::new(watching),
         });
         (job.to_string(), DurableJob::serve(service))
+    }
+
+    fn may(&self, change: &str) -> Result<(), RpcError> {
+        match self.access {
+            Access::Full => Ok(()),
+            Access::Shared => Err(RpcError::failed(format!(
+                "cannot {change} job {}: this cap file only shows it; use that of the client that submitted it",
+                self.job
+            ))),
+        }
     }
 }
 
@@ -39,7 +85,28 @@ impl ServeDurableJob for DurableJobService {
     }
 
     async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
+        self.may("cancel")?;
         self.jobs.cancel(self.job).await
+    }
+
+    async fn retry(
+        self: Rc<Self>,
+        key: Option<String>,
+        continues: bool,
+    ) -> Result<(String, DurableJob), RpcError> {
+        self.may("retry")?;
+        let submitted = self.jobs.retry(self.job, key, continues).await?;
+        Ok(Self::serve(Rc::clone(&self.cluster), submitted))
+    }
+
+    async fn share(self: Rc<Self>) -> Result<String, RpcError> {
+        self.may("share")?;
+        let id = self.cluster.shared_jobs().id(self.job);
+        Ok(self.cluster.sturdy_ref(id).to_uri())
+    }
+
+    async fn describe(self: Rc<Self>) -> Result<DurableDetails, RpcError> {
+        self.jobs.describe(self.job).await
     }
 
     fn released(&self) {

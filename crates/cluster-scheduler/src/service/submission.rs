@@ -127,12 +127,24 @@ impl ServeSubmission for SubmissionService {
             .durable_jobs()?
             .submit(self.client.clone(), job)
             .await?;
-        Ok(DurableJobService::serve(submitted))
+        Ok(DurableJobService::serve(
+            Rc::clone(&self.cluster),
+            submitted,
+        ))
     }
 
-    async fn find_durable(self: Rc<Self>, id: String) -> Result<(String, DurableJob), RpcError> {
-        let found = self.durable_jobs()?.find(&self.client, &id).await?;
-        Ok(DurableJobService::serve(found))
+    async fn find_durable(
+        self: Rc<Self>,
+        id: String,
+        observing: bool,
+    ) -> Result<(String, DurableJob), RpcError> {
+        let jobs = self.durable_jobs()?;
+        let found = jobs.find(&self.client, &id).await?;
+        let cluster = Rc::clone(&self.cluster);
+        Ok(match observing {
+            true => DurableJobService::observed(cluster, found),
+            false => DurableJobService::serve(cluster, jobs.watch_from_now_on(found)),
+        })
     }
 
     async fn list_durable(self: Rc<Self>, query: JobQuery) -> Result<JobPage, RpcError> {

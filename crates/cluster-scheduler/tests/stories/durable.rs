@@ -10,7 +10,7 @@ use testkit::{
     BuildOutcome, Connected, MockBuilder, MockWorker, Site, custom, docker, story, until,
 };
 
-fn request(dockerfile: &str) -> JobRequest {
+pub(crate) fn request(dockerfile: &str) -> JobRequest {
     JobRequest {
         pool: "pool".to_owned(),
         description: docker(dockerfile).encode().unwrap(),
@@ -29,17 +29,17 @@ fn request(dockerfile: &str) -> JobRequest {
 }
 
 /// Connects a client, with the same access each time.
-async fn connect(site: &Site) -> (Submission, Connected) {
+pub(crate) async fn connect(site: &Site) -> (Submission, Connected) {
     let connected = site.connect(&site.cap("submission.cap")).await;
     (Submission::from_client(connected.client.clone()), connected)
 }
 
-async fn submit(client: &Submission, request: &JobRequest) -> (String, DurableJob) {
+pub(crate) async fn submit(client: &Submission, request: &JobRequest) -> (String, DurableJob) {
     client.submit_durable(request).await.unwrap()
 }
 
 /// Returns how a job ended, when it has.
-async fn ended(job: &DurableJob) -> (u32, DurableOutcome) {
+pub(crate) async fn ended(job: &DurableJob) -> (u32, DurableOutcome) {
     let mut version = 0;
     loop {
         let status = job.watch(version).await.unwrap();
@@ -50,7 +50,7 @@ async fn ended(job: &DurableJob) -> (u32, DurableOutcome) {
     }
 }
 
-async fn log(job: &DurableJob, attempt: u32) -> String {
+pub(crate) async fn log(job: &DurableJob, attempt: u32) -> String {
     let (mut bytes, mut offset) = (Vec::new(), 0);
     loop {
         let chunk = job.log(attempt, offset).await.unwrap();
@@ -62,7 +62,7 @@ async fn log(job: &DurableJob, attempt: u32) -> String {
     }
 }
 
-fn success(output: &str) -> DurableOutcome {
+pub(crate) fn success(output: &str) -> DurableOutcome {
     DurableOutcome::Done(Outcome::Succeeded(output.to_owned()))
 }
 

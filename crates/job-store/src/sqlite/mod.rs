@@ -17,7 +17,9 @@ use jobs::{JobId, JobKey, Saved};
 use pool::{ClientId, Time};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::{OpenError, Page, Pruned, Query, Reader, Record, Sealed, StoreError, Write, Writer};
+use crate::{
+    OpenError, Page, Pruned, Query, Reader, Record, Sealed, StoreError, Submitted, Write, Writer,
+};
 
 /// Opens (or makes) the file, and brings it up to date.
 ///
@@ -58,6 +60,10 @@ impl Writer for SqliteWriter {
         transaction.commit()?;
         Ok(pruned)
     }
+
+    fn wipe(&mut self, ended_before: Time, at_most: u32) -> Result<usize, StoreError> {
+        save::wipe(&self.0, ended_before, at_most)
+    }
 }
 
 impl Reader for SqliteReader {
@@ -92,6 +98,10 @@ impl Reader for SqliteReader {
 
     fn page(&mut self, query: &Query) -> Result<Page, StoreError> {
         page::page(&self.0, query)
+    }
+
+    fn submitted(&mut self, job: JobId) -> Result<Option<Submitted>, StoreError> {
+        load::submitted(&self.0, job)
     }
 
     fn description(&mut self, job: JobId) -> Result<Option<Sealed>, StoreError> {

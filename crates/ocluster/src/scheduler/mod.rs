@@ -81,6 +81,11 @@ pub(crate) struct Args {
     /// Queued jobs are not started meanwhile. Afterwards all connections are closed.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     shutdown_timeout: Duration,
+    /// Time for which a durable job that did not succeed can be retried, in seconds
+    ///
+    /// Its description is kept for so long after its end, encrypted.
+    #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = seconds)]
+    retry_for: Duration,
     #[command(flatten)]
     health: HealthArgs,
     #[command(flatten)]
@@ -144,6 +149,7 @@ impl TryFrom<Args> for SchedulerConfig {
             default_clients: names("--default-clients", args.default_clients)?,
             metrics: args.listen_prometheus,
             update_timeout: Duration::from_secs(args.update_timeout.into()),
+            retry_for: args.retry_for,
             limits: args.limits.into(),
             connections: args.connections.into(),
         })
