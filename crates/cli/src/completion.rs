@@ -10,11 +10,12 @@ use std::time::Duration;
 use clap::Command;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
-use cluster_api::Admin;
+use cluster_api::{Admin, JobQuery, Submission};
 use vat::{DialOptions, Dialer};
 
 use crate::error::CommandError;
 use crate::positionals::{self, CapFileForm, LIST};
+use crate::quote::printable;
 use crate::runtime;
 
 /// The variable by which a shell asks a program to complete a command line. Its value is the name of the shell.
@@ -58,6 +59,7 @@ fn with_values(command: Command, line: &Line) -> Command {
             "POOL" => Names::Pools,
             "WORKER" => Names::Workers,
             "ID" => Names::Clients,
+            "JOB" => Names::Jobs,
             _ => return arg,
         };
         let line = line.clone();
@@ -74,6 +76,8 @@ enum Names {
     /// Of the pool before it.
     Workers,
     Clients,
+    /// That the scheduler keeps for a client.
+    Jobs,
 }
 
 /// The typed words, parsed.
@@ -146,6 +150,7 @@ impl Line {
         match names {
             Names::Pools => admin.pools().await.ok().map(plain),
             Names::Clients => admin.list_clients().await.ok().map(plain),
+            Names::Jobs => jobs(&Submission::from_client(session.bootstrap())).await,
             Names::Workers => {
                 let workers = admin.pool(self.arguments.first()?).workers().await.ok()?;
                 let candidates = workers.into_iter().map(|worker| {
@@ -161,6 +166,25 @@ impl Line {
             }
         }
     }
+}
+
+/// Returns the latest jobs of a client, by their ids.
+async fn jobs(submission: &Submission) -> Option<Vec<CompletionCandidate>> {
+    let page = submission.list_durable(&JobQuery::default()).await.ok()?;
+    let candidates = page.jobs.into_iter().map(|job| {
+        let labels = job
+            .labels
+            .iter()
+            .map(|label| format!(" {}={}", label.name, label.value));
+        let help = format!(
+            "{} in {}{}",
+            job.state,
+            job.pool,
+            labels.collect::<String>()
+        );
+        CompletionCandidate::new(job.id).help(Some(printable(&help).into()))
+    });
+    Some(candidates.collect())
 }
 
 #[cfg(test)]

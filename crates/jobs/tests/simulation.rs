@@ -46,7 +46,10 @@ fn the_promises_hold() {
 fn planted_faults_are_found() {
     let faults = [
         (Mistake::SkipsCommits, "durable before reported"),
-        (Mistake::Inside(Fault::StartsUnsaved), "durable before reported"),
+        (
+            Mistake::Inside(Fault::StartsUnsaved),
+            "durable before reported",
+        ),
         (Mistake::Inside(Fault::AcknowledgesUnsaved), "one outcome"),
         (
             Mistake::Inside(Fault::AcknowledgesWithoutLog),

@@ -10,6 +10,7 @@ pub(crate) mod admin;
 pub(crate) mod bench;
 pub(crate) mod client;
 pub(crate) mod doctor;
+pub(crate) mod kept_jobs;
 pub(crate) mod obuilder;
 pub(crate) mod pools;
 

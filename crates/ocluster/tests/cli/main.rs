@@ -7,6 +7,7 @@ mod cluster;
 mod completion;
 mod configuration;
 mod doctor;
+mod durable;
 mod ending;
 mod errors;
 mod exit_codes;
