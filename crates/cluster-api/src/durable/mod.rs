@@ -164,7 +164,7 @@ impl DurableJob {
 impl DurableJob {
     /// Submits the job again: a new one with the same description, labels and limits, which is watched. `continues`: it
     /// continues when it is not watched any more; otherwise it is cancelled then. The same key again is the same job.
-    pub fn retry(&self, key: Option<&str>, continues: bool) -> Answer<(String, DurableJob)> {
+    pub fn retry(&self, key: Option<&str>, continues: bool) -> Answer<(String, Self)> {
         let mut request = self.client.retry_request();
         request.get().set_key(key.unwrap_or_default());
         request.get().set_continues(continues);

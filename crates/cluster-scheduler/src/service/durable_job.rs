@@ -34,21 +34,21 @@ impl DurableJobService {
     /// Serves a job that its client watches. Returns its id, too.
     pub(crate) fn serve(cluster: Rc<Cluster>, watching: Watching) -> (String, DurableJob) {
         let job = watching.job;
-        Self::new(cluster, job, Access::Full, Some(watching))
+        Self::serve_with(cluster, job, Access::Full, Some(watching))
     }
 
     /// Serves a job that its client observes. Returns its id, too.
     pub(crate) fn observed(cluster: Rc<Cluster>, job: JobId) -> (String, DurableJob) {
-        Self::new(cluster, job, Access::Full, None)
+        Self::serve_with(cluster, job, Access::Full, None)
     }
 
     /// Serves a job to those who may see it, and no more.
     pub(crate) fn shared(cluster: Rc<Cluster>, job: JobId) -> DurableJob {
-        let (_, job) = Self::new(cluster, job, Access::Shared, None);
+        let (_, job) = Self::serve_with(cluster, job, Access::Shared, None);
         job
     }
 
-    fn new(
+    fn serve_with(
         cluster: Rc<Cluster>,
         job: JobId,
         access: Access,

@@ -37,9 +37,8 @@ impl FollowEvents {
             let printed = match event {
                 LogEvent::Bytes(bytes) => {
                     observed.log(&bytes);
-                    // An attempt with a log is running, or was.
                     if !std::mem::replace(&mut asked, true)
-                        && let Err(error) = self.ask(job, observed).await?
+                        && let Err(error) = self.begun(job, observed).await?
                     {
                         return Ok(Err(error));
                     }
@@ -64,6 +63,25 @@ impl FollowEvents {
             tokio::time::sleep(INTERVAL).await;
         }
         std::future::pending().await
+    }
+
+    /// Prints that the job runs, as it has a log: it may have ended before its status could be asked for.
+    async fn begun(
+        &self,
+        job: &DurableJob,
+        observed: &Observed,
+    ) -> Result<Result<(), CommandError>, DurableError> {
+        let asked = self.ask(job, observed).await?;
+        let is_known = matches!(&*self.last.borrow(), Some(JobEvent::Running { .. }));
+        if asked.is_err() || is_known {
+            return Ok(asked);
+        }
+        let running = JobEvent::Running {
+            worker: None,
+            ticket: None,
+        };
+        self.last.replace(Some(running.clone()));
+        Ok(print(&running).await)
     }
 
     /// Prints the status of the job, if it is news. The inner result is that of printing.

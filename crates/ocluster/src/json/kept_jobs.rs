@@ -34,9 +34,9 @@ pub(crate) struct KeptJob {
     /// Its labels.
     labels: BTreeMap<String, String>,
     /// How long ago it was submitted.
-    submitted_seconds_ago: f64,
+    submitted_ago_seconds: f64,
     /// How long ago it began to wait, was given to a worker, or ended.
-    changed_seconds_ago: f64,
+    changed_ago_seconds: f64,
     /// How many attempts there were.
     attempts: u32,
     /// The worker of its latest attempt; null before the first.
@@ -77,9 +77,9 @@ pub(crate) struct Run {
     /// The name of the worker.
     worker: String,
     /// How long ago it was given to the worker.
-    started_seconds_ago: f64,
+    started_ago_seconds: f64,
     /// How long it took; null while it has not ended.
-    seconds: Option<f64>,
+    ran_seconds: Option<f64>,
     /// Why it was lost with its worker; null unless it was.
     lost: Option<String>,
     /// How much of its log is kept so far, in bytes.
@@ -137,8 +137,8 @@ impl KeptJob {
             pool: pool.clone(),
             kind: kind.clone(),
             labels: labels.collect(),
-            submitted_seconds_ago: seconds(*submitted_ago),
-            changed_seconds_ago: seconds(*changed_ago),
+            submitted_ago_seconds: seconds(*submitted_ago),
+            changed_ago_seconds: seconds(*changed_ago),
             attempts: *attempts,
             worker: worker.clone(),
         }
@@ -194,8 +194,8 @@ impl Run {
         Self {
             attempt: attempt.number,
             worker: attempt.worker.clone(),
-            started_seconds_ago: seconds(attempt.started_ago),
-            seconds: took.map(seconds),
+            started_ago_seconds: seconds(attempt.started_ago),
+            ran_seconds: took.map(seconds),
             lost,
             log_bytes: attempt.log_length,
         }
