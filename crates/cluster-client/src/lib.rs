@@ -36,9 +36,10 @@
 //!
 //! # Durable jobs
 //!
-//! A scheduler of ours can keep jobs ([`Cluster::submit_durable`]): such a job outlives the connections of this program,
-//! of its workers and of the scheduler, and so does its log. Its [id](DurableJob::id) can be stored, and another process
-//! finds it again ([`Cluster::find_durable`]). Upstream's schedulers cannot ([`DurableError::Unsupported`]).
+//! A scheduler of ours can keep jobs ([`Cluster::submit_durable`]): such a job outlives the connections of this
+//! program, of its workers and of the scheduler, and so does its log. Its [id](DurableJob::id) can be stored, and
+//! another process finds it again ([`Cluster::find_durable`]). Upstream's schedulers cannot
+//! ([`DurableError::Unsupported`]).
 //!
 //! ```no_run
 //! # use cluster_api::{Action, Description, DockerBuild, JobRequest};

@@ -54,14 +54,14 @@ impl Submission {
         )
     }
 
-    /// Returns a job of this client by its id, or by the beginning of its id if that is unique. It is watched as long as
-    /// there is a reference to it.
+    /// Returns a job of this client by its id, or by the beginning of its id if that is unique. It is watched as long
+    /// as there is a reference to it.
     pub fn find_durable(&self, id: &str) -> Pipelined<DurableJob> {
         self.find(id, false)
     }
 
-    /// Returns a job like [`find_durable`](Self::find_durable), but without watching it: when it has no other watcher, it
-    /// may be cancelled.
+    /// Returns a job like [`find_durable`](Self::find_durable), but without watching it: when it has no other watcher,
+    /// it may be cancelled.
     pub fn observe_durable(&self, id: &str) -> Pipelined<DurableJob> {
         self.find(id, true)
     }

@@ -11,8 +11,8 @@ use cluster_api::{
 use futures::FutureExt as _;
 use vat::Session;
 
+use super::key::random_key;
 use super::link::Repetition;
-use super::submission::random_key;
 use super::{DurableError, DurableLog, StatusChanges};
 use crate::cluster::Shared;
 
@@ -239,8 +239,8 @@ impl DurableJob {
         }
     }
 
-    /// Submits it again: a new job with the same description, labels and limits. `continues`: that one continues when it
-    /// is not watched any more; otherwise it is cancelled then.
+    /// Submits it again: a new job with the same description, labels and limits. `continues`: that one continues when
+    /// it is not watched any more; otherwise it is cancelled then.
     ///
     /// # Errors
     /// When the scheduler cannot be reached, or the job has not ended, succeeded, or ended too long ago.

@@ -3,6 +3,7 @@
 mod changes;
 mod error;
 mod job;
+mod key;
 mod link;
 mod log;
 mod submission;

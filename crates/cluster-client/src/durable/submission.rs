@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use cluster_api::{JobPage, JobQuery, JobRequest, RpcError, Submission};
+use cluster_api::{JobPage, JobQuery, JobRequest, Submission};
 
 use super::job::Access;
+use super::key::random_key;
 use super::{DurableError, DurableJob};
 use crate::Cluster;
 
@@ -29,8 +30,8 @@ impl Cluster {
         Ok(DurableJob::reached(shared, access, session, job))
     }
 
-    /// Returns a durable job that this client has submitted, from this program or another, by its id or by the beginning
-    /// of its id if that is unique. From now on it is watched.
+    /// Returns a durable job that this client has submitted, from this program or another, by its id or by the
+    /// beginning of its id if that is unique. From now on it is watched.
     ///
     /// # Errors
     /// When the scheduler cannot be reached, or has no such job.
@@ -76,12 +77,4 @@ impl Cluster {
             .call(|session| Submission::from_client(session.bootstrap()).list_durable(query));
         listed.await.map(|(_, page)| page)
     }
-}
-
-/// Returns a key that no other submission has.
-pub(super) fn random_key() -> Result<String, DurableError> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| RpcError::failed(format!("cannot make a key: {error}")))?;
-    Ok(format!("random-{:032x}", u128::from_be_bytes(bytes)))
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use clap::builder::RangedI64ValueParser;
 use cluster_api::{JobQuery, JobState, JobSummary, Label};
 use visible::CompactElapsed;
 
@@ -38,8 +39,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME", value_parser = age)]
     since: Option<Duration>,
     /// Upper limit for the number of jobs
-    #[arg(long, value_name = "NUMBER", default_value = "50", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "NUMBER", default_value = "50", value_parser = limit())]
     limit: u32,
+}
+
+fn limit() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=100_000)
 }
 
 pub(super) async fn run(

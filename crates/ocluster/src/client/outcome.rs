@@ -32,8 +32,8 @@ impl Failure {
     }
 }
 
-/// Returns the output of a job with these attempts, or why it did not succeed. `command` is the exit code of the build's
-/// own command, if its log has one.
+/// Returns the output of a job with these attempts, or why it did not succeed. `command` is the exit code of the
+/// build's own command, if its log has one.
 pub(super) fn result(
     attempts: u32,
     outcome: &DurableOutcome,

@@ -12,8 +12,8 @@ use cli::signals::Interrupts;
 
 /// Submit a job again that did not succeed
 ///
-/// It is a new job with the same description, labels and limits. The scheduler can do this for some time after the end of
-/// a job, a day unless its --retry-for is another. Then it is as with submit.
+/// It is a new job with the same description, labels and limits. The scheduler can do this for some time after the end
+/// of a job, a day unless its --retry-for is another. Then it is as with submit.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-client retry [OPTIONS] [CAP] <JOB>")]
 pub(super) struct Args {

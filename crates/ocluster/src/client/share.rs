@@ -11,9 +11,9 @@ use cli::output::Format;
 
 /// Print the contents of a cap file that shows one job
 ///
-/// With it, status, logs and wait work for that job, without its id. It cannot change the job, and is valid for as long as
-/// the scheduler keeps the job. It cannot be revoked. If standard output is a new file (> job.cap), its mode is set to
-/// 0600.
+/// With it, status, logs and wait work for that job, without its id. It cannot change the job, and is valid for as long
+/// as the scheduler keeps the job. It cannot be revoked. If standard output is a new file (> job.cap), its mode is set
+/// to 0600.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-client share [OPTIONS] [CAP] <JOB>")]
 pub(super) struct Args {

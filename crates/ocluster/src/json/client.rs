@@ -55,8 +55,8 @@ pub(crate) enum JobEvent {
     Running {
         /// The name of the worker; null if the scheduler does not report it.
         worker: Option<String>,
-        /// The number of its ticket, which is also in the scheduler's log; null if the scheduler does not report it, and
-        /// for a job that it keeps.
+        /// The number of its ticket, which is also in the scheduler's log; null if the scheduler does not report it,
+        /// and for a job that it keeps.
         ticket: Option<u64>,
     },
     /// A piece of its log. The pieces joined are the log.

@@ -1,4 +1,4 @@
-//! Jobs that the scheduler keeps, with real programs: found again, followed across restarts, cancelled, retried, shared.
+//! Jobs that the scheduler keeps, with real programs: found again, followed across restarts, cancelled, retried.
 
 use rustix::process::Signal;
 use serde_json::Value;
