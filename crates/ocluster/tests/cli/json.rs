@@ -192,7 +192,7 @@ fn of_the_client() {
     };
     // One job waits until there is a worker.
     let mut waits = cluster.place.start(&line("Dockerfile.wait"));
-    waits.wait_for_output("queued");
+    waits.wait_for_output("no worker has ever registered");
     let _w1 = cluster.worker("w1");
     waits.wait_for_output("RUN WAIT");
     cluster.release_builds();
