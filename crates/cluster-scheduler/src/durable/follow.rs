@@ -6,9 +6,10 @@ use std::rc::Rc;
 use cluster_api::{CancelledBy as WireCancelledBy, Job, Outcome};
 use jobs::{AttemptId, CancelError, CancelledBy, JobId, RequestId};
 use pool::WorkerName;
+use tokio::sync::watch;
 
 use super::live::LogState;
-use super::{DurableJobs, convert};
+use super::{DurableJobs, State, convert};
 
 /// A ticket, and the attempt that it becomes when a worker takes it.
 pub(super) struct Run {
@@ -73,6 +74,10 @@ impl DurableJobs {
 
     /// The ticket was taken out of the queue. If that was not done here, an operator did it.
     fn left_the_queue(&self, job: JobId, outcome: &Outcome) {
+        self.state
+            .borrow_mut()
+            .ending_logs
+            .retain(|attempt, _| attempt.job != job);
         if !matches!(outcome, Outcome::Cancelled(WireCancelledBy::Client)) {
             let _: Result<(), CancelError> =
                 self.apply(|jobs, now| jobs.cancel(now, job, CancelledBy::Operator, NOBODY));
@@ -126,10 +131,8 @@ impl DurableJobs {
         let mut state = self.state.borrow_mut();
         let now = self.clock.unix_now();
         state.jobs.log_grew(now, attempt);
-        if let Some(live) = state.live.get(&attempt.job)
-            && live.attempts == attempt.number
-        {
-            live.log.send_replace(LogState {
+        if let Some(log) = state.growing_log(attempt) {
+            log.send_replace(LogState {
                 length,
                 is_complete: false,
             });
@@ -140,11 +143,20 @@ impl DurableJobs {
         if let Some(Err(error)) = self.store.run(move |kept| kept.finish(attempt)).await {
             tracing::warn!(target: "scheduler", "Cannot complete the log of {attempt}: {error}");
         }
-        let state = self.state.borrow();
-        if let Some(live) = state.live.get(&attempt.job)
-            && live.attempts == attempt.number
-        {
-            live.log.send_modify(|log| log.is_complete = true);
+        let mut state = self.state.borrow_mut();
+        if let Some(log) = state.growing_log(attempt) {
+            log.send_modify(|log| log.is_complete = true);
+        }
+        state.ending_logs.remove(&attempt);
+    }
+}
+
+impl State {
+    /// Returns the log of an attempt that may still grow.
+    fn growing_log(&self, attempt: AttemptId) -> Option<&watch::Sender<LogState>> {
+        match self.live.get(&attempt.job) {
+            Some(live) => (live.attempts == attempt.number).then_some(&live.log),
+            None => self.ending_logs.get(&attempt),
         }
     }
 }

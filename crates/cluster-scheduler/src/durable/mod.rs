@@ -30,9 +30,9 @@ use job_store::logs::{LogError, Logs};
 use job_store::{Committer, OpenError, Report, Sealer, StoreError, Writer as _, sqlite};
 use jobs::{AttemptId, Config, Departure, JobId, Jobs, RequestId, Saved};
 use pool::Time;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use self::live::Live;
+use self::live::{Live, LogState};
 use self::perform::HeldAssignment;
 use self::store_thread::StoreThread;
 pub(crate) use self::watching::Watching;
@@ -107,6 +107,8 @@ pub(crate) struct DurableJobs {
 struct State {
     jobs: Jobs,
     live: BTreeMap<JobId, Live>,
+    /// The logs of jobs that have ended before their workers stopped: they still grow.
+    ending_logs: BTreeMap<AttemptId, watch::Sender<LogState>>,
     /// The calls that wait for the disk.
     requests: HashMap<RequestId, oneshot::Sender<Answer>>,
     last_request: u64,
@@ -182,6 +184,7 @@ impl DurableJobs {
         });
         let state = State {
             live: live.collect(),
+            ending_logs: BTreeMap::new(),
             jobs: Jobs::restore(Config::default(), clock.unix_now(), saved),
             requests: HashMap::new(),
             last_request: 0,

@@ -104,7 +104,16 @@ impl DurableJobs {
                 attempts,
             });
         }
-        let ended = has_ended.then(|| state.live.remove(&job));
+        let ended = has_ended.then(|| state.live.remove(&job)).flatten();
+        if let Some(live) = &ended
+            && live.promise.is_some()
+            && live.attempts > 0
+            && !live.log.borrow().is_complete
+        {
+            let number = live.attempts;
+            let log = live.log.clone();
+            state.ending_logs.insert(AttemptId { job, number }, log);
+        }
         drop(state);
         // It may hold the last reference to its worker's job.
         drop(ended);

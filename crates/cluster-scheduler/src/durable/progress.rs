@@ -110,7 +110,8 @@ impl DurableJobs {
     ) -> Result<Option<watch::Receiver<LogState>>, RpcError> {
         let state = self.state.borrow();
         let Some(live) = state.live.get(&attempt.job) else {
-            return Ok(None);
+            let ending = state.ending_logs.get(&attempt);
+            return Ok(ending.map(watch::Sender::subscribe));
         };
         // The log of the first attempt can be waited for from the submission on.
         match live.attempts.max(1).cmp(&attempt.number) {

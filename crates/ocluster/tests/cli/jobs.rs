@@ -52,6 +52,7 @@ fn ctrl_c_cancels_the_job_and_prints_it() {
         Building on w1
         FROM busybox
         RUN WAIT
+        Job cancelled
         Failed: Build cancelled.
         2> Cancelling the job (interrupt again to exit immediately)
         2> Job cancelled after TIME (waited TIME): job ID of pool linux-x86_64 on worker w1
