@@ -187,7 +187,8 @@ impl DurableJobs {
             return;
         }
         if !self.clients.borrow().may_submit(&client) {
-            // The client was removed while the job ran, or was not in the queue yet. Its jobs in the queue are cancelled too.
+            // The client was removed while the job ran, or was not in the queue yet. Its jobs in the queue are
+            // cancelled too.
             let _: Result<(), CancelError> =
                 self.apply(|jobs, now| jobs.cancel(now, id, CancelledBy::Operator, NOBODY));
             return;
