@@ -114,8 +114,13 @@ async def main(cap_file, pool, dockerfile):
     print("Output:", repr((await result).output))
 
 
-try:
-    asyncio.run(capnp.run(main(*sys.argv[1:])))
-except capnp.KjException as error:
-    # Escaped, as the text comes from another machine and could contain control characters.
-    sys.exit(f"{error.type.lower()}: {error.description!r}")
+def run(program):
+    try:
+        asyncio.run(capnp.run(program))
+    except capnp.KjException as error:
+        # Escaped, as the text comes from another machine and could contain control characters.
+        sys.exit(f"{error.type.lower()}: {error.description!r}")
+
+
+if __name__ == "__main__":
+    run(main(*sys.argv[1:]))

@@ -444,9 +444,9 @@ interface DurableJobs @0xd782edfcc9a0ec60 {
   # Submits a job. It is answered when the job is on disk: from then on the job reaches one outcome, whatever is restarted.
   # The caller watches the job until it releases `job`.
 
-  find @1 (id :Text) -> (id :Text, job :DurableJob);
-  # Returns a job by its id, or by the beginning of its id if that is unique. The caller watches it, as above. Fails if there
-  # is no such job, or more than one.
+  find @1 (id :Text, observing :Bool) -> (id :Text, job :DurableJob);
+  # Returns a job by its id, or by the beginning of its id if that is unique. The caller watches it, as above, unless it is
+  # only observing. Fails if there is no such job, or more than one.
 
   list @2 (query :Query) -> (jobs :List(Summary), next :UInt64);
   # Returns jobs, the latest submission first. There may be fewer than were requested although more exist; `next` is the
@@ -589,6 +589,72 @@ interface DurableJob @0x9e02f439cc1e128b {
   cancel @3 () -> ();
   # Cancels the job. It is answered when that is on disk: then the job does not succeed any more. Fails if it has ended.
 
+  retry @4 (key :Text, continues :Bool) -> (id :Text, job :DurableJob);
+  # Submits the job again: a new one with the same description, labels and limits, which the caller watches. With
+  # `continues`, it continues when no client watches it; otherwise it is cancelled then. `key` is as in `Request`. Fails
+  # unless the job has ended, did not succeed, and its description is still kept.
+
+  share @5 () -> (sturdyRef :Text);
+  # Returns the address of a capability for this job that shows its status, details and log, and cannot change it. It is
+  # valid for as long as the job is kept. It is a secret.
+
+  describe @6 () -> (details :Details);
+  # Returns what is known of the job, but for its description.
+
+  struct Details {
+    # What is known of a job.
+
+    summary @0 :DurableJobs.Summary;
+    status @1 :Status;
+
+    key @2 :Text;
+    # The key of its submission. Empty for none.
+
+    urgent @3 :Bool;
+    # Whether it goes before all jobs that are not urgent.
+
+    attempts @4 :List(Attempt);
+    # The first one first. Of very many, the latest.
+
+    retryable @5 :Bool;
+    # Whether `retry` can submit it again.
+  }
+
+  struct Attempt {
+    # One run of a job by a worker.
+
+    number @0 :UInt32;
+    worker @1 :Text;
+
+    startedAgo @2 :UInt64;
+    # How long ago the worker was chosen, in milliseconds.
+
+    logLength @3 :UInt64;
+    # How much of its log is kept so far, in bytes.
+
+    union {
+      running @4 :Void;
+      # It has not ended, or its end is not known.
+
+      ended :group {
+        # It ran to its end, or was stopped.
+
+        after @5 :UInt64;
+        # How long after its start, in milliseconds.
+      }
+
+      lost :group {
+        # It was lost with its worker.
+
+        after @6 :UInt64;
+        # How long after its start, in milliseconds.
+
+        reason @7 :Text;
+        # Why, for people.
+      }
+    }
+  }
+
   struct Status {
     # The status of a job.
 
@@ -660,6 +726,9 @@ interface DurableJob @0x9e02f439cc1e128b {
 
       lost @7 :List(Loss);
       # Its attempts were lost with their workers.
+
+      refused @8 :Text;
+      # No worker can run it, for this reason.
     }
   }
 

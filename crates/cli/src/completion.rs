@@ -10,11 +10,12 @@ use std::time::Duration;
 use clap::Command;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
-use cluster_api::{Admin, AdminJobQuery};
+use cluster_api::{Admin, AdminJobQuery, JobQuery, Submission};
 use vat::{DialOptions, Dialer};
 
 use crate::error::CommandError;
 use crate::positionals::{self, CapFileForm, LIST};
+use crate::quote::printable;
 use crate::runtime;
 
 /// The variable by which a shell asks a program to complete a command line. Its value is the name of the shell.
@@ -80,7 +81,7 @@ enum Names {
     /// Of the pool before it.
     Workers,
     Clients,
-    /// The latest durable ones.
+    /// The latest ones: of a client, or for an operator of all clients.
     Jobs,
 }
 
@@ -154,14 +155,10 @@ impl Line {
         match names {
             Names::Pools => admin.pools().await.ok().map(plain),
             Names::Clients => admin.list_clients().await.ok().map(plain),
-            Names::Jobs => {
-                let listed = admin.list_jobs(&AdminJobQuery::default()).await.ok()?;
-                let candidates = listed.jobs.into_iter().map(|job| {
-                    let about = format!("{}, of {}", job.summary.state, job.client);
-                    CompletionCandidate::new(job.summary.id).help(Some(about.into()))
-                });
-                Some(candidates.collect())
-            }
+            Names::Jobs => match jobs(&Submission::from_client(session.bootstrap())).await {
+                Some(of_client) => Some(of_client),
+                None => jobs_of_all(&admin).await,
+            },
             Names::Workers => {
                 let workers = admin.pool(self.arguments.first()?).workers().await.ok()?;
                 let candidates = workers.into_iter().map(|worker| {
@@ -177,6 +174,35 @@ impl Line {
             }
         }
     }
+}
+
+/// Returns the latest jobs of all clients, by their ids.
+async fn jobs_of_all(admin: &Admin) -> Option<Vec<CompletionCandidate>> {
+    let listed = admin.list_jobs(&AdminJobQuery::default()).await.ok()?;
+    let candidates = listed.jobs.into_iter().map(|job| {
+        let help = format!("{}, of {}", job.summary.state, job.client);
+        CompletionCandidate::new(job.summary.id).help(Some(printable(&help).into()))
+    });
+    Some(candidates.collect())
+}
+
+/// Returns the latest jobs of a client, by their ids.
+async fn jobs(submission: &Submission) -> Option<Vec<CompletionCandidate>> {
+    let page = submission.list_durable(&JobQuery::default()).await.ok()?;
+    let candidates = page.jobs.into_iter().map(|job| {
+        let labels = job
+            .labels
+            .iter()
+            .map(|label| format!(" {}={}", label.name, label.value));
+        let help = format!(
+            "{} in {}{}",
+            job.state,
+            job.pool,
+            labels.collect::<String>()
+        );
+        CompletionCandidate::new(job.id).help(Some(printable(&help).into()))
+    });
+    Some(candidates.collect())
 }
 
 #[cfg(test)]

@@ -50,8 +50,8 @@ const WORKER: &[ExitCode] = &[
 const UNREACHABLE: ExitCode = code("69", "cannot connect to the scheduler");
 
 const CLIENT: &[ExitCode] = &[
-    code("0", "the job succeeded"),
-    code("1", "the build failed or exceeded its time limit"),
+    code("0", "the job succeeded, or the command did"),
+    code("1", "the build failed or exceeded a time limit"),
     UNREACHABLE,
     code(
         "75",

@@ -15,6 +15,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("POOL", "Name of a pool"),
     ("WORKER", "Name of a worker of the pool"),
     ("ID", "Name of a client"),
+    ("JOB", "Id of a job, or the beginning of it"),
     ("RATE", "Number of jobs at once, above 0 (1 unless set)"),
     ("CMD", "Command to run, with its arguments"),
     ("URL", "Git repository of the source"),

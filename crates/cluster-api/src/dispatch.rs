@@ -54,7 +54,7 @@ methods! {
         schema::queue::Client = 2, extensions::pause_reasons::Client = 1, extensions::durable_queue::Client = 1;
     extensions::persistent_submission::Client:
         schema::submission::Client = 1, extensions::persistent::Client = 1, extensions::durable_jobs::Client = 3;
-    extensions::durable_job::Client: Self = 4;
+    extensions::durable_job::Client: Self = 7;
 }
 
 /// Returns the error for a method that does not exist; `None` if it does.

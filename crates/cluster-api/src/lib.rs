@@ -113,9 +113,9 @@ pub use details::{
 };
 pub use docker::{DockerBuild, Dockerfile, Password};
 pub use durable::{
-    DurableJob, DurableLogChunk, DurableOutcome, DurableStage, DurableStatus, JobPage, JobQuery,
-    JobRequest, JobState, JobSummary, Label, LostAttempt, MAX_LABELS, MAX_NAME_BYTES,
-    ReturnTimeouts, ServeDurableJob, Unwatched,
+    DurableAttempt, DurableAttemptEnd, DurableDetails, DurableJob, DurableLogChunk, DurableOutcome,
+    DurableStage, DurableStatus, JobPage, JobQuery, JobRequest, JobState, JobSummary, Label,
+    LostAttempt, MAX_LABELS, MAX_NAME_BYTES, ReturnTimeouts, ServeDurableJob, Unwatched,
 };
 pub use encoded::{EncodedDescription, MAX_DESCRIPTION_BYTES};
 pub use error::{RpcError, RpcErrorKind};
@@ -135,7 +135,7 @@ pub use queue::{PopError, Queue, ServeQueue};
 pub use refusal::{Refusal, TicketEnd, UnknownName};
 pub use registration::{Registration, ServeRegistration};
 pub use rejoin::{
-    DurableAttempt, HeldAttempt, HeldState, MAX_HELD_ATTEMPTS, PoppedJob, Rejoined, ReturningWorker,
+    AttemptName, HeldAttempt, HeldState, MAX_HELD_ATTEMPTS, PoppedJob, Rejoined, ReturningWorker,
 };
 pub use secret::{Secret, SecretValue};
 pub use service_kind::ServiceKind;

@@ -118,13 +118,15 @@ pub trait ServeSubmission: 'static {
         futures::future::ready(Err(not_kept()))
     }
 
-    /// See [`Submission::find_durable`]. Returns the whole id, too.
+    /// See [`Submission::find_durable`] and, for one that is `observing`, [`Submission::observe_durable`]. Returns the
+    /// whole id, too.
     ///
     /// # Errors
     /// The caller gets the error.
     fn find_durable(
         self: Rc<Self>,
         _id: String,
+        _observing: bool,
     ) -> impl Future<Output = Result<(String, DurableJob), RpcError>> {
         futures::future::ready(Err(not_kept()))
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use cluster_api::Description;
-use vat::{ConnectError, SturdyRef};
+use vat::{ConnectError, Session, SturdyRef};
 
 use crate::connection::Connection;
 use crate::waiting_limit::WaitingLimit;
@@ -34,6 +34,10 @@ impl Cluster {
     pub fn new(sturdy_ref: SturdyRef, options: Options) -> Self {
         let connection =
             Connection::open(sturdy_ref, options.dial.clone(), options.reconnect_interval);
+        Self::over(connection, options)
+    }
+
+    fn over(connection: Connection, options: Options) -> Self {
         Self {
             urgency: options.urgency.clone(),
             shared: Rc::new(Shared {
@@ -57,6 +61,18 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Returns the cluster that `sturdy_ref` gives access to, over a connection that there is already. Must be called
+    /// within a `LocalSet`.
+    pub fn connected(sturdy_ref: SturdyRef, session: Session, options: Options) -> Self {
+        let connection = Connection::resume(
+            sturdy_ref,
+            session,
+            options.dial.clone(),
+            options.reconnect_interval,
+        );
+        Self::over(connection, options)
+    }
+
     /// Returns the same cluster, on the same connection, with another rule for urgent jobs.
     #[must_use]
     pub fn with_urgency(&self, urgency: Urgency) -> Self {
@@ -64,6 +80,10 @@ impl Cluster {
             shared: Rc::clone(&self.shared),
             urgency,
         }
+    }
+
+    pub(crate) fn shared(&self) -> &Rc<Shared> {
+        &self.shared
     }
 
     /// Submits a job to a pool.

@@ -39,10 +39,33 @@ pub(crate) struct Connection {
 impl Connection {
     /// Begins to connect, and reconnects. Must be called within a `LocalSet`.
     pub(crate) fn open(sturdy_ref: SturdyRef, dial: DialOptions, interval: Duration) -> Self {
-        let (sender, state) = watch::channel(State::Down { why: None });
+        Self::keep(sturdy_ref, None, dial, interval)
+    }
+
+    /// Keeps a connection that there is already, and reconnects. Must be called within a `LocalSet`.
+    pub(crate) fn resume(
+        sturdy_ref: SturdyRef,
+        session: Session,
+        dial: DialOptions,
+        interval: Duration,
+    ) -> Self {
+        Self::keep(sturdy_ref, Some(session), dial, interval)
+    }
+
+    fn keep(
+        sturdy_ref: SturdyRef,
+        session: Option<Session>,
+        dial: DialOptions,
+        interval: Duration,
+    ) -> Self {
+        let first = match &session {
+            Some(session) => State::Up(session.clone()),
+            None => State::Down { why: None },
+        };
+        let (sender, state) = watch::channel(first);
         let mut keeper = JoinSet::new();
         let target = sturdy_ref.clone();
-        keeper.spawn_local(keep_connected(target, dial, interval, sender));
+        keeper.spawn_local(keep_connected(target, session, dial, interval, sender));
         Self {
             state,
             sturdy_ref,
@@ -117,11 +140,17 @@ async fn changed(state: &mut watch::Receiver<State>) {
 /// may be restarted with the right one.
 async fn keep_connected(
     target: SturdyRef,
+    session: Option<Session>,
     dial: DialOptions,
     interval: Duration,
     state: watch::Sender<State>,
 ) {
     let mut backoff = Backoff::new(interval);
+    let mut was_connected = session.is_some();
+    if let Some(session) = session {
+        lose(&session).await;
+        state.send_replace(State::Down { why: None });
+    }
     loop {
         sleep(backoff.next_attempt(Instant::now().into_std())).await;
         // A new key each time: an OCaml scheduler keeps one connection per key, perhaps the broken one.
@@ -129,10 +158,14 @@ async fn keep_connected(
             Ok(session) => {
                 tracing::info!("Connected to the scheduler at {}", target.address);
                 state.send_replace(State::Up(session.clone()));
-                let lost = session.closed().await;
-                // It names the connection.
-                tracing::warn!("{}; reconnecting", lost.extra);
+                lose(&session).await;
+                was_connected = true;
                 None
+            }
+            // That it is lost was logged.
+            Err(error) if was_connected => {
+                tracing::info!("Cannot connect to the scheduler: {error}; retrying");
+                Some(Arc::new(error))
             }
             Err(error) => {
                 tracing::warn!("Cannot connect to the scheduler: {error}; retrying");
@@ -141,4 +174,11 @@ async fn keep_connected(
         };
         state.send_replace(State::Down { why });
     }
+}
+
+/// Waits until a connection is lost, and logs that.
+async fn lose(session: &Session) {
+    let lost = session.closed().await;
+    // It names the connection.
+    tracing::warn!("{}; reconnecting", lost.extra);
 }

@@ -34,6 +34,29 @@
 //! - **Cancellation on drop**: a [`Job`] that is dropped is removed from the queue, or stopped on its worker.
 //! - **Its state**: [`Job::attempt`] gives its position in the queue, the reason why it waits, and its worker.
 //!
+//! # Durable jobs
+//!
+//! A scheduler of ours can keep jobs ([`Cluster::submit_durable`]): such a job outlives the connections of this
+//! program, of its workers and of the scheduler, and so does its log. Its [id](DurableJob::id) can be stored, and
+//! another process finds it again ([`Cluster::find_durable`]). Upstream's schedulers cannot
+//! ([`DurableError::Unsupported`]).
+//!
+//! ```no_run
+//! # use cluster_api::{Action, Description, DockerBuild, JobRequest};
+//! # use cluster_client::{Cluster, LogEvent};
+//! # async fn build(cluster: Cluster) -> Result<(), Box<dyn std::error::Error>> {
+//! let description = Description::new(Action::Docker(DockerBuild::default()));
+//! let job = cluster.submit_durable(&JobRequest::new("linux-x86_64", description.encode()?)).await?;
+//! println!("{}", job.id().unwrap_or_default());
+//! let mut log = job.log();
+//! while let Some(event) = log.next().await? {
+//!     print!("{event}");
+//! }
+//! println!("{:?}", job.ended().await?);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! A program that needs none of this submits an [`Attempt`] over its own connection: one job, once.
 //!
 //! # One thread
@@ -46,6 +69,7 @@ mod cluster;
 mod connection;
 mod decision;
 mod driver;
+mod durable;
 mod error;
 mod job;
 mod log;
@@ -57,6 +81,7 @@ mod waiting_limit;
 
 pub use attempt::{Attempt, AttemptError, Cancellation, LostPart};
 pub use cluster::Cluster;
+pub use durable::{DurableError, DurableJob, DurableLog, StatusChanges};
 pub use error::JobError;
 pub use job::Job;
 pub use log::{Log, LogEvent};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use cluster_api::{Job, LogChunk, RpcError};
+use cluster_api::{DurableJob, DurableLogChunk, Job, LogChunk, RpcError};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use futures::stream::{FuturesOrdered, StreamExt as _};
 use vat::KeepAlive;
@@ -20,9 +20,34 @@ pub struct LogReader {
     ended: Option<LocalBoxFuture<'static, ()>>,
 }
 
+/// Whose log is read.
+enum Source {
+    /// That of a job on its worker.
+    Job(Job),
+    /// That of an attempt at a durable job, which the scheduler keeps.
+    Attempt(DurableJob, u32),
+}
+
+impl Source {
+    fn log(&self, start: i64) -> LocalBoxFuture<'static, Result<LogChunk, RpcError>> {
+        match self {
+            Self::Job(job) => job.log(start).boxed_local(),
+            Self::Attempt(job, attempt) => {
+                let answer = job.log(*attempt, u64::try_from(start).unwrap_or(0));
+                let chunk = async move {
+                    let DurableLogChunk { bytes, next } = answer.await?;
+                    let next = i64::try_from(next).unwrap_or(i64::MAX);
+                    Ok(LogChunk { bytes, next })
+                };
+                chunk.boxed_local()
+            }
+        }
+    }
+}
+
 /// The pieces of a log.
 struct Pieces {
-    job: Job,
+    source: Source,
     /// How many more bytes may follow, once the job is known to have ended.
     left: Option<usize>,
     reading: ReadAhead,
@@ -47,10 +72,20 @@ impl LogReader {
 
     /// Returns a reader at the log's beginning, with up to `window` calls in flight.
     pub fn new(job: Job, window: usize) -> Self {
+        Self::of(Source::Job(job), 0, window)
+    }
+
+    /// Returns a reader of an attempt at a durable job, at an offset of its log.
+    pub(crate) fn of_attempt(job: DurableJob, attempt: u32, start: u64) -> Self {
+        let start = i64::try_from(start).unwrap_or(i64::MAX);
+        Self::of(Source::Attempt(job, attempt), start, Self::WINDOW)
+    }
+
+    fn of(source: Source, start: i64, window: usize) -> Self {
         let pieces = Pieces {
-            job,
+            source,
             left: None,
-            reading: ReadAhead::new(window),
+            reading: ReadAhead::starting_at(start, window),
             in_flight: FuturesOrdered::new(),
         };
         Self {
@@ -103,7 +138,7 @@ impl Pieces {
     async fn next(&mut self) -> Result<Option<Vec<u8>>, RpcError> {
         loop {
             while let Some(call) = self.reading.ask() {
-                let answer = self.job.log(call.start);
+                let answer = self.source.log(call.start);
                 self.in_flight
                     .push_back(async move { (call, answer.await) }.boxed_local());
             }

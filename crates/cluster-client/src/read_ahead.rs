@@ -58,10 +58,16 @@ pub(crate) enum Answer {
 
 impl ReadAhead {
     /// Begins at the start of a log, with at most `window` calls in flight (at least one).
+    #[cfg(test)]
     pub(crate) fn new(window: usize) -> Self {
+        Self::starting_at(0, window)
+    }
+
+    /// Begins at an offset of a log, with at most `window` calls in flight (at least one).
+    pub(crate) fn starting_at(start: i64, window: usize) -> Self {
         Self {
-            received: 0,
-            next: 0,
+            received: start,
+            next: start,
             piece: None,
             in_flight: 0,
             window: window.max(1),

@@ -17,6 +17,7 @@ use crate::db::{
     CachedRow, Change, PauseRow, PutClient, RateRow, Saved, UnixTime, WorkerRow, WriteError,
     Writer, WriterStats,
 };
+use crate::derived::SharedJobs;
 use crate::durable::{self, DurableJobs};
 use crate::hints;
 use crate::job_settings::JobSettings;
@@ -37,6 +38,7 @@ pub(crate) struct Cluster {
     limits: Limits,
     quota: Rc<QueueQuota>,
     durable_jobs: Rc<DurableJobs>,
+    shared_jobs: SharedJobs,
     /// Whether the scheduler is shutting down, and takes no more jobs.
     is_shutting_down: Cell<bool>,
 }
@@ -57,6 +59,7 @@ pub(crate) struct ClusterParts {
     pub(crate) jobs: JobSettings,
     /// What was kept of durable jobs.
     pub(crate) durable_jobs: durable::Opened,
+    pub(crate) shared_jobs: SharedJobs,
 }
 
 /// How others reach the scheduler.
@@ -91,6 +94,7 @@ impl Cluster {
             limits,
             jobs,
             durable_jobs,
+            shared_jobs,
         } = parts;
         let Saved {
             sturdy_refs,
@@ -131,6 +135,7 @@ impl Cluster {
         Rc::new(Self {
             pools,
             durable_jobs,
+            shared_jobs,
             clients,
             being_removed: RefCell::default(),
             db,
@@ -169,6 +174,11 @@ impl Cluster {
     /// Returns the jobs that outlive connections.
     pub(crate) fn durable_jobs(&self) -> Rc<DurableJobs> {
         Rc::clone(&self.durable_jobs)
+    }
+
+    /// Returns the ids under which jobs are shared.
+    pub(crate) fn shared_jobs(&self) -> &SharedJobs {
+        &self.shared_jobs
     }
 
     pub(crate) fn clients(&self) -> std::cell::Ref<'_, Clients> {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use jobs::JobId;
 use vat::{Identity, ServiceId};
 
 use crate::config::PoolName;
@@ -49,9 +50,49 @@ impl fmt::Display for DerivedService {
     }
 }
 
+/// Jobs whose clients share them: the id of each is the job's id and a MAC of it, so nothing about it is stored.
+pub(crate) struct SharedJobs(Identity);
+
+impl SharedJobs {
+    /// Shares jobs of the scheduler with this key.
+    pub(crate) fn new(identity: &Identity) -> Self {
+        Self(identity.clone())
+    }
+
+    /// Returns the secret id of a shared job.
+    pub(crate) fn id(&self, job: JobId) -> ServiceId {
+        let mac = self.0.derive(&format!("shared-job-{job}"));
+        ServiceId::from_bytes([&job.bits().to_be_bytes(), mac.as_bytes()].concat())
+    }
+
+    /// Returns the job that is shared under this id.
+    pub(crate) fn job(&self, id: &ServiceId) -> Option<JobId> {
+        let bits = id.as_bytes().first_chunk()?;
+        let job = JobId::from_bits(u64::from_be_bytes(*bits));
+        // Of digests, the time of a comparison gives nothing away.
+        (self.id(job).digest() == id.digest()).then_some(job)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shared_job_is_found_by_its_whole_id_only() {
+        let shared = SharedJobs::new(&Identity::ephemeral());
+        let job = JobId::from_bits(0x5eed);
+        let id = shared.id(job);
+        assert_eq!(shared.job(&id), Some(job));
+        for place in 0..id.as_bytes().len() {
+            let mut forged = id.as_bytes().to_vec();
+            forged[place] ^= 1;
+            assert_eq!(shared.job(&ServiceId::from_bytes(forged)), None);
+        }
+        let other = SharedJobs::new(&Identity::ephemeral());
+        assert_eq!(other.job(&id), None);
+        assert_eq!(shared.job(&ServiceId::random()), None);
+    }
 
     #[test]
     fn names_are_upstreams() {

@@ -14,6 +14,8 @@ pub struct JobSettings {
     pub keep_logs: Duration,
     /// How much of the disk the logs of jobs that have ended may take, in bytes. The oldest are removed first.
     pub max_logs_bytes: u64,
+    /// How long the description of a job that did not succeed is kept after its end, so that the job can be retried.
+    pub retry_for: Duration,
     /// How long an entry of the audit log is kept.
     pub keep_audit: Duration,
     /// How long a worker that lost its connection may take to return before its jobs are run again.
@@ -37,6 +39,7 @@ impl Default for JobSettings {
             keep_jobs: 30 * DAY,
             keep_logs: 30 * DAY,
             max_logs_bytes: 100 << 30,
+            retry_for: DAY,
             keep_audit: 365 * DAY,
             worker_grace: jobs::Config::default().return_timeout,
             client_grace: timeouts.closed,

@@ -38,8 +38,8 @@
 //!
 //! # Secrets
 //!
-//! Descriptions hold secrets, so they are [sealed](Sealer) with a key that is not in the store, and wiped when their
-//! job ends.
+//! Descriptions hold secrets, so they are [sealed](Sealer) with a key that is not in the store. That of a job that
+//! succeeds is wiped with its end; the others are kept until [`Writer::wipe`], so that their jobs can be retried.
 
 mod attached;
 mod committer;
@@ -60,7 +60,7 @@ use std::ops::RangeInclusive;
 use jobs::{AttemptId, Change, JobId, JobKey, NewJob, Saved};
 use pool::{ClientId, Time};
 pub use query::{Cursor, Page, Query};
-pub use record::{AttemptRecord, Label, Record, State};
+pub use record::{AttemptRecord, Label, Record, State, Submitted};
 pub use seal::{SealError, Sealed, Sealer, UnsealError};
 
 /// What is saved of a job beside what decides about it.
@@ -157,6 +157,14 @@ pub trait Writer: Send {
     ///
     /// [`StoreError`] when they cannot be removed.
     fn prune(&mut self, ended_before: Time, at_most: u32) -> Result<Vec<Pruned>, StoreError>;
+
+    /// Wipes the descriptions of some of the jobs that ended before a time, at most so many, and returns how many it
+    /// wiped. As short as [`prune`](Self::prune).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when they cannot be wiped.
+    fn wipe(&mut self, ended_before: Time, at_most: u32) -> Result<usize, StoreError>;
 
     /// Returns where the store goes on.
     ///
@@ -255,7 +263,14 @@ pub trait Reader: Send {
     /// [`StoreError`] when the store cannot be read.
     fn page(&mut self, query: &Query) -> Result<Page, StoreError>;
 
-    /// Returns the description of a job that has not ended.
+    /// Returns a job as it was submitted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    fn submitted(&mut self, job: JobId) -> Result<Option<Submitted>, StoreError>;
+
+    /// Returns the description of a job, unless it is wiped.
     ///
     /// # Errors
     ///

@@ -1,7 +1,9 @@
 //! A job as the history knows it.
 
-use jobs::{AttemptEnd, JobId, JobKey, Outcome};
+use jobs::{AttemptEnd, JobId, JobKey, NewJob, Outcome};
 use pool::Time;
+
+use crate::Sealed;
 
 /// A name and a value that a client gives to a job, such as `branch` and `main`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +75,21 @@ pub struct Record {
     pub end: Option<(Outcome, Time)>,
     /// Its attempts, the first one first.
     pub attempts: Vec<AttemptRecord>,
+}
+
+/// A job as it was submitted, to submit it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// What was submitted.
+    pub new: NewJob,
+    /// Its kind, such as "docker".
+    pub kind: String,
+    /// Its labels, in the order of their names.
+    pub labels: Vec<Label>,
+    /// How far it has come.
+    pub state: State,
+    /// Its description; `None` once it is wiped.
+    pub description: Option<Sealed>,
 }
 
 /// An attempt as the history knows it.

@@ -22,6 +22,8 @@ struct Disk {
     old: Arc<Mutex<Vec<Pruned>>>,
     /// What is kept beside the jobs.
     entries: Arc<Mutex<Vec<Entry>>>,
+    /// How many descriptions are to be wiped.
+    sealed: Arc<Mutex<usize>>,
     /// Held while a commit is not to come to its end.
     gate: Arc<Mutex<()>>,
 }
@@ -58,6 +60,13 @@ impl Writer for Disk {
         let mut old = self.old.lock().expect("nothing panicked");
         let pieces = old.len().min(at_most as usize);
         Ok(old.drain(..pieces).collect())
+    }
+
+    fn wipe(&mut self, _: Time, at_most: u32) -> Result<usize, StoreError> {
+        let mut sealed = self.sealed.lock().expect("nothing panicked");
+        let piece = (*sealed).min(at_most as usize);
+        *sealed -= piece;
+        Ok(piece)
     }
 
     fn totals(&mut self) -> Result<Totals, StoreError> {
@@ -166,7 +175,9 @@ fn what_ended_long_ago_is_removed_in_pieces() {
     });
     disk.old.lock().expect("nothing panicked").extend(old);
     let (committer, reports) = start(&disk);
+    *disk.sealed.lock().expect("nothing panicked") = 1200;
     committer.prune(Time::EPOCH);
+    committer.wipe(Time::EPOCH);
     let pieces: Vec<usize> = (0..3)
         .map(|_| match next(&reports) {
             Report::Pruned(pruned) => pruned.len(),
@@ -176,6 +187,8 @@ fn what_ended_long_ago_is_removed_in_pieces() {
     assert_eq!(pieces, [500, 500, 200]);
     save(&committer, 1);
     assert_eq!(next(&reports), Report::Committed(ChangeId(1)));
+    drop(committer);
+    assert_eq!(*disk.sealed.lock().expect("nothing panicked"), 0);
 }
 
 /// With a real store: of three submissions the second has the id of the first.

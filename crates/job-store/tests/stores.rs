@@ -374,7 +374,7 @@ fn a_key_leads_to_its_job_also_when_that_has_ended() {
 }
 
 #[test]
-fn a_description_is_sealed_and_wiped_at_the_end() {
+fn a_description_is_sealed_and_wiped_when_it_is_not_needed_any_more() {
     let mut store = Store::new();
     store.save(vec![submitted(1)]);
     let sealed = store
@@ -386,14 +386,30 @@ fn a_description_is_sealed_and_wiped_at_the_end() {
         Sealer::new(b"key").open(id(1), &sealed).as_deref(),
         Ok(SECRET)
     );
-    store.save(vec![ended(1, Outcome::Cancelled(CancelledBy::Client))]);
+    // A job that succeeded is not retried; others may be.
+    store.save(vec![
+        submitted(2),
+        ended(1, Outcome::Cancelled(CancelledBy::Client)),
+        ended(2, Outcome::Done(Verdict::Succeeded("".into()))),
+    ]);
+    let is_kept = |store: &mut Store, number| {
+        let submitted = store.reader.submitted(id(number));
+        let submitted = submitted
+            .expect("the store can be read")
+            .expect("it is kept");
+        assert_eq!(submitted.new, new(number));
+        submitted.description.is_some()
+    };
     assert_eq!(
-        store
-            .reader
-            .description(id(1))
-            .expect("the store can be read"),
-        None
+        (is_kept(&mut store, 1), is_kept(&mut store, 2)),
+        (true, false)
     );
+    assert_eq!(store.writer.wipe(at(0), 10).expect("it can be written"), 0);
+    assert_eq!(
+        store.writer.wipe(at(1000), 10).expect("it can be written"),
+        1
+    );
+    assert!(!is_kept(&mut store, 1));
     let secret = |bytes: &[u8]| bytes.windows(SECRET.len()).any(|window| window == SECRET);
     for file in std::fs::read_dir(store.folder.path()).expect("a folder") {
         let path = file.expect("a file").path();

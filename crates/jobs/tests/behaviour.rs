@@ -491,7 +491,7 @@ fn what_happens_is_counted() {
     let stats = story.jobs.stats();
     assert_eq!((stats.queued, stats.running, stats.away), (0, 1, 0));
     // Its worker leaves and returns, and loses it later.
-    story.jobs.worker_left(at(1), &worker());
+    story.jobs.worker_left(at(1), POOL, &worker());
     assert_eq!(story.jobs.stats().away, 1);
     let held = Held {
         attempt: attempt(1),
@@ -499,7 +499,7 @@ fn what_happens_is_counted() {
     };
     story
         .jobs
-        .worker_returned(at(2), &worker(), vec![held], REQUEST);
+        .worker_returned(at(2), POOL, &worker(), vec![held], REQUEST);
     story.settle();
     let lost = AttemptEnd::Lost(LossReason::Crashed);
     story.jobs.attempt_ended(at(3), attempt(1), &worker(), lost);

@@ -14,4 +14,5 @@ pub mod obuilder;
 pub mod ocluster;
 pub mod reference;
 pub mod scheduler;
+mod secret_output;
 pub mod worker;

@@ -141,6 +141,20 @@ mod tests {
                 CAP URL HASH...
             ocluster-client submit-custom [OPTIONS] [CAP] --pool <ID> --kind <KIND> [URL HASH...]
                 CAP URL HASH...
+            ocluster-client jobs [OPTIONS] [CAP]
+                CAP
+            ocluster-client status [OPTIONS] [CAP] [JOB]
+                CAP JOB
+            ocluster-client logs [OPTIONS] [CAP] [JOB]
+                CAP JOB
+            ocluster-client wait [OPTIONS] [CAP] <JOB>...
+                CAP JOB...
+            ocluster-client cancel [OPTIONS] [CAP] [JOB...]
+                CAP JOB...
+            ocluster-client retry [OPTIONS] [CAP] <JOB>
+                CAP JOB
+            ocluster-client share [OPTIONS] [CAP] <JOB>
+                CAP JOB
             ocluster-admin show [OPTIONS] [CAP] [POOL] [WORKER]
                 CAP POOL WORKER
             ocluster-admin pause [OPTIONS] [CAP] <POOL> [WORKER]

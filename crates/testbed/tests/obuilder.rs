@@ -195,7 +195,8 @@ fn endless(site: &Site) -> Result<(Program, String)> {
     let mark = unique("endless")?;
     let ops = format!(r#"(run (shell "echo up; setsid sleep 1000 {mark} & sleep 1000"))"#);
     let ops = ops.replace("setsid sleep 1000", "setsid sh -c 'sleep 1000; true'");
-    let mut client = site.spec(&spec(&ops)?)?.begin()?;
+    let submit = site.spec(&spec(&ops)?)?.args(&["--attempts=1"]);
+    let mut client = submit.begin()?;
     client.wait_for("\nup\n")?;
     Ok((client, mark))
 }

@@ -1,5 +1,6 @@
 //! Durable jobs: jobs that outlive connections, submitted through a client's [`Submission`].
 
+mod details;
 mod list;
 mod request;
 mod server;
@@ -13,6 +14,7 @@ use crate::handle::{Served, handle};
 use crate::raw::extensions_capnp::{durable_job, durable_jobs};
 use crate::text::{malformed, returned, text};
 use crate::{RpcError, Submission};
+pub use details::{DurableAttempt, DurableAttemptEnd, DurableDetails};
 pub use list::{JobPage, JobQuery, JobState, JobSummary};
 pub use request::{JobRequest, Label, MAX_LABELS, MAX_NAME_BYTES, ReturnTimeouts, Unwatched};
 pub use server::ServeDurableJob;
@@ -52,11 +54,23 @@ impl Submission {
         )
     }
 
-    /// Returns a job of this client by its id, or by the beginning of its id if that is unique.
+    /// Returns a job of this client by its id, or by the beginning of its id if that is unique. It is watched as long
+    /// as there is a reference to it.
     pub fn find_durable(&self, id: &str) -> Pipelined<DurableJob> {
+        self.find(id, false)
+    }
+
+    /// Returns a job like [`find_durable`](Self::find_durable), but without watching it: when it has no other watcher,
+    /// it may be cancelled.
+    pub fn observe_durable(&self, id: &str) -> Pipelined<DurableJob> {
+        self.find(id, true)
+    }
+
+    fn find(&self, id: &str, observing: bool) -> Pipelined<DurableJob> {
         let client: durable_jobs::Client = self.clone().into_raw().cast_to();
         let mut request = client.find_request();
         request.get().set_id(id);
+        request.get().set_observing(observing);
         let sent = request.send();
         let job = DurableJob::from_raw(sent.pipeline.get_job());
         let answer = Answer::new(
@@ -142,6 +156,47 @@ impl DurableJob {
         Answer::new(
             sent.promise,
             |_: durable_job::cancel_results::Reader<'_>| Ok(()),
+        )
+    }
+}
+
+/// Calls that not every scheduler with durable jobs knows.
+impl DurableJob {
+    /// Submits the job again: a new one with the same description, labels and limits, which is watched. `continues`: it
+    /// continues when it is not watched any more; otherwise it is cancelled then. The same key again is the same job.
+    pub fn retry(&self, key: Option<&str>, continues: bool) -> Answer<(String, Self)> {
+        let mut request = self.client.retry_request();
+        request.get().set_key(key.unwrap_or_default());
+        request.get().set_continues(continues);
+        Answer::new(
+            request.send().promise,
+            |results: durable_job::retry_results::Reader<'_>| {
+                let job = Self::from_raw(returned(results.get_job(), "job")?);
+                Ok((text(results.get_id(), "id")?, job))
+            },
+        )
+    }
+
+    /// Returns the `capnp://` URI of a capability that shows this job and cannot change it. It is a secret.
+    pub fn share(&self) -> Answer<String> {
+        let sent = self.client.share_request().send();
+        Answer::new(
+            sent.promise,
+            |results: durable_job::share_results::Reader<'_>| {
+                text(results.get_sturdy_ref(), "sturdyRef")
+            },
+        )
+    }
+
+    /// Returns what is known of the job, but for its description.
+    pub fn describe(&self) -> Answer<DurableDetails> {
+        let sent = self.client.describe_request().send();
+        Answer::new(
+            sent.promise,
+            |results: durable_job::describe_results::Reader<'_>| {
+                let details = results.get_details();
+                DurableDetails::read(details.map_err(|error| malformed(&error, "details"))?)
+            },
         )
     }
 }

@@ -69,6 +69,22 @@ pub struct Label {
 }
 
 impl JobRequest {
+    /// Returns a job that is cancelled when no client watches it, with the scheduler's defaults for all else.
+    pub fn new(pool: impl Into<String>, description: EncodedDescription) -> Self {
+        Self {
+            pool: pool.into(),
+            description,
+            urgent: false,
+            key: None,
+            labels: Vec::new(),
+            attempts: None,
+            queue_limit: None,
+            run_limit: None,
+            silence_limit: None,
+            unwatched: Unwatched::Cancelled(ReturnTimeouts::default()),
+        }
+    }
+
     pub(crate) fn read(reader: request::Reader<'_>) -> Result<Self, RpcError> {
         let descr = reader
             .get_descr()

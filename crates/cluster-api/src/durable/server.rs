@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::rc::Rc;
 
-use super::{DurableLogChunk, DurableStatus, JobQuery, JobRequest};
+use super::{DurableDetails, DurableLogChunk, DurableStatus, JobQuery, JobRequest, MAX_NAME_BYTES};
 use crate::handle::Served;
 use crate::raw::extensions_capnp::{durable_job, durable_jobs};
-use crate::text::{malformed, text};
-use crate::{RpcError, ServeSubmission};
+use crate::text::{long_text, malformed, text};
+use crate::{DurableJob, RpcError, ServeSubmission};
 
 /// A durable job, as a scheduler implements it.
 pub trait ServeDurableJob: 'static {
@@ -36,6 +36,28 @@ pub trait ServeDurableJob: 'static {
     /// # Errors
     /// The caller gets the error.
     fn cancel(self: Rc<Self>) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`DurableJob::retry`](crate::DurableJob::retry). Returns the new job and its id.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn retry(
+        self: Rc<Self>,
+        key: Option<String>,
+        continues: bool,
+    ) -> impl Future<Output = Result<(String, DurableJob), RpcError>>;
+
+    /// See [`DurableJob::share`](crate::DurableJob::share).
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn share(self: Rc<Self>) -> impl Future<Output = Result<String, RpcError>>;
+
+    /// See [`DurableJob::describe`](crate::DurableJob::describe).
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn describe(self: Rc<Self>) -> impl Future<Output = Result<DurableDetails, RpcError>>;
 
     /// The last reference was dropped: this caller does not watch the job any more.
     ///
@@ -72,8 +94,9 @@ impl<S: ServeSubmission> durable_jobs::Server for Served<S> {
         let jobs = self.object();
         async move {
             let id = text(params.get()?.get_id(), "id")?;
+            let observing = params.get()?.get_observing();
             drop(params);
-            let (id, job) = jobs.find_durable(id).await?;
+            let (id, job) = jobs.find_durable(id, observing).await?;
             results.get().set_id(&id);
             results.get().set_job(job.into_raw());
             Ok(())
@@ -149,5 +172,47 @@ impl<S: ServeDurableJob> durable_job::Server for Served<S> {
     ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
         let job = self.object();
         async move { Ok(job.cancel().await?) }
+    }
+
+    fn retry(
+        self: Rc<Self>,
+        params: durable_job::RetryParams,
+        mut results: durable_job::RetryResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let job = self.object();
+        async move {
+            let key = long_text(params.get()?.get_key(), "key", MAX_NAME_BYTES)?;
+            let continues = params.get()?.get_continues();
+            drop(params);
+            let key = Some(key).filter(|key| !key.is_empty());
+            let (id, job) = job.retry(key, continues).await?;
+            results.get().set_id(&id);
+            results.get().set_job(job.into_raw());
+            Ok(())
+        }
+    }
+
+    fn share(
+        self: Rc<Self>,
+        _params: durable_job::ShareParams,
+        mut results: durable_job::ShareResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let job = self.object();
+        async move {
+            results.get().set_sturdy_ref(job.share().await?);
+            Ok(())
+        }
+    }
+
+    fn describe(
+        self: Rc<Self>,
+        _params: durable_job::DescribeParams,
+        mut results: durable_job::DescribeResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let job = self.object();
+        async move {
+            let details = job.describe().await?;
+            Ok(details.write(results.get().init_details())?)
+        }
     }
 }

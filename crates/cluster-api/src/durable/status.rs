@@ -73,6 +73,11 @@ pub enum DurableOutcome {
     SilenceLimit,
     /// Its attempts were lost with their workers.
     Lost(Vec<LostAttempt>),
+    /// No worker can run it.
+    Refused {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// An attempt that was lost with its worker.
@@ -179,6 +184,9 @@ impl DurableOutcome {
                         .collect::<Result<_, _>>()?,
                 )
             }
+            Ok(outcome::Refused(reason)) => Self::Refused {
+                reason: text(reason, "outcome.refused")?,
+            },
             Err(capnp::NotInSchema(tag)) => {
                 return Err(RpcError::failed(format!("Unknown outcome {tag}")));
             }
@@ -194,6 +202,7 @@ impl DurableOutcome {
             Self::QueueLimit => builder.set_queue_limit(()),
             Self::RunLimit => builder.set_run_limit(()),
             Self::SilenceLimit => builder.set_silence_limit(()),
+            Self::Refused { reason } => builder.set_refused(&reason),
             Self::Lost(lost) => {
                 let mut list = builder.init_lost(list_length(&lost, "outcome.lost")?);
                 for (index, lost) in (0..).zip(lost) {

@@ -16,7 +16,7 @@ pub(super) const MAX_ID_BYTES: usize = 64;
 
 /// An attempt to run a durable job, by the job's id and the number of the attempt.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DurableAttempt {
+pub struct AttemptName {
     /// The id of the job.
     pub job: String,
     /// The number of the attempt.
@@ -27,7 +27,7 @@ pub struct DurableAttempt {
 #[derive(Debug)]
 pub struct HeldAttempt {
     /// Which one.
-    pub attempt: DurableAttempt,
+    pub attempt: AttemptName,
     /// The job, with its log from the beginning.
     pub job: Job,
     /// How far it has come.
@@ -45,7 +45,7 @@ pub enum HeldState {
     Interrupted,
 }
 
-impl fmt::Display for DurableAttempt {
+impl fmt::Display for AttemptName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "attempt {} of {}", self.number, self.job)
     }
@@ -74,7 +74,7 @@ impl HeldAttempt {
             }
         };
         Ok(Self {
-            attempt: DurableAttempt {
+            attempt: AttemptName {
                 job,
                 number: reader.get_attempt(),
             },

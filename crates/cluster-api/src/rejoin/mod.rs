@@ -17,7 +17,7 @@ use crate::raw::extensions_capnp::returning_workers;
 use crate::text::{capability, check_length, list_length, malformed, returned, text};
 use crate::{Queue, Registration, RpcError, ServeRegistration, Worker};
 
-pub use held::{DurableAttempt, HeldAttempt, HeldState, MAX_HELD_ATTEMPTS};
+pub use held::{AttemptName, HeldAttempt, HeldState, MAX_HELD_ATTEMPTS};
 pub use popped::PoppedJob;
 
 /// A worker that registers with what it has kept.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use capnp::capability::FromClientHook as _;
 
-use super::held::{DurableAttempt, MAX_ID_BYTES};
+use super::held::{AttemptName, MAX_ID_BYTES};
 use crate::answer::Answer;
 use crate::handle::Served;
 use crate::raw::extensions_capnp::durable_queue;
@@ -18,7 +18,7 @@ pub struct PoppedJob<D> {
     /// What to do.
     pub description: D,
     /// `None` for a job that ends with its connection.
-    pub attempt: Option<DurableAttempt>,
+    pub attempt: Option<AttemptName>,
 }
 
 impl Queue {
@@ -44,7 +44,7 @@ impl Queue {
                     .and_then(|descr| EncodedDescription::copy(descr)?.decode());
                 Ok(PoppedJob {
                     description,
-                    attempt: (!job.is_empty()).then_some(DurableAttempt { job, number }),
+                    attempt: (!job.is_empty()).then_some(AttemptName { job, number }),
                 })
             },
         )
@@ -67,7 +67,7 @@ impl<S: ServeQueue> durable_queue::Server for Served<S> {
                 attempt,
             } = queue.pop_durable(Job::from_raw(job)).await?;
             description.with_reader(|reader| Ok(results.get().set_descr(reader)?))?;
-            if let Some(DurableAttempt { job, number }) = attempt {
+            if let Some(AttemptName { job, number }) = attempt {
                 results.get().set_id(&job);
                 results.get().set_attempt(number);
             }

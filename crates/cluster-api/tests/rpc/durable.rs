@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_api::{
-    DurableJob, DurableLogChunk, DurableOutcome, DurableStage, DurableStatus, EncodedDescription,
-    JobPage, JobQuery, JobRequest, JobState, JobSummary, Label, LostAttempt, Outcome,
-    ReturnTimeouts, RpcError, RpcErrorKind, ServeDurableJob, ServeSubmission, Submission, Ticket,
-    Unwatched,
+    DurableAttempt, DurableAttemptEnd, DurableDetails, DurableJob, DurableLogChunk, DurableOutcome,
+    DurableStage, DurableStatus, EncodedDescription, JobPage, JobQuery, JobRequest, JobState,
+    JobSummary, Label, LostAttempt, Outcome, ReturnTimeouts, RpcError, RpcErrorKind,
+    ServeDurableJob, ServeSubmission, Submission, Ticket, Unwatched,
 };
 
 use crate::support::{Events, connect, description, run, settle};
@@ -63,7 +63,14 @@ impl ServeSubmission for Keeper {
         Ok(("28t5cy4tqkff".to_owned(), self.job()))
     }
 
-    async fn find_durable(self: Rc<Self>, id: String) -> Result<(String, DurableJob), RpcError> {
+    async fn find_durable(
+        self: Rc<Self>,
+        id: String,
+        observing: bool,
+    ) -> Result<(String, DurableJob), RpcError> {
+        if observing {
+            self.events.add("observing");
+        }
         Ok((format!("{id}5cy4tqkff"), self.job()))
     }
 
@@ -94,6 +101,23 @@ impl ServeDurableJob for KeptJob {
     async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
         self.0.events.add("cancel");
         Ok(())
+    }
+
+    async fn retry(
+        self: Rc<Self>,
+        key: Option<String>,
+        continues: bool,
+    ) -> Result<(String, DurableJob), RpcError> {
+        self.0.events.add(format!("retry {key:?} {continues}"));
+        Ok(("7k5cy4tqkff2".to_owned(), self.0.job()))
+    }
+
+    async fn share(self: Rc<Self>) -> Result<String, RpcError> {
+        Ok("capnp://somewhere".to_owned())
+    }
+
+    async fn describe(self: Rc<Self>) -> Result<DurableDetails, RpcError> {
+        Ok(details())
     }
 
     fn released(&self) {
@@ -262,6 +286,70 @@ fn each_stage_arrives_as_it_was_sent() {
         drop(job);
         settle().await;
         assert_eq!(keeper.events.take(), ["cancel", "released"]);
+    });
+}
+
+fn details() -> DurableDetails {
+    let worker = || "w1".to_owned();
+    let attempt = |number, end| DurableAttempt {
+        number,
+        worker: worker(),
+        started_ago: Duration::from_secs(number.into()),
+        log_length: u64::from(number) << 40,
+        end,
+    };
+    let after = Duration::from_millis(7);
+    DurableDetails {
+        summary: JobSummary {
+            id: "28t5cy4tqkff".to_owned(),
+            pool: "pool".to_owned(),
+            kind: "docker".to_owned(),
+            labels: vec![label("branch")],
+            state: JobState::Running,
+            submitted_ago: Duration::from_secs(9),
+            changed_ago: Duration::from_secs(1),
+            attempts: 3,
+            worker: Some(worker()),
+            attached: false,
+        },
+        status: DurableStatus {
+            version: 8,
+            stage: DurableStage::Running {
+                attempt: 3,
+                worker: worker(),
+            },
+        },
+        key: Some("key".to_owned()),
+        urgent: true,
+        attempts: vec![
+            attempt(
+                1,
+                DurableAttemptEnd::Lost {
+                    after,
+                    reason: "why".to_owned(),
+                },
+            ),
+            attempt(2, DurableAttemptEnd::Ended { after }),
+            attempt(3, DurableAttemptEnd::Running),
+        ],
+        retryable: true,
+    }
+}
+
+#[test]
+fn a_job_is_observed_described_shared_and_retried() {
+    run(async {
+        let (keeper, submission) = Keeper::connect();
+        let job = submission.observe_durable("28t").await.unwrap();
+        assert_eq!(job.describe().await, Ok(details()));
+        assert_eq!(job.share().await, Ok("capnp://somewhere".to_owned()));
+        let (id, _again) = job.retry(Some("key"), true).await.unwrap();
+        assert_eq!(id, "7k5cy4tqkff2");
+        let (_, _again) = job.retry(None, false).await.unwrap();
+        assert_eq!(
+            keeper.events.take(),
+            ["observing", "retry Some(\"key\") true", "retry None false"]
+        );
     });
 }
 

@@ -44,6 +44,7 @@ fn listed() -> ListedJob {
             changed_ago: Duration::from_secs(2),
             attempts: 2,
             worker: Some("w2".to_owned()),
+            attached: true,
         },
         client: "alice".to_owned(),
     }

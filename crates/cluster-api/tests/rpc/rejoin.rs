@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_api::{
-    CancelledBy, DurableAttempt, EncodedDescription, HeldAttempt, HeldState, Job, LogChunk,
+    AttemptName, CancelledBy, EncodedDescription, HeldAttempt, HeldState, Job, LogChunk,
     MAX_HELD_ATTEMPTS, Outcome, PoppedJob, Queue, Registration, Rejoined, ReturningWorker,
     RpcError, RpcErrorKind, ServeJob, ServeQueue, ServeRegistration, Worker,
 };
@@ -17,7 +17,7 @@ use crate::support::{Events, connect, description, no_worker, run, settle};
 struct Scheduler {
     events: Events,
     returned: RefCell<Option<ReturningWorker>>,
-    attempt: RefCell<Option<DurableAttempt>>,
+    attempt: RefCell<Option<AttemptName>>,
 }
 
 impl Scheduler {
@@ -123,8 +123,8 @@ impl ServeQueue for Old {
     fn released(&self) {}
 }
 
-fn attempt(number: u32) -> DurableAttempt {
-    DurableAttempt {
+fn attempt(number: u32) -> AttemptName {
+    AttemptName {
         job: "28t5cy4tqkff".to_owned(),
         number,
     }

@@ -77,11 +77,10 @@ pub(super) fn outcome(outcome: &Outcome) -> DurableOutcome {
             Verdict::TimedOut { detail } => WireOutcome::TimedOut {
                 detail: detail.to_string(),
             },
-            // The wire has no word for it: to a client, the job failed, and this is why.
-            Verdict::Refused { reason } => WireOutcome::Failed {
-                detail: reason.to_string(),
-                exit_code: None,
-            },
+            Verdict::Refused { reason } => {
+                let reason = reason.to_string();
+                return DurableOutcome::Refused { reason };
+            }
         }),
         Outcome::Cancelled(CancelledBy::Client) => DurableOutcome::CancelledByClient,
         Outcome::Cancelled(CancelledBy::Operator) => DurableOutcome::CancelledByOperator,

@@ -1,35 +1,19 @@
 //! Follows a ticket of a pool to its end: keeps its log while it is written, and reports how the attempt ended.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_api::{CancelledBy as WireCancelledBy, Job, Outcome, RpcErrorKind};
 use job_store::logs::LogError;
 use jobs::{AttemptEnd, AttemptId, CancelError, CancelledBy, JobId, LossReason, RequestId, Stage};
-use pool::{TicketId, WorkerName};
+use pool::TicketId;
 
 use super::retention::FailingLog;
-use super::{DurableJobs, Followed, convert};
+use super::run::Run;
+use super::state::Followed;
+use super::{DurableJobs, convert};
 use crate::history::JobResult;
 use crate::reactor::Reactor;
-
-/// A ticket, and the attempt that it becomes when a worker takes it; or an attempt that a worker has returned with.
-pub(super) struct Run {
-    pub(super) job: JobId,
-    taken: RefCell<Option<Taken>>,
-}
-
-/// An attempt, and its worker.
-#[derive(Clone)]
-struct Taken {
-    attempt: AttemptId,
-    worker: WorkerName,
-    /// Whether the worker keeps it while it is disconnected.
-    outlives_connection: bool,
-    /// Whether the worker's process ended while it ran.
-    is_interrupted: bool,
-}
 
 /// Where the log of an attempt ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,59 +34,6 @@ enum Appended {
     Failed(LogError),
     /// The scheduler ends.
     Closing,
-}
-
-impl Run {
-    pub(super) fn new(job: JobId) -> Rc<Self> {
-        Rc::new(Self {
-            job,
-            taken: RefCell::new(None),
-        })
-    }
-
-    /// A worker has returned with an attempt.
-    pub(super) fn returned(
-        attempt: AttemptId,
-        worker: WorkerName,
-        is_interrupted: bool,
-    ) -> Rc<Self> {
-        let taken = Taken {
-            attempt,
-            worker,
-            outlives_connection: true,
-            is_interrupted,
-        };
-        Rc::new(Self {
-            job: attempt.job,
-            taken: RefCell::new(Some(taken)),
-        })
-    }
-
-    /// A worker has taken the ticket.
-    pub(super) fn begin(&self, attempt: AttemptId, worker: WorkerName, outlives_connection: bool) {
-        self.taken.replace(Some(Taken {
-            attempt,
-            worker,
-            outlives_connection,
-            is_interrupted: false,
-        }));
-    }
-
-    /// Returns whether the worker keeps it while it is disconnected.
-    pub(super) fn outlives_connection(&self) -> bool {
-        let taken = self.taken.borrow();
-        taken
-            .as_ref()
-            .is_some_and(|taken| taken.outlives_connection)
-    }
-
-    fn taken(&self) -> Option<Taken> {
-        self.taken.borrow().clone()
-    }
-
-    fn attempt(&self) -> Option<AttemptId> {
-        Some(self.taken.borrow().as_ref()?.attempt)
-    }
 }
 
 /// The most that is kept of a log, in bytes: twice what our workers allow unless told otherwise.
@@ -234,6 +165,10 @@ impl DurableJobs {
 
     /// The ticket was taken out of the queue. If that was not done here, an operator did it.
     fn left_the_queue(&self, job: JobId, outcome: &Outcome) {
+        self.state
+            .borrow_mut()
+            .ending_logs
+            .retain(|attempt, _| attempt.job != job);
         if !matches!(outcome, Outcome::Cancelled(WireCancelledBy::Client)) {
             let _: Result<(), CancelError> =
                 self.apply(|jobs, now| jobs.cancel(now, job, CancelledBy::Operator, NOBODY));
@@ -256,6 +191,13 @@ impl DurableJobs {
             let (Some(attempt), false) = (run.attempt(), chunk.bytes.is_empty()) else {
                 return LogEnd::Complete;
             };
+            if chunk.next <= start {
+                tracing::warn!(
+                    target: "scheduler",
+                    "The log of {attempt} does not advance; the rest is not kept"
+                );
+                return LogEnd::Complete;
+            }
             match self.append_chunk(attempt, offset, chunk.bytes).await {
                 Appended::Kept { end } => {
                     self.log_grew(attempt, end);
@@ -346,10 +288,8 @@ impl DurableJobs {
     /// Shows those who read the log of an attempt how much of it is kept.
     pub(super) fn show_log(&self, attempt: AttemptId, length: u64) {
         let state = self.state.borrow();
-        if let Some(live) = state.live.get(&attempt.job)
-            && live.attempts == attempt.number
-        {
-            live.log.send_if_modified(|log| {
+        if let Some(log) = state.growing_log(attempt) {
+            log.send_if_modified(|log| {
                 let is_news = log.length < length;
                 log.length = log.length.max(length);
                 is_news
@@ -361,11 +301,10 @@ impl DurableJobs {
         if let Some(Err(error)) = self.store.run(move |kept| kept.finish(attempt)).await {
             tracing::warn!(target: "scheduler", "Cannot complete the log of {attempt}: {error}");
         }
-        let state = self.state.borrow();
-        if let Some(live) = state.live.get(&attempt.job)
-            && live.attempts == attempt.number
-        {
-            live.log.send_modify(|log| log.is_complete = true);
+        let mut state = self.state.borrow_mut();
+        if let Some(log) = state.growing_log(attempt) {
+            log.send_modify(|log| log.is_complete = true);
         }
+        state.ending_logs.remove(&attempt);
     }
 }

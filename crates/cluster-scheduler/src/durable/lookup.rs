@@ -1,7 +1,5 @@
 //! How clients find their jobs again.
 
-use std::rc::Rc;
-
 use cluster_api::{JobPage, JobQuery, RpcError};
 use job_store::sqlite::SqliteReader;
 use job_store::{Reader as _, Record, StoreError};
@@ -9,15 +7,11 @@ use jobs::JobId;
 use pool::ClientId;
 use visible::Shown;
 
-use super::{DurableJobs, Watching, convert, ending};
+use super::{DurableJobs, convert, ending};
 
 impl DurableJobs {
-    /// Returns the job of a client whose id this is, or whose id alone begins like this. The client watches it.
-    pub(crate) async fn find(
-        self: &Rc<Self>,
-        client: &ClientId,
-        id: &str,
-    ) -> Result<Watching, RpcError> {
+    /// Returns the job of a client whose id this is, or whose id alone begins like this.
+    pub(crate) async fn find(&self, client: &ClientId, id: &str) -> Result<JobId, RpcError> {
         let shown = Shown(id).to_string();
         let unknown = || {
             RpcError::failed(format!(
@@ -30,7 +24,7 @@ impl DurableJobs {
             .read(move |reader| reader.in_range(&client, first..=last, 2))
             .await?;
         match *found {
-            [job] => Ok(self.watch_from_now_on(job)),
+            [job] => Ok(job),
             [] => Err(unknown()),
             _ => Err(RpcError::failed(format!(
                 "several of your jobs begin with {shown:?}; use more of the id"

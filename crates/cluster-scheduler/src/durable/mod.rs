@@ -8,6 +8,7 @@ mod archiver;
 mod attached;
 mod audit;
 pub(crate) mod convert;
+mod describe;
 mod details;
 mod follow;
 mod live;
@@ -18,7 +19,10 @@ mod progress;
 mod queue;
 mod report;
 mod retention;
+mod retry;
 mod returning;
+mod run;
+mod state;
 mod store_thread;
 mod submission;
 mod sweep;
@@ -26,36 +30,32 @@ mod watched;
 mod watching;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use cluster_api::{Job, RpcError};
+use cluster_api::RpcError;
 use futures::StreamExt as _;
 use futures::channel::{mpsc, oneshot};
 use job_store::{Committer, Report, Sealer};
-use jobs::{AttemptId, Departure, JobId, Jobs, RequestId, SavedStage};
-use pool::{TicketId, Time};
+use jobs::{AttemptId, JobId, Jobs, RequestId};
+use pool::Time;
 use tokio::sync::Notify;
 
 use self::archiver::{Archived, Archiver};
 use self::audit::AuditLog;
-use self::follow::Run;
-use self::live::Live;
 pub use self::opened::KeepError;
 use self::opened::Threads;
 pub(crate) use self::opened::{Opened, Places, open};
-use self::perform::HeldAssignment;
 pub(crate) use self::report::JobsReport;
 use self::retention::{LogUsage, PRUNE_INTERVAL};
-use self::returning::Return;
+use self::state::{State, restored};
 use self::store_thread::StoreThread;
 pub(crate) use self::watching::Watching;
 use crate::attached::AttachedJobs;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::config::PoolName;
-use crate::history::JobResult;
 use crate::job_settings::JobSettings;
 use crate::queue_quota::QueueQuota;
 use crate::reactor::{DurableOwner, Reactor};
@@ -98,47 +98,6 @@ pub(crate) struct DurableJobs {
     wake: Notify,
 }
 
-struct State {
-    jobs: Jobs,
-    /// Boxed, as the nodes of the map are only two thirds full.
-    live: BTreeMap<JobId, Box<Live>>,
-    /// The calls that wait for the disk.
-    requests: HashMap<RequestId, oneshot::Sender<Answer>>,
-    last_request: u64,
-    /// Workers that are to get an attempt as soon as that is on disk.
-    held: HashMap<AttemptId, HeldAssignment>,
-    /// The attempts that are followed, until their ends are acknowledged.
-    runs: HashMap<AttemptId, Followed>,
-    /// Workers that have returned, until it is on disk what becomes of what they have kept.
-    returns: HashMap<RequestId, Return>,
-    /// What was released inside the RPC system.
-    left: Vec<(JobId, Departure)>,
-}
-
-/// An attempt that is followed, and the job as its worker serves it.
-struct Followed {
-    run: Rc<Run>,
-    job: Job,
-    /// Of one that its worker has returned with: its ticket in the pool, which this module ends.
-    adopted: Option<(Rc<Reactor>, TicketId)>,
-}
-
-impl Followed {
-    /// It is not followed any more.
-    fn end(self, result: JobResult) {
-        if let Some((pool, ticket)) = self.adopted {
-            pool.job_finished(ticket, result);
-        }
-    }
-}
-
-impl State {
-    fn next_request(&mut self) -> RequestId {
-        self.last_request += 1;
-        RequestId(self.last_request)
-    }
-}
-
 /// What a call that waits for the disk gets.
 type Answer = Result<JobId, RpcError>;
 
@@ -178,26 +137,8 @@ impl DurableJobs {
                 "{number} jobs wait for pools that are not in --pools; they stay on disk"
             );
         }
-        let live = saved.iter().filter_map(|saved| {
-            let pool = pools.get(&*saved.new.pool)?;
-            let bytes = description_sizes.get(&saved.new.id).copied().unwrap_or(0);
-            let live = Live::new(Rc::clone(pool), bytes, saved.attempts, clock.unix_now());
-            if matches!(&saved.stage, SavedStage::Assigned(attempt) if attempt.survives) {
-                // Its worker may return, with more of it.
-                live.log.send_modify(|log| log.is_complete = false);
-            }
-            Some((saved.new.id, Box::new(live)))
-        });
-        let state = State {
-            live: live.collect(),
-            jobs: Jobs::restore(settings.machine(), clock.unix_now(), saved),
-            requests: HashMap::new(),
-            last_request: 0,
-            held: HashMap::new(),
-            runs: HashMap::new(),
-            returns: HashMap::new(),
-            left: Vec::new(),
-        };
+        let live = restored(&saved, &description_sizes, &pools, clock);
+        let jobs = Jobs::restore(settings.machine(), clock.unix_now(), saved);
         let durable = Rc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             clock,
@@ -213,7 +154,7 @@ impl DurableJobs {
             descriptions,
             _archiver: archiver,
             sealer,
-            state: RefCell::new(state),
+            state: RefCell::new(State::new(jobs, live)),
             attached: AttachedJobs::new(clock),
             reports: RefCell::new(Some(reports)),
             archived: RefCell::new(Some(archived)),
@@ -271,6 +212,7 @@ impl DurableJobs {
         };
         tokio::task::spawn_local(Rc::clone(&self).sweep_logs());
         let mut prune = tokio::time::interval(PRUNE_INTERVAL);
+        let mut wipe = tokio::time::interval(retry::wipe_interval(self.settings.retry_for));
         loop {
             let wait = self.deadline.get().map(|deadline| {
                 let left = deadline.secs_after(self.clock.unix_now()).max(0.0);
@@ -285,6 +227,7 @@ impl DurableJobs {
                     self.log_is_whole(attempt, bytes);
                 }
                 _ = prune.tick() => self.prune(),
+                _ = wipe.tick() => self.wipe(),
                 () = self.wake.notified() => self.clear_left(),
                 () = sleep(wait) => self.apply(|jobs, now| jobs.advance(now)),
             }

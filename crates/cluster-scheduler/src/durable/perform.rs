@@ -6,14 +6,13 @@ use cluster_api::{RpcError, TicketEnd};
 use job_store::Write;
 use jobs::{AttemptId, Change, Effect, JobId, RequestId, Stage};
 
-use super::follow::Run;
 use super::live::{LogState, View};
 use super::queue::Enqueued;
+use super::run::Run;
+use super::state::HeldAssignment;
+use super::watched::Watched;
 use super::{Answer, DurableJobs};
 use crate::reactor::Cancelled;
-
-/// A worker that is to get an attempt. Calling it answers the worker; dropping it fails the worker's call.
-pub(super) type HeldAssignment = Box<dyn FnOnce(Option<AttemptId>)>;
 
 impl DurableJobs {
     /// Performs everything the jobs have asked for. Effects may cause others, so this may be called by itself.
@@ -119,7 +118,17 @@ impl DurableJobs {
                 tokio::task::spawn_local(async move { this.finish_log(attempt).await });
             }
         }
-        let ended = has_ended.then(|| state.live.remove(&job));
+        let mut ended = has_ended.then(|| state.live.remove(&job)).flatten();
+        if let Some(live) = &mut ended {
+            let attempt = AttemptId {
+                job,
+                number: live.attempts,
+            };
+            if state.runs.contains_key(&attempt) && !live.log.get().is_complete {
+                let log = std::mem::replace(&mut live.log, Watched::new(LogState::default()));
+                state.ending_logs.insert(attempt, log);
+            }
+        }
         drop(state);
         // It may hold the last reference to its worker's job.
         drop(ended);

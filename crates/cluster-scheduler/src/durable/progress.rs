@@ -6,12 +6,13 @@ use cluster_api::{DurableLogChunk, DurableStatus, RpcError};
 use futures::channel::oneshot;
 use job_store::Reader as _;
 use job_store::logs::LogError;
-use jobs::{AttemptId, CancelledBy, JobId, Stage};
+use jobs::{AttemptId, CancelledBy, JobId, Jobs, Stage};
 use tokio::sync::watch;
 use visible::Shown;
 
 use super::attached::until_log;
 use super::live::{LogState, View};
+use super::watched::Watched;
 use super::{DurableJobs, convert, ending};
 use crate::reactor::TicketState;
 
@@ -150,14 +151,23 @@ impl DurableJobs {
     ) -> Result<Option<watch::Receiver<LogState>>, RpcError> {
         let state = self.state.borrow();
         let Some(live) = state.live.get(&attempt.job) else {
-            return Ok(None);
+            let ending = state.ending_logs.get(&attempt);
+            return Ok(ending.map(Watched::subscribe));
         };
         // The log of the first attempt can be waited for from the submission on.
         match live.attempts.max(1).cmp(&attempt.number) {
             Ordering::Greater => Ok(None),
+            // It was lost, and the job waits for another one.
+            Ordering::Equal if live.attempts > 0 && Self::is_waiting(&state.jobs, attempt.job) => {
+                Ok(None)
+            }
             Ordering::Equal => Ok(Some(live.log.subscribe())),
             Ordering::Less => Err(RpcError::failed(format!("{attempt} has not begun"))),
         }
+    }
+
+    fn is_waiting(jobs: &Jobs, job: JobId) -> bool {
+        matches!(jobs.stage(job), Some(Stage::Queued { .. }))
     }
 
     /// Cancels a job. When this returns, that is on disk; the worker of an attached job was asked to stop it.

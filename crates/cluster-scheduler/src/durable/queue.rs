@@ -10,7 +10,8 @@ use jobs::{CancelError, CancelledBy, JobId, Stage};
 use pool::{CacheHint, ClientId, Place, Time};
 
 use super::DurableJobs;
-use super::follow::{NOBODY, Run};
+use super::follow::NOBODY;
+use super::run::Run;
 use crate::reactor::{ChosenWorker, DurableOwner};
 use crate::tickets::DurableTicket;
 

@@ -3,12 +3,13 @@
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use cluster_api::{DurableAttempt, HeldAttempt, HeldState as WireState, Job};
+use cluster_api::{AttemptName, HeldAttempt, HeldState as WireState, Job};
 use jobs::{AttemptEnd, AttemptId, Held, HeldAnswer, HeldState, LossReason, NewJob, RequestId};
 use pool::{TicketId, WorkerId, WorkerName};
 use visible::counted;
 
-use super::follow::Run;
+use super::run::Run;
+use super::state::{HeldJob, Return};
 use super::{DurableJobs, convert};
 use crate::config::PoolName;
 use crate::history::JobResult;
@@ -28,21 +29,6 @@ impl Drop for WorkerPresence {
             jobs.worker_left(&self.pool, &self.name);
         }
     }
-}
-
-/// What a worker has returned with, until it is on disk what becomes of each attempt.
-pub(super) struct Return {
-    pool: PoolName,
-    worker: WorkerName,
-    registration: WorkerId,
-    held: Vec<HeldJob>,
-}
-
-struct HeldJob {
-    attempt: AttemptId,
-    job: Job,
-    is_interrupted: bool,
-    is_running: bool,
 }
 
 impl DurableJobs {
@@ -220,7 +206,7 @@ fn forget(job: Job) {
     });
 }
 
-fn attempt_id(attempt: &DurableAttempt) -> Option<AttemptId> {
+fn attempt_id(attempt: &AttemptName) -> Option<AttemptId> {
     Some(AttemptId {
         job: attempt.job.parse().ok()?,
         number: attempt.number,

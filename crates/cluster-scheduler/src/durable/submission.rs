@@ -13,6 +13,7 @@ use visible::Shown;
 use super::live::Live;
 use super::{Answer, DurableJobs, Watching, convert, ending};
 use crate::config::PoolName;
+use crate::queue_quota::QueueReservation;
 use crate::reactor::Reactor;
 
 impl DurableJobs {
@@ -35,6 +36,21 @@ impl DurableJobs {
         let key = request.key.as_deref().map(JobKey::new).transpose();
         let key = key.map_err(|error| RpcError::failed(error.to_string()))?;
         let (new, details) = self.prepare(pool, client, key, &request)?;
+        let bytes = description.size();
+        self.accept(Rc::clone(pool), (reservation, bytes), new, details)
+            .await
+    }
+
+    /// Accepts a job, unless its client has submitted it before. When this returns, it is on disk.
+    ///
+    /// With the reservation comes the size of the description, in bytes.
+    pub(super) async fn accept(
+        self: &Rc<Self>,
+        pool: Rc<Reactor>,
+        (reservation, description_bytes): (QueueReservation, usize),
+        new: NewJob,
+        details: Details,
+    ) -> Result<Watching, RpcError> {
         // From the look at the store to the submission: of two with the same key, one waits for the other.
         let turn = match new.key {
             Some(_) => Some(self.keyed.lock().await),
@@ -43,12 +59,7 @@ impl DurableJobs {
         if let Some(job) = self.ended_with_key(&new.client, new.key.as_ref()).await? {
             return Ok(self.watch_from_now_on(job));
         }
-        let mut live = Live::new(
-            Rc::clone(pool),
-            description.size(),
-            0,
-            self.clock.unix_now(),
-        );
+        let mut live = Live::new(pool, description_bytes, 0, self.clock.unix_now());
         live.details = Some(Box::new(details));
         live.reservation = Some(reservation);
         let (job, answered) = self.add(new, live);
@@ -73,9 +84,7 @@ impl DurableJobs {
         key: Option<JobKey>,
         request: &JobRequest,
     ) -> Result<(NewJob, Details), RpcError> {
-        let bits = getrandom::u64()
-            .map_err(|error| RpcError::failed(format!("cannot make an id: {error}")))?;
-        let id = JobId::from_bits(bits);
+        let id = new_id()?;
         let description = &request.description;
         let sealed = self.sealer.seal(id, &description.to_bytes());
         let details = Details {
@@ -127,6 +136,13 @@ impl DurableJobs {
         self.read(move |reader| reader.with_key(&client, &key))
             .await
     }
+}
+
+/// Returns an id that no job has.
+pub(super) fn new_id() -> Result<JobId, RpcError> {
+    let bits = getrandom::u64();
+    let bits = bits.map_err(|error| RpcError::failed(format!("cannot make an id: {error}")))?;
+    Ok(JobId::from_bits(bits))
 }
 
 /// Checks what finds a job again: a name has one value.

@@ -36,7 +36,7 @@ impl Drop for Watching {
 
 impl DurableJobs {
     /// A client watches a job, or the same one again.
-    pub(super) fn watch_from_now_on(self: &Rc<Self>, job: JobId) -> Watching {
+    pub(crate) fn watch_from_now_on(self: &Rc<Self>, job: JobId) -> Watching {
         self.apply(|jobs, _| jobs.watch(job));
         Watching {
             jobs: Rc::clone(self),

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use cluster_api::{DurableAttempt, EncodedDescription, Job, JobResolver, PoppedJob, RpcError};
+use cluster_api::{AttemptName, EncodedDescription, Job, JobResolver, PoppedJob, RpcError};
 use futures::channel::oneshot;
 use jobs::AttemptId;
 use pool::{TicketId, WorkerName};
@@ -177,7 +177,7 @@ impl Assignment {
     /// Introduces the worker's job to the client, and returns what the worker is to do.
     pub(crate) fn hand_over(self, job: Job) -> PoppedJob<EncodedDescription> {
         self.promised.resolve(job);
-        let attempt = self.attempt.map(|attempt| DurableAttempt {
+        let attempt = self.attempt.map(|attempt| AttemptName {
             job: attempt.job.to_string(),
             number: attempt.number,
         });

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::cluster::{Cluster, ClusterParts, PublicEndpoint};
 use crate::config::{KeySource, SchedulerConfig, Transport};
 use crate::db::{self, Saved, Writer};
+use crate::derived::SharedJobs;
 use crate::durable;
 use crate::http::HttpServer;
 use crate::state_dir::{self, StateDir};
@@ -119,6 +120,7 @@ pub(super) fn cluster(
         limits: config.limits,
         jobs: config.jobs,
         durable_jobs,
+        shared_jobs: SharedJobs::new(identity),
     });
     let address = &bound.address;
     tracing::info!(target: "capnp-rpc", "Waiting for {security} connections on {address}");

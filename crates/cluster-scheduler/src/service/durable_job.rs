@@ -3,29 +3,73 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use cluster_api::{DurableJob, DurableLogChunk, DurableStatus, RpcError, ServeDurableJob};
+use cluster_api::{
+    DurableDetails, DurableJob, DurableLogChunk, DurableStatus, RpcError, ServeDurableJob,
+};
 use jobs::JobId;
+use vat::Peer;
 
+use crate::cluster::Cluster;
 use crate::durable::{DurableJobs, Watching};
 
 pub(crate) struct DurableJobService {
+    cluster: Rc<Cluster>,
     jobs: Rc<DurableJobs>,
     job: JobId,
-    /// `None` once the client has released the job. A call in progress may outlive that.
+    /// The client; `None` for one that sees a shared job.
+    peer: Option<Peer>,
+    /// `None` for one that only observes the job, and once the client has released it. A call in progress may outlive
+    /// that.
     watching: Cell<Option<Watching>>,
 }
 
 impl DurableJobService {
     /// Serves a job that its client watches. Returns its id, too.
-    pub(crate) fn serve(watching: Watching) -> (String, DurableJob) {
-        let (jobs, job) = (Rc::clone(&watching.jobs), watching.job);
-        let watching = Cell::new(Some(watching));
+    pub(crate) fn serve(
+        cluster: Rc<Cluster>,
+        peer: &Peer,
+        watching: Watching,
+    ) -> (String, DurableJob) {
+        let job = watching.job;
+        Self::serve_with(cluster, job, Some(peer.clone()), Some(watching))
+    }
+
+    /// Serves a job that its client observes. Returns its id, too.
+    pub(crate) fn observed(cluster: Rc<Cluster>, peer: &Peer, job: JobId) -> (String, DurableJob) {
+        Self::serve_with(cluster, job, Some(peer.clone()), None)
+    }
+
+    /// Serves a job to those who may see it, and no more.
+    pub(crate) fn shared(cluster: Rc<Cluster>, job: JobId) -> DurableJob {
+        let (_, job) = Self::serve_with(cluster, job, None, None);
+        job
+    }
+
+    fn serve_with(
+        cluster: Rc<Cluster>,
+        job: JobId,
+        peer: Option<Peer>,
+        watching: Option<Watching>,
+    ) -> (String, DurableJob) {
         let service = Rc::new(Self {
-            jobs,
+            jobs: cluster.durable_jobs(),
+            cluster,
             job,
-            watching,
+            peer,
+            watching: Cell::new(watching),
         });
         (job.to_string(), DurableJob::serve(service))
+    }
+
+    /// Returns the client whose job it is, who may change it.
+    fn may(&self, change: &str) -> Result<&Peer, RpcError> {
+        match &self.peer {
+            Some(client) => Ok(client),
+            None => Err(RpcError::failed(format!(
+                "cannot {change} job {}: this cap file only shows it; use that of the client that submitted it",
+                self.job
+            ))),
+        }
     }
 }
 
@@ -39,7 +83,29 @@ impl ServeDurableJob for DurableJobService {
     }
 
     async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
+        self.may("cancel")?;
         self.jobs.cancel(self.job).await
+    }
+
+    async fn retry(
+        self: Rc<Self>,
+        key: Option<String>,
+        continues: bool,
+    ) -> Result<(String, DurableJob), RpcError> {
+        let client = self.may("retry")?;
+        let submitted = self.jobs.retry(self.job, key, continues).await?;
+        let submitted = submitted.by(client);
+        Ok(Self::serve(Rc::clone(&self.cluster), client, submitted))
+    }
+
+    async fn share(self: Rc<Self>) -> Result<String, RpcError> {
+        self.may("share")?;
+        let id = self.cluster.shared_jobs().id(self.job);
+        Ok(self.cluster.sturdy_ref(id).to_uri())
+    }
+
+    async fn describe(self: Rc<Self>) -> Result<DurableDetails, RpcError> {
+        self.jobs.describe(self.job).await
     }
 
     fn released(&self) {

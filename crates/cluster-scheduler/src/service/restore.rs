@@ -13,6 +13,7 @@ use pool::ClientId;
 use vat::{Identity, Peer, Restore, RestoreError, ServiceId};
 
 use super::admin::AdminService;
+use super::durable_job::DurableJobService;
 use super::registration::RegistrationService;
 use super::submission::SubmissionService;
 use crate::clients::{Digest, SHARED, StoredService};
@@ -71,6 +72,9 @@ impl Services {
                         .into_client()
                 }
             });
+        }
+        if let Some(job) = self.cluster.shared_jobs().job(id) {
+            return Ok(DurableJobService::shared(cluster(), job).into_client());
         }
         match self.cluster.clients().find(&digest) {
             Some(StoredService::Client(client)) => Ok(SubmissionService::personal(

@@ -148,12 +148,26 @@ impl ServeSubmission for SubmissionService {
             .durable_jobs()?
             .submit(self.client.clone(), job)
             .await?;
-        Ok(DurableJobService::serve(submitted.by(&self.peer)))
+        let submitted = submitted.by(&self.peer);
+        let cluster = Rc::clone(&self.cluster);
+        Ok(DurableJobService::serve(cluster, &self.peer, submitted))
     }
 
-    async fn find_durable(self: Rc<Self>, id: String) -> Result<(String, DurableJob), RpcError> {
-        let found = self.durable_jobs()?.find(&self.client, &id).await?;
-        Ok(DurableJobService::serve(found.by(&self.peer)))
+    async fn find_durable(
+        self: Rc<Self>,
+        id: String,
+        observing: bool,
+    ) -> Result<(String, DurableJob), RpcError> {
+        let jobs = self.durable_jobs()?;
+        let found = jobs.find(&self.client, &id).await?;
+        let cluster = Rc::clone(&self.cluster);
+        Ok(match observing {
+            true => DurableJobService::observed(cluster, &self.peer, found),
+            false => {
+                let watching = jobs.watch_from_now_on(found).by(&self.peer);
+                DurableJobService::serve(cluster, &self.peer, watching)
+            }
+        })
     }
 
     async fn list_durable(self: Rc<Self>, query: JobQuery) -> Result<JobPage, RpcError> {

@@ -1,7 +1,7 @@
 //! How a worker joins its pool, and gets jobs from it: in our way, or in upstream's.
 
 use cluster_api::{
-    Description, DurableAttempt, Job, PopError, PoppedJob, Queue, Registration, Rejoined,
+    AttemptName, Description, Job, PopError, PoppedJob, Queue, Registration, Rejoined,
     ReturningWorker, RpcError, RpcErrorKind, Worker,
 };
 use jobs::AttemptId;
@@ -87,7 +87,7 @@ pub(super) async fn pop(
 }
 
 /// Returns the attempt by which a job is kept; `None` if the scheduler has ids that are not ours.
-pub(super) fn attempt_id(attempt: &DurableAttempt) -> Option<AttemptId> {
+pub(super) fn attempt_id(attempt: &AttemptName) -> Option<AttemptId> {
     let Ok(job) = attempt.job.parse() else {
         tracing::warn!("Not keeping {attempt}: it has no id of a job");
         return None;

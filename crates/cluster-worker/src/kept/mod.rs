@@ -16,7 +16,7 @@ use std::path::Path;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use cluster_api::{DurableAttempt, HeldAttempt, HeldState, Job, MAX_HELD_ATTEMPTS};
+use cluster_api::{AttemptName, HeldAttempt, HeldState, Job, MAX_HELD_ATTEMPTS};
 use jobs::{AttemptId, CancelReason, DeleteReason, Kept, KeptEffect, KeptLimits};
 use tokio::sync::Notify;
 
@@ -256,7 +256,7 @@ impl KeptJob {
             Self::Restored(job) => (Job::serve(Rc::clone(job)), job.state()),
         };
         HeldAttempt {
-            attempt: DurableAttempt {
+            attempt: AttemptName {
                 job: attempt.job.to_string(),
                 number: attempt.number,
             },

@@ -76,6 +76,7 @@ enum Request {
     Prune(Time),
     Append(Entry),
     Expire(Expiry),
+    Wipe(Time),
 }
 
 impl Committer {
@@ -100,6 +101,7 @@ impl Committer {
                 attached: VecDeque::new(),
                 is_failing: false,
                 prune: None,
+                wipe: None,
                 entries: Entries::default(),
                 counters: shared,
             };
@@ -152,6 +154,11 @@ impl Committer {
         self.counters.read()
     }
 
+    /// Wipes the descriptions of the jobs that ended before a time, in pieces between which changes are saved.
+    pub fn wipe(&self, ended_before: Time) {
+        self.send(Request::Wipe(ended_before));
+    }
+
     fn send(&self, request: Request) {
         // The thread ends only when this is dropped. If it has panicked, nothing is reported as saved any more, and
         // nobody is told of what is not.
@@ -181,6 +188,8 @@ struct CommitterThread<W, F> {
     is_failing: bool,
     /// Jobs that ended before this time are to be removed.
     prune: Option<Time>,
+    /// The descriptions of jobs that ended before this time are to be wiped.
+    wipe: Option<Time>,
     entries: Entries,
     counters: Arc<Counters>,
 }
@@ -193,6 +202,7 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
             self.append();
             self.prune();
             self.expire();
+            self.wipe();
         }
         self.commit();
         self.save_attached();
@@ -203,7 +213,7 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
     fn receive(&mut self, inbox: &Receiver<Request>) -> bool {
         let first = if self.is_failing || self.entries.is_failing {
             inbox.recv_timeout(RETRY_AFTER)
-        } else if self.prune.is_some() || self.entries.expiry.is_some() {
+        } else if self.prune.is_some() || self.wipe.is_some() || self.entries.expiry.is_some() {
             inbox.recv_timeout(Duration::ZERO)
         } else {
             inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -225,6 +235,7 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
             Request::SaveAttached(records) => self.attached.push_back(records),
             Request::Prune(ended_before) => self.prune = Some(ended_before),
             Request::Append(entry) => self.counters.remove(self.entries.add(entry)),
+            Request::Wipe(ended_before) => self.wipe = Some(ended_before),
             Request::Expire(expiry) => self.entries.expiry = Some(expiry),
             Request::Discard(job) => {
                 let before = self.unsaved.len();
@@ -254,6 +265,16 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
             self.prune = Some(ended_before);
             tracing::trace!(target: "crash-point", point = "after-pruning");
             (self.report)(Report::Pruned(pruned));
+        }
+    }
+
+    /// Wipes a piece of what is to be wiped; as [`prune`](Self::prune).
+    fn wipe(&mut self) {
+        let Some(ended_before) = self.wipe.take_if(|_| !self.is_failing) else {
+            return;
+        };
+        if let Ok(1..) = self.writer.wipe(ended_before, PIECE) {
+            self.wipe = Some(ended_before);
         }
     }
 

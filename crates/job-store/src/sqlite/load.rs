@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::words::{Read, state};
 use super::{column, duration, id};
-use crate::{AttemptRecord, Label, Record, State, StoreError};
+use crate::{AttemptRecord, Label, Record, Sealed, State, StoreError, Submitted};
 
 /// A row of `attempts`.
 struct AttemptRow {
@@ -196,6 +196,27 @@ fn attempt(row: &Row<'_>) -> Result<AttemptRow, StoreError> {
         survives: row.get("survives")?,
         started: time(row, "started")?,
         end,
+    })
+}
+
+/// Returns a job as it was submitted.
+pub(super) fn submitted(
+    connection: &Connection,
+    job: JobId,
+) -> Result<Option<Submitted>, StoreError> {
+    let mut query = connection.prepare_cached("SELECT * FROM jobs WHERE id = ?1")?;
+    let submitted = query.query_row([column(job)], |row| Ok(submitted_in(connection, row)));
+    submitted.optional()?.transpose()
+}
+
+fn submitted_in(connection: &Connection, row: &Row<'_>) -> Result<Submitted, StoreError> {
+    let description: Option<Vec<u8>> = row.get("description")?;
+    Ok(Submitted {
+        new: new_job(row)?,
+        kind: row.get("kind")?,
+        labels: labels(connection, row.get("seq")?)?,
+        state: state(row.get("state")?)?,
+        description: description.map(Sealed::from_bytes),
     })
 }
 

@@ -21,7 +21,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::{
     AttachedRecord, AuditPage, AuditQuery, Entry, Expired, Expiry, OpenError, Page, Pruned, Query,
-    Reader, Record, Sealed, StoreError, Totals, Write, Writer,
+    Reader, Record, Sealed, StoreError, Submitted, Totals, Write, Writer,
 };
 
 /// Opens (or makes) the file, and brings it up to date.
@@ -86,6 +86,10 @@ impl Writer for SqliteWriter {
         let pruned = save::prune(&transaction, ended_before, at_most)?;
         transaction.commit()?;
         Ok(pruned)
+    }
+
+    fn wipe(&mut self, ended_before: Time, at_most: u32) -> Result<usize, StoreError> {
+        save::wipe(&self.0, ended_before, at_most)
     }
 
     fn totals(&mut self) -> Result<Totals, StoreError> {
@@ -175,6 +179,10 @@ impl Reader for SqliteReader {
         page::page(&self.0, query)
     }
 
+    fn submitted(&mut self, job: JobId) -> Result<Option<Submitted>, StoreError> {
+        load::submitted(&self.0, job)
+    }
+
     fn description(&mut self, job: JobId) -> Result<Option<Sealed>, StoreError> {
         let mut query = self
             .0
@@ -188,7 +196,7 @@ impl Reader for SqliteReader {
     fn description_sizes(&mut self) -> Result<Vec<(JobId, usize)>, StoreError> {
         // SQLite does not read a value to know its length.
         let mut query = self.0.prepare(
-            "SELECT id, coalesce(length(description), 0) AS size FROM jobs WHERE state < 2",
+            "SELECT id, coalesce(length(description), 0) AS size FROM jobs WHERE state < 2 AND attached = 0",
         )?;
         let found = query.query_map([], |row| Ok((row.get("id").map(id)?, row.get("size")?)))?;
         Ok(found.collect::<rusqlite::Result<_>>()?)

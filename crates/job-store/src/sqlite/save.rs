@@ -135,18 +135,34 @@ fn ended(
         exit_code,
     } = Words::of_outcome(outcome);
     let mut update = connection.prepare_cached(
-        "UPDATE jobs SET state = ?2, since = ?3, outcome = ?4, detail = ?5, exit_code = ?6, description = NULL
+        "UPDATE jobs SET state = ?2, since = ?3, outcome = ?4, detail = ?5, exit_code = ?6,
+             description = CASE WHEN ?7 THEN description END
          WHERE id = ?1",
     )?;
+    let state = state_of(outcome);
     update.execute(params![
         column(job),
-        number(state_of(outcome)),
+        number(state),
         at.micros(),
         word,
         detail,
-        exit_code
+        exit_code,
+        // It may be retried.
+        state != State::Succeeded,
     ])?;
     Ok(())
+}
+
+pub(super) fn wipe(
+    connection: &Connection,
+    ended_before: Time,
+    at_most: u32,
+) -> Result<usize, StoreError> {
+    let mut update = connection.prepare_cached(
+        "UPDATE jobs SET description = NULL WHERE seq IN (
+             SELECT seq FROM jobs WHERE state > 1 AND description IS NOT NULL AND since < ?1 ORDER BY since LIMIT ?2)",
+    )?;
+    Ok(update.execute(params![ended_before.micros(), at_most])?)
 }
 
 fn lost(connection: &Connection, job: JobId, loss: &Loss) -> Result<(), StoreError> {

@@ -8,14 +8,15 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::OpenError;
 
 /// The version of the tables. A file of an older one is brought up to date when it is opened; see [`STEPS`].
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// Marks the file as ours: "OCJB".
 const APPLICATION_ID: i64 = 0x4f43_4a42;
 
 /// What brings a file from each version to the next one.
-const STEPS: [&str; VERSION as usize] = [
-    "
+const STEPS: [&str; VERSION as usize] = [TABLES, ATTACHED, BESIDE, ENDED_DESCRIPTIONS];
+
+const TABLES: &str = "
     -- seq: the order of submissions. Times and limits are in microseconds; times since 1970. A job continues without
     -- its client when return_* are null. state: see words.rs. since: when it began to wait, got a worker, or ended.
     CREATE TABLE jobs (
@@ -69,12 +70,16 @@ const STEPS: [&str; VERSION as usize] = [
         PRIMARY KEY (seq, name)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX jobs_by_label ON labels (name, value, seq);
-",
-    "
+";
+
+/// Attached jobs are in the history, too.
+const ATTACHED: &str = "
     -- Those that end with the connection of their client or worker are in the history, too.
     ALTER TABLE jobs ADD COLUMN attached INTEGER NOT NULL DEFAULT 0;
-",
-    "
+";
+
+/// What is kept beside the jobs.
+const BESIDE: &str = "
     -- What operators did. time: in microseconds since 1970, and different for each.
     CREATE TABLE audit (
         time INTEGER PRIMARY KEY,
@@ -97,7 +102,12 @@ const STEPS: [&str; VERSION as usize] = [
         PRIMARY KEY (job, number)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX logs_by_end ON logs (since) WHERE bytes IS NOT NULL;
-"];
+";
+
+/// Finds the descriptions that are to be wiped.
+const ENDED_DESCRIPTIONS: &str = "
+    CREATE INDEX ended_descriptions ON jobs (since) WHERE state > 1 AND description IS NOT NULL;
+";
 
 /// Opens the file for the writer: makes it, or brings it up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {

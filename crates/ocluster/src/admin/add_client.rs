@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 
+use super::Common;
 use super::service::{About, Service};
-use super::{Common, secret_output};
 use crate::json::admin::AddedClient;
+use crate::secret_output;
 use cli::error::CommandError;
 
 /// Add a client, and print the contents of its cap file

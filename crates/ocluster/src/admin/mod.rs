@@ -14,7 +14,6 @@ mod note;
 mod pause;
 mod pause_request;
 mod remove_client;
-mod secret_output;
 mod service;
 mod set_rate;
 mod show;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use cluster_api::{Action, Description, Secret};
 
 use super::checks;
+use super::durable_args::DurableArgs;
 use cli::capability_args::{CapFile, ConnectArgs, require_file};
 use cli::error::CommandError;
 use cli::quote::quoted;
@@ -17,6 +18,7 @@ pub(super) struct Request {
     pub(super) pool: String,
     pub(super) urgent: bool,
     pub(super) description: Description,
+    pub(super) durable: DurableArgs,
 }
 
 /// Options of all kinds of jobs.
@@ -44,6 +46,8 @@ pub(super) struct JobArgs {
     /// Skip the checks before submission, and let the worker decide
     #[arg(long)]
     unchecked: bool,
+    #[command(flatten)]
+    durable: DurableArgs,
 }
 
 impl JobArgs {
@@ -87,6 +91,7 @@ impl JobArgs {
             pool: self.pool,
             urgent: self.urgent,
             description,
+            durable: self.durable,
         })
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cluster_api::TicketStatus;
 use cluster_client::Attempt;
+use serde::Serialize;
 use tokio::io::AsyncWriteExt as _;
 
 use super::observed::Observed;
@@ -15,7 +16,7 @@ use cli::error::CommandError;
 use cli::terminal::{self, LogOutput};
 
 /// How often the scheduler is asked while a job waits.
-const INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The events printed about a job's wait.
 #[derive(Debug, Default)]
@@ -108,7 +109,12 @@ fn progress(status: TicketStatus, ticket: Option<u64>) -> Option<JobEvent> {
 
 /// Prints an event, without blocking the thread while the reader is slow.
 pub(super) async fn print(event: &JobEvent) -> Result<(), CommandError> {
-    let json = serde_json::to_string(event).map_err(CommandError::internal)?;
+    print_json(event).await
+}
+
+/// Prints any value in a line, in the same way.
+pub(super) async fn print_json(value: &impl Serialize) -> Result<(), CommandError> {
+    let json = serde_json::to_string(value).map_err(CommandError::internal)?;
     let line = terminal::plain_json(&json).into_owned() + "\n";
     let mut stdout = tokio::io::stdout();
     let written = async {
@@ -120,7 +126,7 @@ pub(super) async fn print(event: &JobEvent) -> Result<(), CommandError> {
         .map_err(|error: std::io::Error| CommandError::from_output(&error))
 }
 
-async fn print_log(text: String) -> Result<(), CommandError> {
+pub(super) async fn print_log(text: String) -> Result<(), CommandError> {
     if text.is_empty() {
         return Ok(());
     }
@@ -129,12 +135,12 @@ async fn print_log(text: String) -> Result<(), CommandError> {
 
 /// Turns the pieces of a log into text. A character whose bytes are in two pieces comes with the second.
 #[derive(Debug, Default)]
-struct Decoder {
+pub(super) struct Decoder {
     rest: Vec<u8>,
 }
 
 impl Decoder {
-    fn text(&mut self, bytes: &[u8]) -> String {
+    pub(super) fn text(&mut self, bytes: &[u8]) -> String {
         let mut whole = std::mem::take(&mut self.rest);
         whole.extend_from_slice(bytes);
         let end = whole
@@ -148,7 +154,7 @@ impl Decoder {
         String::from_utf8_lossy(&whole).into_owned()
     }
 
-    fn finish(self) -> String {
+    pub(super) fn finish(self) -> String {
         String::from_utf8_lossy(&self.rest).into_owned()
     }
 }

@@ -1,16 +1,30 @@
-//! `ocluster-client`: submits one job, shows its log as it arrives, and exits as the job ended.
+//! `ocluster-client`: submits jobs and shows their logs as they arrive; finds the jobs again that the scheduler keeps.
 
+mod access;
+mod cancel;
 mod checks;
 mod description;
+mod durable_args;
 mod ending;
 mod events;
+mod follow_events;
+mod followed;
+mod jobs;
 mod log_tail;
+mod logs;
+mod notices;
 mod observed;
+mod outcome;
+mod retry;
+mod share;
 mod show_error;
+mod status;
 mod submit;
 mod submit_custom;
 mod submit_docker;
 mod submit_obuilder;
+mod verdict;
+mod wait;
 mod waiting;
 mod watched;
 
@@ -55,16 +69,31 @@ enum Command {
     OBuilder(submit_obuilder::Args),
     #[command(name = "submit-custom")]
     Custom(submit_custom::Args),
+    Jobs(jobs::Args),
+    Status(status::Args),
+    Logs(logs::Args),
+    Wait(wait::Args),
+    Cancel(cancel::Args),
+    Retry(retry::Args),
+    Share(share::Args),
 }
 
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Warning);
+    let (connect, format) = (&args.connect, args.output.output);
     let request = match args.command {
-        Command::Docker(command) => command.request(&args.connect)?,
-        Command::OBuilder(command) => command.request(&args.connect)?,
-        Command::Custom(command) => command.request(&args.connect)?,
+        Command::Docker(command) => command.request(connect)?,
+        Command::OBuilder(command) => command.request(connect)?,
+        Command::Custom(command) => command.request(connect)?,
+        Command::Jobs(args) => return jobs::run(connect, args, format).await,
+        Command::Status(args) => return status::run(connect, args, format).await,
+        Command::Logs(args) => return logs::run(connect, args, format).await,
+        Command::Wait(args) => return wait::run(connect, args, format).await,
+        Command::Cancel(args) => return cancel::run(connect, args, format).await,
+        Command::Retry(args) => return retry::run(connect, args, format).await,
+        Command::Share(args) => return share::run(connect, args, format).await,
     };
-    submit::run(request, args.output.output).await
+    submit::run(request, format).await
 }
 
 #[cfg(test)]

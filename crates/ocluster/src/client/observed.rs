@@ -35,12 +35,21 @@ impl Observed {
     pub(super) fn new(attempt: &Attempt) -> Self {
         // Asked for at once, so that it is here when the job begins.
         let number = tokio::time::timeout(STATUS_TIMEOUT, attempt.number());
+        Self::with_number(async { number.await.ok()?.ok() }.boxed_local())
+    }
+
+    /// Begins to watch a durable job that was just submitted, or is followed from now on. It has no number.
+    pub(super) fn durable() -> Self {
+        Self::with_number(std::future::ready(None).boxed_local())
+    }
+
+    fn with_number(number: LocalBoxFuture<'static, Option<u64>>) -> Self {
         Self {
             submitted: Instant::now(),
             begun: OnceCell::new(),
             has_begun: Notify::new(),
             tail: RefCell::default(),
-            number: async { number.await.ok()?.ok() }.boxed_local().shared(),
+            number: number.shared(),
             worker: RefCell::default(),
         }
     }
@@ -54,13 +63,18 @@ impl Observed {
     }
 
     /// Asks the scheduler for what only it knows, until the future is dropped. Upstream's does not answer.
-    pub(super) async fn learn(&self, attempt: &Attempt) -> Infallible {
+    pub(super) async fn learn(&self, ask: impl AsyncFn() -> Option<TicketStatus>) -> Infallible {
         self.has_begun.notified().await;
-        let status = tokio::time::timeout(STATUS_TIMEOUT, attempt.status()).await;
-        if let Ok(Ok(TicketStatus::Running { worker })) = status {
-            self.worker.replace(Some(worker));
+        let status = tokio::time::timeout(STATUS_TIMEOUT, ask()).await;
+        if let Ok(Some(TicketStatus::Running { worker })) = status {
+            self.runs_on(worker);
         }
         std::future::pending().await
+    }
+
+    /// The scheduler has reported the worker.
+    pub(super) fn runs_on(&self, worker: String) {
+        self.worker.replace(Some(worker));
     }
 
     /// Returns the number of the ticket, if the scheduler reports it.

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use cluster_api::TicketStatus;
-use cluster_client::Attempt;
 use tokio::time::{Instant, sleep};
 
 use cli::print::print_error;
@@ -22,20 +21,24 @@ const UNWATCHED_INTERVAL: Duration = Duration::from_secs(10);
 /// How often normal lines repeat why the job waits, if that does not change.
 const REMINDER: Duration = Duration::from_secs(5 * 60);
 
-/// Shows what the job of `attempt` waits for, until the future is dropped.
+/// Shows what a job waits for, until the future is dropped. `ask` asks the scheduler; `None` if that cannot answer
+/// (upstream's cannot).
 ///
-/// Stops asking once the job runs or the line is disabled, or if the scheduler cannot answer (upstream's cannot).
-pub(super) async fn show(attempt: &Attempt, line: &StatusLine) -> Infallible {
+/// Stops asking once the job runs or the line is disabled.
+pub(super) async fn show(
+    ask: impl AsyncFn() -> Option<TicketStatus>,
+    line: &StatusLine,
+) -> Infallible {
     if !line.is_enabled() {
-        report(attempt).await;
+        report(&ask).await;
     }
     let (mut reports, begin) = (Reports::default(), Instant::now());
     while line.is_enabled() {
         sleep(INTERVAL).await;
-        match attempt.status().await {
-            Ok(TicketStatus::Finished) | Err(_) => line.disable(),
+        match ask().await {
+            Some(TicketStatus::Finished) | None => line.disable(),
             // A reason may be longer than the terminal is wide, and its end is what to do about it.
-            Ok(
+            Some(
                 status @ TicketStatus::Queued {
                     obstacle: Some(_), ..
                 },
@@ -47,18 +50,18 @@ pub(super) async fn show(attempt: &Attempt, line: &StatusLine) -> Infallible {
                 let waited = Elapsed::from_seconds(now.duration_since(begin).as_secs_f64().round());
                 line.show(&format!("waiting for {waited}"));
             }
-            Ok(status) => line.show(&describe(&status)),
+            Some(status) => line.show(&describe(&status)),
         }
     }
     std::future::pending().await
 }
 
 /// Prints in normal lines why the job waits: at first, when that changes, and from time to time.
-async fn report(attempt: &Attempt) {
+async fn report(ask: &impl AsyncFn() -> Option<TicketStatus>) {
     let mut reports = Reports::default();
     sleep(INTERVAL).await;
-    while let Ok(status @ (TicketStatus::Queued { .. } | TicketStatus::Assigned { .. })) =
-        attempt.status().await
+    while let Some(status @ (TicketStatus::Queued { .. } | TicketStatus::Assigned { .. })) =
+        ask().await
     {
         if let Some(text) = reports.next(&status, Instant::now()) {
             print_error(&format!("{}\n", printable(&text)));

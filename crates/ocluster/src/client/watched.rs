@@ -6,20 +6,21 @@ use std::io;
 use cluster_api::{Outcome, Refusal, RpcError, RpcErrorKind};
 use cluster_client::{Attempt, AttemptError, Cancellation, LostPart};
 use tokio::io::AsyncWriteExt as _;
-use visible::{Elapsed, OneLine};
+use visible::OneLine;
 
 use super::description::Request;
 use super::ending::kind_of;
 use super::events::{self, Events};
 use super::observed::Observed;
 use super::show_error::ShowError;
+use super::verdict::verdict;
 use super::waiting;
 use crate::json::client::JobEvent;
 use cli::error::{CommandError, Kind};
 use cli::failure::Reason;
 use cli::output::Format;
 use cli::print::{print_bytes, print_error, print_line};
-use cli::quote::{printable, quoted};
+use cli::quote::quoted;
 use cli::status_line::StatusLine;
 use cli::terminal::LogOutput;
 
@@ -85,7 +86,9 @@ impl Watched {
         match self.format {
             Format::Text => {
                 print_result(&result)?;
-                let verdict = self.verdict(failed.as_ref()).await;
+                let number = self.observed.ticket().await;
+                let number = number.map(|number| number.to_string());
+                let verdict = verdict(&self.observed, number, &self.pool, failed.as_ref());
                 print_error(&format!("{verdict}\n"));
             }
             Format::Json => events::print(&self.event(&result, failed.as_ref())).await?,
@@ -120,16 +123,17 @@ impl Watched {
     async fn show_log(&self) -> Result<(), CommandError> {
         let (line, events) = (StatusLine::on_terminal(), Events::default());
         let (attempt, observed) = (&self.attempt, &self.observed);
+        let ask = async || attempt.status().await.ok();
         let shown = match self.format {
             Format::Text => tokio::select! {
                 shown = self.copy_to_stdout(&line) => shown,
-                never = waiting::show(attempt, &line) => match never {},
-                never = observed.learn(attempt) => match never {},
+                never = waiting::show(ask, &line) => match never {},
+                never = observed.learn(ask) => match never {},
             },
             Format::Json => tokio::select! {
                 shown = events.log(attempt, observed) => shown,
                 never = events.follow(attempt, observed) => match never {},
-                never = observed.learn(attempt) => match never {},
+                never = observed.learn(ask) => match never {},
             },
         };
         match shown {
@@ -181,33 +185,6 @@ impl Watched {
         drop(print_bytes(self.output.borrow_mut().finish().as_bytes()));
     }
 
-    /// Prints in a line how the job ended, and how long it took. A build can print such a line too, but none after this
-    /// one.
-    async fn verdict(&self, failed: Option<&CommandError>) -> String {
-        let times = self.observed.times();
-        let (ended, why) = match failed {
-            None => ("succeeded in", None),
-            Some(failed) => match failed.kind {
-                Kind::Cancelled => ("cancelled after", None),
-                Kind::JobLost => ("lost after", Some(&failed.message)),
-                _ => ("failed after", Some(&failed.message)),
-            },
-        };
-        let number = self.observed.ticket().await;
-        let number = number.map_or_else(String::new, |number| format!("job {number} of "));
-        let worker = self.observed.worker();
-        let worker = worker.map(|worker| format!(" on worker {}", printable(&worker)));
-        let why = why.map(|why| format!(": {}", OneLine(why)));
-        format!(
-            "Job {ended} {} (waited {}): {number}pool {}{}{}",
-            Elapsed::from_seconds(times.ran_seconds),
-            Elapsed::from_seconds(times.waited_seconds),
-            printable(&self.pool),
-            worker.unwrap_or_default(),
-            why.unwrap_or_default(),
-        )
-    }
-
     fn event(
         &self,
         result: &Result<String, AttemptError>,
@@ -237,9 +214,7 @@ impl Watched {
                 "the pool's workers are unfit for the job; check them with: ocluster doctor --connect admin.cap",
             ),
             Outcome::Lost { .. } | Outcome::Abandoned => failed.hint(self.what_was_lost().await),
-            Outcome::Other(error) if Refusal::of(error) == Some(Refusal::Revoked) => failed.hint(
-                "this client was removed; ask an operator for a new cap file (ocluster-admin add-client)",
-            ),
+            Outcome::Other(error) => advise(error, failed),
             _ => failed,
         }
     }
@@ -292,8 +267,20 @@ impl Watched {
     }
 }
 
+/// Adds to `failed` what to do about a job that was refused with `error`.
+pub(super) fn advise(error: &RpcError, failed: CommandError) -> CommandError {
+    match Refusal::of(error) {
+        Some(Refusal::Revoked) => failed.hint(
+            "this client was removed; ask an operator for a new cap file (ocluster-admin add-client)",
+        ),
+        _ => failed,
+    }
+}
+
 /// Prints how the job ended.
-fn print_result(result: &Result<String, AttemptError>) -> Result<(), CommandError> {
+pub(super) fn print_result<E: std::fmt::Display>(
+    result: &Result<String, E>,
+) -> Result<(), CommandError> {
     match result {
         Ok(output) => print_output(output),
         Err(error) => print_line(format_args!("{error}.")),

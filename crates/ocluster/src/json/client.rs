@@ -4,14 +4,30 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Output;
-use super::Shape::Lines;
+use super::Shape::{Lines, Object};
+use super::kept_jobs::{CancelledKeptJobs, DescribedJob, EndedJob, KeptJobs, SharedJob};
 use cli::failure::Reason;
 
 /// Returns what each command prints.
 pub(super) fn schemas() -> Vec<Output> {
-    ["submit-docker", "submit-obuilder", "submit-custom"]
-        .map(|command| Output::new::<JobEvent>("ocluster-client", command, Lines))
-        .into()
+    const NAME: &str = "ocluster-client";
+    let mut outputs: Vec<Output> = [
+        "submit-docker",
+        "submit-obuilder",
+        "submit-custom",
+        "logs",
+        "retry",
+    ]
+    .map(|command| Output::new::<JobEvent>(NAME, command, Lines))
+    .into();
+    outputs.extend([
+        Output::new::<KeptJobs>(NAME, "jobs", Object),
+        Output::new::<DescribedJob>(NAME, "status", Object),
+        Output::new::<EndedJob>(NAME, "wait", Lines),
+        Output::new::<CancelledKeptJobs>(NAME, "cancel", Object),
+        Output::new::<SharedJob>(NAME, "share", Object),
+    ]);
+    outputs
 }
 
 /// What happens to the job. The last event is `succeeded` or `failed`, unless the job was lost or a signal ended the
@@ -20,6 +36,11 @@ pub(super) fn schemas() -> Vec<Output> {
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum JobEvent {
+    /// It was submitted, and the scheduler keeps it. Not printed if the scheduler keeps no jobs.
+    Submitted {
+        /// Its id.
+        id: String,
+    },
     /// It is queued. Repeated when something changes. OCaml schedulers cannot report it, so it is never printed with
     /// them.
     Queued {
@@ -34,7 +55,8 @@ pub(crate) enum JobEvent {
     Running {
         /// The name of the worker; null if the scheduler does not report it.
         worker: Option<String>,
-        /// The number of its ticket, which is also in the scheduler's log; null if the scheduler does not report it.
+        /// The number of its ticket, which is also in the scheduler's log; null if the scheduler does not report it,
+        /// and for a job that it keeps.
         ticket: Option<u64>,
     },
     /// A piece of its log. The pieces joined are the log.
@@ -42,9 +64,14 @@ pub(crate) enum JobEvent {
         /// The text, which may begin and end anywhere in a line. U+FFFD replaces invalid UTF-8.
         text: String,
     },
-    /// Its worker was unfit, and the job is submitted again: it is queued anew, and its log begins anew.
+    /// Its worker was lost or unfit, and another one runs it: it is queued anew, and its log begins anew.
     Resubmitted {
-        /// What is wrong with the worker.
+        /// What was wrong with the worker.
+        message: String,
+    },
+    /// The rest of its log, or of that of this attempt, cannot be read.
+    CutOff {
+        /// Why.
         message: String,
     },
     /// It succeeded.

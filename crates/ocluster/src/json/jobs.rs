@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Durable jobs, the latest submission first.
+/// Jobs, the latest submission first.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Jobs {
     /// The jobs.
@@ -14,7 +14,7 @@ pub(crate) struct Jobs {
     pub(crate) more: bool,
 }
 
-/// A durable job.
+/// A job.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Job {
     /// Its id.
@@ -30,13 +30,15 @@ pub(crate) struct Job {
     /// Its state: `queued`, `running`, `succeeded`, `failed`, `cancelled`, `timed-out` or `lost`.
     pub(crate) state: String,
     /// How long ago it was submitted.
-    pub(crate) submitted_seconds: f64,
+    pub(crate) submitted_ago_seconds: f64,
     /// How long ago it began to wait, was given to a worker, or ended.
-    pub(crate) changed_seconds: f64,
+    pub(crate) changed_ago_seconds: f64,
     /// How many attempts it has had.
     pub(crate) attempts: u32,
     /// The worker of its latest attempt; null before the first.
     pub(crate) worker: Option<String>,
+    /// Whether it ends with the connection of its client or its worker. Others are durable.
+    pub(crate) attached: bool,
 }
 
 /// All that is known of a durable job, but what it runs.
@@ -67,7 +69,7 @@ pub(crate) struct Attempt {
     /// The worker that had it.
     pub(crate) worker: String,
     /// How long ago that worker was chosen.
-    pub(crate) started_seconds: f64,
+    pub(crate) started_ago_seconds: f64,
     /// How much of its log is kept.
     pub(crate) log_bytes: u64,
     /// How it ended; null while it has not, or if that was never known.
@@ -80,7 +82,7 @@ pub(crate) struct AttemptEnd {
     /// How: `succeeded`, `failed`, `timed-out`, `refused`, `stopped` or `lost`.
     pub(crate) result: String,
     /// How long ago.
-    pub(crate) ended_seconds: f64,
+    pub(crate) ended_ago_seconds: f64,
     /// More about it, for people; empty for nothing more.
     pub(crate) detail: String,
 }

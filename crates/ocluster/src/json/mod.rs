@@ -11,6 +11,7 @@ pub(crate) mod bench;
 pub(crate) mod client;
 pub(crate) mod doctor;
 pub(crate) mod jobs;
+pub(crate) mod kept_jobs;
 pub(crate) mod obuilder;
 pub(crate) mod pools;
 

@@ -22,6 +22,11 @@ pub(crate) struct JobArgs {
     /// Remove the oldest logs of ended jobs above this total size
     #[arg(long, value_name = "SIZE", default_value = "100GiB", value_parser = disk_bytes)]
     max_logs_size: u64,
+    /// Time for which a durable job that did not succeed can be retried, in seconds
+    ///
+    /// Its description is kept for so long after its end, encrypted.
+    #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = seconds)]
+    retry_for: Duration,
     /// Remove entries of the audit log after this many days
     #[arg(long, value_name = "DAYS", default_value = "365")]
     keep_audit: u16,
@@ -53,6 +58,7 @@ impl From<JobArgs> for JobSettings {
             keep_jobs,
             keep_logs,
             max_logs_size,
+            retry_for,
             keep_audit,
             worker_grace,
             client_grace,
@@ -64,6 +70,7 @@ impl From<JobArgs> for JobSettings {
             keep_jobs: days(keep_jobs),
             keep_logs: days(keep_logs),
             max_logs_bytes: max_logs_size,
+            retry_for,
             keep_audit: days(keep_audit),
             worker_grace,
             client_grace,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use cluster_scheduler::{FileName, JobSettings, KeySource, Scheduler, SchedulerConfig, Transport};
+use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
 use vat::Address;
 
 use self::connection_args::ConnectionArgs;

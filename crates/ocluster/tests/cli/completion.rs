@@ -22,9 +22,36 @@ done
 "#;
 
 fn check(place: &Place, lines: &[&str], expected: Expect) {
+    expected.assert_eq(&folded(&offered(place, lines)));
+}
+
+/// Returns the lines with what is offered for each.
+fn offered(place: &Place, lines: &[&str]) -> String {
     let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let script = format!("{{ {PRESS_TAB} }} 2>&1 <<'LINES'\n{lines}LINES\n");
-    expected.assert_eq(&folded(&place.bash(&script).success().stdout));
+    place.bash(&script).success().stdout
+}
+
+#[test]
+fn of_the_ids_of_jobs() {
+    let cluster = Cluster::start();
+    let line = "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool=linux-x86_64 --detach \
+                --local-dockerfile Dockerfile";
+    let submitted = cluster.place.run(line).success().stdout;
+    let id = submitted.trim_end();
+    for line in [
+        "ocluster-client status ./capnp-secrets/submission.cap ".to_owned(),
+        format!(
+            "ocluster-client wait ./capnp-secrets/submission.cap {}",
+            &id[..4]
+        ),
+        format!(
+            "ocluster-client -c ./capnp-secrets/submission.cap logs -f {}",
+            &id[..4]
+        ),
+    ] {
+        assert_eq!(offered(&cluster.place, &[&line]), format!("{line}| {id}\n"));
+    }
 }
 
 #[test]

@@ -52,6 +52,19 @@ fn of_the_client() {
             &format!("ocluster-client submit-custom {begin} --kind shell --payload nowhere.sh"),
             "ocluster-client submit-obuilder ./capnp-secrets/admin.cap --pool=linux-x86_64 --local-file a.spec",
             &format!("ocluster-client submit-custom {begin} --kind=deploy --payload=nowhere"),
+            &format!("ocluster-client submit-obuilder {begin} --local-file a.spec --label main"),
+            &format!("ocluster-client submit-obuilder {begin} --local-file a.spec --timeout 0"),
+            "ocluster-client jobs ./capnp-secrets/submission.cap --state ended",
+            "ocluster-client jobs ./capnp-secrets/submission.cap --since yesterday",
+            "ocluster-client jobs ./capnp-secrets/admin.cap",
+            "ocluster-client status ./capnp-secrets/submission.cap",
+            "ocluster-client status ./capnp-secrets/submission.cap nonsense",
+            "ocluster-client logs ./capnp-secrets/submission.cap 0",
+            "ocluster-client wait ./capnp-secrets/submission.cap 0",
+            "ocluster-client cancel ./capnp-secrets/submission.cap",
+            "ocluster-client cancel ./capnp-secrets/submission.cap --label pr=1 0",
+            "ocluster-client retry ./capnp-secrets/submission.cap 0",
+            "ocluster-client share ./capnp-secrets/submission.cap",
         ],
         expect_file!["errors/ocluster-client.txt"],
     );
@@ -165,7 +178,9 @@ fn covered(command: &Command, line: &str, missing: &mut Vec<String>) {
             "{}/tests/cli/{kind}/{program}.txt",
             env!("CARGO_MANIFEST_DIR")
         );
-        let pinned = std::fs::read_to_string(path).unwrap_or_default();
+        let more = path.replace(".txt", "-jobs.txt");
+        let pinned = [path, more].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+        let pinned = pinned.concat();
         let begin = format!("$ {line}");
         let has = pinned.lines().any(|pinned| {
             let rest = pinned.strip_prefix(&begin);

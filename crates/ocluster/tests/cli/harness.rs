@@ -421,9 +421,16 @@ fn without_outcome_times(line: &str) -> String {
             "Job lost after ",
         ];
         let verb = verbs.into_iter().find(|verb| begin.starts_with(verb))?;
+        let rest = without_id(rest).unwrap_or_else(|| rest.to_owned());
         Some(format!("{verb}TIME (waited TIME){rest}"))
     };
     parts().unwrap_or_else(|| line.to_owned())
+}
+
+/// Returns a text such as `: job 28t5cy4tqkff of pool x` without the id, which is random.
+fn without_id(text: &str) -> Option<String> {
+    let (id, rest) = text.strip_prefix(": job ")?.split_once(' ')?;
+    (id.len() == 12).then(|| format!(": job ID {rest}"))
 }
 
 /// Returns `text` with ports, which the system picks, replaced.
@@ -443,5 +450,6 @@ fn without_ports(text: &str) -> String {
 /// slow machine.
 fn is_progress(line: &str) -> bool {
     line.starts_with("queued")
+        || line.starts_with("Submitted job ")
         || line.starts_with("Connecting to tcp:127.0.0.1:") && line.ends_with("... OK")
 }

@@ -3,7 +3,7 @@
 use expect_test::expect;
 use rustix::process::Signal;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, POOL};
 
 #[test]
 fn a_failed_build_fails_the_client() {
@@ -18,7 +18,7 @@ fn a_failed_build_fails_the_client() {
         RUN FAIL
         docker-build failed with exit-code 1
         Failed: Build failed.
-        2> Job failed after TIME (waited TIME): job 1 of pool linux-x86_64 on worker w1: Build failed
+        2> Job failed after TIME (waited TIME): job ID of pool linux-x86_64 on worker w1: Build failed
         [exit code 1]
     "#]].assert_eq(&cluster.submit("Dockerfile.fail").wait().transcript());
 }
@@ -55,7 +55,7 @@ fn ctrl_c_cancels_the_job_and_prints_it() {
         Job cancelled
         Failed: Build cancelled.
         2> Cancelling the job (interrupt again to exit immediately)
-        2> Job cancelled after TIME (waited TIME): job 1 of pool linux-x86_64 on worker w1
+        2> Job cancelled after TIME (waited TIME): job ID of pool linux-x86_64 on worker w1
         2> Interrupted: the job was cancelled.
         [exit code 130]
     "#]]
@@ -92,44 +92,47 @@ fn a_closed_output_cancels_the_job_quietly() {
 }
 
 #[test]
-fn a_killed_worker_is_named() {
+fn a_job_whose_worker_is_killed_goes_on_with_another() {
     let mut cluster = Cluster::start();
     let w1 = cluster.worker("w1");
     let mut client = cluster.submit("Dockerfile.wait");
     client.wait_for_output("RUN WAIT");
     w1.signal(Signal::KILL);
-    let ended = client.wait();
-    assert_eq!(ended.code(), 75);
-    let lost = "Error tailing logs: Disconnected: worker \"w1\" disconnected";
-    assert!(ended.stderr.contains(lost), "{}", ended.stderr);
-    let hint =
-        "Hint: the worker that had the job was lost, and the job with it; the job was not retried";
-    assert!(ended.stderr.contains(hint), "{}", ended.stderr);
+    client.wait_for("Worker \"w1\" was lost; the job waits for another one");
     cluster.release_builds();
+    let _w2 = cluster.worker("w2");
+    let ended = client.wait().success();
+    let again = "Attempt 1 was lost: worker \"w1\": its worker lost its connection";
+    assert!(ended.stderr.contains(again), "{}", ended.stderr);
+    assert!(
+        ended.stdout.contains("Building on w1\n"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.contains("Building on w2\n"),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[test]
-fn a_stopped_scheduler_ends_its_clients() {
+fn a_job_that_may_lose_one_worker_is_lost_with_it() {
     let mut cluster = Cluster::start();
-    let _w1 = cluster.worker("w1");
-    let mut client = cluster.submit("Dockerfile.wait");
+    let w1 = cluster.worker("w1");
+    let mut client = cluster.place.start(&format!(
+        "ocluster-client submit-docker -c ./capnp-secrets/submission.cap --attempts=1 --pool={POOL} \
+         --local-dockerfile Dockerfile.wait"
+    ));
     client.wait_for_output("RUN WAIT");
-    cluster.scheduler.signal(Signal::TERM);
+    w1.signal(Signal::KILL);
     let ended = client.wait();
     assert_eq!(ended.code(), 75);
-    assert!(
-        ended.stderr.contains("Error tailing logs: Disconnected: "),
-        "{}",
-        ended.stderr
-    );
-    assert!(
-        ended
-            .stderr
-            .contains("Hint: the connection to the scheduler at tcp:127.0.0.1:"),
-        "{}",
-        ended.stderr
-    );
-    assert_eq!(cluster.scheduler.wait().code(), 0);
+    let lost = "Disconnected: 1 worker lost with the job, the last one on worker \"w1\".";
+    assert!(ended.stdout.contains(lost), "{}", ended.stdout);
+    let hint = "Hint: attempt 1 on worker \"w1\": its worker lost its connection";
+    assert!(ended.stderr.contains(hint), "{}", ended.stderr);
+    cluster.release_builds();
 }
 
 #[test]

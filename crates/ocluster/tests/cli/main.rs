@@ -7,6 +7,7 @@ mod cluster;
 mod completion;
 mod configuration;
 mod doctor;
+mod durable;
 mod durable_jobs;
 mod ending;
 mod errors;

@@ -83,7 +83,7 @@ fn from_the_scheduler_to_the_update() {
         FROM busybox
         RUN date
         Job succeeded
-        2> Job succeeded in TIME (waited TIME): job 1 of pool linux-x86_64 on worker my-host
+        2> Job succeeded in TIME (waited TIME): job ID of pool linux-x86_64 on worker my-host
     "#]]
     .assert_eq(&job.transcript());
 

@@ -22,7 +22,7 @@ fn dev_is_a_whole_cluster() {
         FROM busybox
         RUN date
         Job succeeded
-        2> Job succeeded in TIME (waited TIME): job 1 of pool mine on worker dev
+        2> Job succeeded in TIME (waited TIME): job ID of pool mine on worker dev
     "#]].assert_eq(&job.success().transcript());
     expect![[r#"
         $ ocluster-admin show ./cluster/admin.cap

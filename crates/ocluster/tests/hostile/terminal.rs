@@ -116,7 +116,7 @@ fn a_build_controls_no_terminal_and_cannot_forge_the_last_line() {
     let failed = r#"no\u{1b}[2J\r\nResult: "x""#;
     let (before, last) = end.trim_end().rsplit_once('\n').expect("some lines");
     assert_eq!(before, format!("\x1b[8m\x1b[0m\nFailed: {failed}."));
-    let verdict = format!("job 1 of pool p on worker w1: {failed}");
+    let verdict = format!(" of pool p on worker w1: {failed}");
     assert!(
         last.starts_with("Job failed after ") && last.ends_with(&verdict),
         "{last}"
@@ -135,12 +135,11 @@ fn a_log_that_goes_elsewhere_is_passed_on_as_it_is() {
 #[test]
 fn a_log_that_does_not_advance_is_not_printed_for_ever() {
     let (output, asked) = client(false, Log::StandsStill, Ok("sha256:made"));
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.contains("which does not advance"), "{errors}");
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(
         shown.len() < 1000 && asked < 20,
         "asked {asked} times: {shown}"
     );
-    assert_eq!(output.status.code(), Some(1));
+    // The scheduler keeps what there was of the log, and the outcome is the worker's to tell.
+    assert_eq!(output.status.code(), Some(0));
 }

@@ -102,7 +102,7 @@ fn a_restarted_worker_takes_over_its_name() -> Result<()> {
     };
     let mut site = Site::start(&rig, &[POOL])?;
     let lingering = site.worker("w1", &[])?;
-    let held = site.held_job(&[])?;
+    let held = site.held_job(&["--attempts=1"])?;
 
     // The name of a worker that answers is not taken over.
     let mut namesake = start_again(&site, "w1")?;
@@ -115,7 +115,7 @@ fn a_restarted_worker_takes_over_its_name() -> Result<()> {
     let mark = held.mark().to_owned();
     held.client.end()?.check(
         75,
-        &["worker \"w1\" disconnected (taken over by a new registration, as it did not answer)"],
+        &["1 worker lost with the job, the last one on worker \"w1\""],
     );
     site.dockerfile("FROM busybox\n")?
         .run()?

@@ -89,7 +89,7 @@ fn row(job: &Job) -> Vec<String> {
     vec![
         job.id.clone(),
         job.state.clone(),
-        compact(job.submitted_seconds),
+        compact(job.submitted_ago_seconds),
         printable(&job.client),
         printable(&job.pool),
         job.worker.as_deref().map_or("-".to_owned(), printable),
@@ -112,10 +112,11 @@ mod tests {
             kind: "docker".to_owned(),
             labels: [("branch".to_owned(), "ma\u{1b}in".to_owned())].into(),
             state: state.to_owned(),
-            submitted_seconds: 302.0,
-            changed_seconds: 10.0,
+            submitted_ago_seconds: 302.0,
+            changed_ago_seconds: 10.0,
             attempts: 1,
             worker: worker.map(str::to_owned),
+            attached: false,
         };
         let jobs = Jobs {
             jobs: vec![

@@ -1,4 +1,4 @@
-//! The durable jobs of all clients: `jobs`, `job` and `job-log`.
+//! The jobs of all clients: `jobs`, `job` and `job-log`.
 
 mod filter;
 pub(super) mod list;
@@ -25,6 +25,7 @@ fn job(listed: ListedJob) -> Job {
         changed_ago,
         attempts,
         worker,
+        attached,
     } = summary;
     Job {
         id,
@@ -36,10 +37,11 @@ fn job(listed: ListedJob) -> Job {
             .map(|label| (label.name, label.value))
             .collect(),
         state: state.to_string(),
-        submitted_seconds: submitted_ago.as_secs_f64(),
-        changed_seconds: changed_ago.as_secs_f64(),
+        submitted_ago_seconds: submitted_ago.as_secs_f64(),
+        changed_ago_seconds: changed_ago.as_secs_f64(),
         attempts,
         worker,
+        attached,
     }
 }
 

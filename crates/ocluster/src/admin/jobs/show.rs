@@ -9,7 +9,7 @@ use cluster_api::{
 use super::{compact, job, labels};
 use crate::admin::Common;
 use crate::admin::service::{About, Service};
-use crate::json::jobs::{Attempt, AttemptEnd, JobDetails as Details};
+use crate::json::jobs::{Attempt, AttemptEnd, Job, JobDetails as Details};
 use cli::error::CommandError;
 use cli::human::table;
 use cli::quote::printable;
@@ -77,11 +77,11 @@ fn attempt(attempt: AttemptDetails) -> Attempt {
     Attempt {
         number,
         worker,
-        started_seconds: started_ago.as_secs_f64(),
+        started_ago_seconds: started_ago.as_secs_f64(),
         log_bytes: log_length,
         end: end.map(|end| AttemptEnd {
             result: end.word,
-            ended_seconds: end.ago.as_secs_f64(),
+            ended_ago_seconds: end.ago.as_secs_f64(),
             detail: end.detail,
         }),
     }
@@ -131,6 +131,7 @@ fn ended(outcome: DurableOutcome) -> (String, Option<String>) {
         DurableOutcome::RunLimit => "timed out: it ran for too long".to_owned(),
         DurableOutcome::SilenceLimit => "timed out: it wrote nothing for too long".to_owned(),
         DurableOutcome::Lost(lost) => format!("lost: {}", losses(&lost)),
+        DurableOutcome::Refused { reason } => format!("refused: {reason}"),
     };
     (text, None)
 }
@@ -162,10 +163,10 @@ fn text(details: &Details) -> String {
         ("status", printable(status)),
         ("client", printable(&job.client)),
         ("pool", printable(&job.pool)),
-        ("kind", printable(&job.kind)),
+        ("kind", kind(job)),
         (
             "submitted",
-            format!("{} ago", compact(job.submitted_seconds)),
+            format!("{} ago", compact(job.submitted_ago_seconds)),
         ),
     ];
     let optional = [
@@ -184,6 +185,12 @@ fn text(details: &Details) -> String {
     lines.collect::<String>() + &attempts_text(runs)
 }
 
+/// Returns the kind of a job, and whether it is attached.
+fn kind(job: &Job) -> String {
+    let attached = if job.attached { ", attached" } else { "" };
+    printable(&job.kind) + attached
+}
+
 fn attempts_text(runs: &[Attempt]) -> String {
     if runs.is_empty() {
         return String::new();
@@ -191,12 +198,12 @@ fn attempts_text(runs: &[Attempt]) -> String {
     let heading = ["  ATTEMPT", "WORKER", "STARTED", "RAN", "LOG", "RESULT"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     rows.extend(runs.iter().map(|run| {
-        let ended = run.end.as_ref().map_or(0.0, |end| end.ended_seconds);
+        let ended = run.end.as_ref().map_or(0.0, |end| end.ended_ago_seconds);
         vec![
             format!("  {}", run.number),
             printable(&run.worker),
-            format!("{} ago", compact(run.started_seconds)),
-            compact(run.started_seconds - ended),
+            format!("{} ago", compact(run.started_ago_seconds)),
+            compact(run.started_ago_seconds - ended),
             visible::Size(run.log_bytes).to_string(),
             result(run.end.as_ref()),
         ]

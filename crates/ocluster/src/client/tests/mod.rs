@@ -58,6 +58,7 @@ impl Files {
             Command::Docker(command) => command.request(&args.connect),
             Command::OBuilder(command) => command.request(&args.connect),
             Command::Custom(command) => command.request(&args.connect),
+            other => panic!("a command that submits nothing: {other:?}"),
         }
     }
 
@@ -69,6 +70,7 @@ impl Files {
                 pool,
                 urgent,
                 description,
+                durable: _,
             }) => {
                 let cap = cap.path().file_name().unwrap().display();
                 format!("{cap} pool={pool} urgent={urgent}\n{description:#?}\n")

@@ -8,7 +8,7 @@ use cli::print::print_error;
 
 /// Restricts the file that standard output goes to to its owner, if it is a new file of our own. Warns about any other
 /// file that others can read.
-pub(super) fn protect() {
+pub(crate) fn protect() {
     let output = io::stdout().lock();
     let Ok(file) = rustix::io::fcntl_dupfd_cloexec(&output, 0).map(File::from) else {
         return;

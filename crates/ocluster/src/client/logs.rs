@@ -1,0 +1,222 @@
+//! `logs`: shows the log of a durable job.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+
+use cluster_client::{DurableError, DurableJob, LogEvent};
+
+use super::access::Access;
+use super::events::{self, Decoder, print_log};
+use super::followed::{retrying, write_log};
+use crate::json::client::JobEvent;
+use cli::capability_args::ConnectArgs;
+use cli::error::CommandError;
+use cli::output::Format;
+use cli::print::{print_bytes, print_error};
+use cli::quote::printable;
+use cli::terminal::LogOutput;
+
+/// How much of a log is looked at to find the beginning of a line.
+const BLOCK: u64 = 64 << 10;
+
+/// Show the log of a job that the scheduler keeps
+///
+/// The job is given by its id, or by the beginning of its id. It is left out if the cap file is that of a job (share).
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "ocluster-client logs [OPTIONS] [CAP] [JOB]")]
+pub(super) struct Args {
+    #[arg(hide = true)]
+    positionals: Vec<OsString>,
+    /// Show what is added until the job has ended; while this runs, the job has a client
+    #[arg(short, long)]
+    follow: bool,
+    /// Show the log of this attempt [default: the latest]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    attempt: Option<u32>,
+    /// Begin with the last lines, so many of them
+    #[arg(long, value_name = "LINES")]
+    tail: Option<u64>,
+}
+
+/// What is shown, and how.
+struct Shown {
+    format: Format,
+    output: RefCell<LogOutput>,
+    decoder: Decoder,
+}
+
+pub(super) async fn run(
+    connect: &ConnectArgs,
+    args: Args,
+    format: Format,
+) -> Result<(), CommandError> {
+    let (access, mut positionals) = Access::from_args(connect, args.positionals).await?;
+    let id = positionals.optional("JOB")?;
+    positionals.finish()?;
+    let id = id.as_deref();
+    let job = match args.follow {
+        true => access.watch(id).await?,
+        false => access.observe(id).await?,
+    };
+    let output = match format {
+        Format::Text => LogOutput::to_stdout(),
+        Format::Json => LogOutput::to_json(),
+    };
+    let mut shown = Shown {
+        format,
+        output: RefCell::new(output),
+        decoder: Decoder::default(),
+    };
+    let showed = show(&job, args.attempt, args.tail, args.follow, &mut shown).await;
+    shown.end().await?;
+    match showed {
+        Ok(result) => result,
+        Err(error) => Err(access.failed(error).await),
+    }
+}
+
+/// Shows the log. The inner result is that of showing it.
+async fn show(
+    job: &DurableJob,
+    attempt: Option<u32>,
+    tail: Option<u64>,
+    follow: bool,
+    shown: &mut Shown,
+) -> Result<Result<(), CommandError>, DurableError> {
+    let details = job.describe().await?;
+    let latest = details.attempts.last().map_or(0, |attempt| attempt.number);
+    let number = attempt.unwrap_or(latest);
+    if number > latest.max(1) {
+        let id = printable(&details.summary.id);
+        return Ok(Err(CommandError::failed(format_args!(
+            "cannot show attempt {number} of job {id}: it has {latest}"
+        ))));
+    }
+    let found = details
+        .attempts
+        .iter()
+        .find(|attempt| attempt.number == number);
+    let length = found.map_or(0, |attempt| attempt.log_length);
+    let start = match tail {
+        Some(lines) => tail_start(job, number, length, lines).await?,
+        None => 0,
+    };
+    if follow && attempt.is_none_or(|attempt| attempt == latest) {
+        return follow_from(job, number, start, shown).await;
+    }
+    if latest == 0 {
+        print_error("The job has no log yet.\n");
+    }
+    let mut offset = start;
+    while offset < length {
+        let piece = job.log_piece(number, offset).await?;
+        if piece.bytes.is_empty() || piece.next <= offset {
+            break;
+        }
+        offset = piece.next;
+        if let Err(error) = shown.bytes(&piece.bytes).await {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(()))
+}
+
+async fn follow_from(
+    job: &DurableJob,
+    attempt: u32,
+    start: u64,
+    shown: &mut Shown,
+) -> Result<Result<(), CommandError>, DurableError> {
+    let mut log = job.log_from(attempt, start);
+    while let Some(event) = log.next().await? {
+        let printed = match event {
+            LogEvent::Bytes(bytes) => shown.bytes(&bytes).await,
+            LogEvent::Retrying { attempt, reason } => shown.retrying(attempt, reason).await,
+            LogEvent::CutOff(reason) => {
+                let reason = printable(&reason);
+                Err(CommandError::failed(format_args!(
+                    "cannot read the rest of the log: {reason}"
+                )))
+            }
+        };
+        if printed.is_err() {
+            return Ok(printed);
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Returns where the last lines of a log begin.
+async fn tail_start(
+    job: &DurableJob,
+    attempt: u32,
+    length: u64,
+    lines: u64,
+) -> Result<u64, DurableError> {
+    if lines == 0 {
+        return Ok(length);
+    }
+    let (mut end, mut left) = (length, lines);
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        let mut block = Vec::new();
+        while start + (block.len() as u64) < end {
+            let piece = job.log_piece(attempt, start + block.len() as u64).await?;
+            if piece.bytes.is_empty() {
+                return Ok(start);
+            }
+            block.extend(piece.bytes);
+        }
+        block.truncate(usize::try_from(end - start).unwrap_or(block.len()));
+        for (index, _) in block
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, byte)| **byte == b'\n')
+        {
+            let after = start + index as u64 + 1;
+            // The last line may end in one.
+            if after == length {
+                continue;
+            }
+            left -= 1;
+            if left == 0 {
+                return Ok(after);
+            }
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+impl Shown {
+    async fn bytes(&mut self, bytes: &[u8]) -> Result<(), CommandError> {
+        match self.format {
+            Format::Text => write_log(&self.output, bytes)
+                .await
+                .map_err(|error| CommandError::from_output(&error)),
+            Format::Json => {
+                let shown = self.output.borrow_mut().push(bytes).into_owned();
+                print_log(self.decoder.text(&shown)).await
+            }
+        }
+    }
+
+    async fn retrying(&mut self, attempt: u32, reason: String) -> Result<(), CommandError> {
+        match self.format {
+            Format::Text => {
+                print_bytes(self.output.borrow_mut().finish().as_bytes())?;
+                print_error(&retrying(attempt, &reason));
+                Ok(())
+            }
+            Format::Json => events::print(&JobEvent::Resubmitted { message: reason }).await,
+        }
+    }
+
+    async fn end(&mut self) -> Result<(), CommandError> {
+        match self.format {
+            Format::Text => print_bytes(self.output.borrow_mut().finish().as_bytes()),
+            Format::Json => print_log(std::mem::take(&mut self.decoder).finish()).await,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! `status`: shows a durable job.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use cluster_api::{
+    DurableAttempt, DurableAttemptEnd, DurableDetails, DurableOutcome, DurableStage,
+};
+use cluster_client::DurableError;
+use visible::{CompactElapsed, counted};
+
+use super::access::Access;
+use super::jobs::labels;
+use super::outcome;
+use crate::json::kept_jobs::DescribedJob;
+use cli::capability_args::ConnectArgs;
+use cli::error::CommandError;
+use cli::failure::Reason;
+use cli::output::Format;
+use cli::quote::printable;
+
+/// Show a job that the scheduler keeps
+///
+/// The job is given by its id, or by the beginning of its id. It is left out if the cap file is that of a job (share).
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "ocluster-client status [OPTIONS] [CAP] [JOB]")]
+pub(super) struct Args {
+    #[arg(hide = true)]
+    positionals: Vec<OsString>,
+}
+
+pub(super) async fn run(
+    connect: &ConnectArgs,
+    args: Args,
+    format: Format,
+) -> Result<(), CommandError> {
+    let (access, mut positionals) = Access::from_args(connect, args.positionals).await?;
+    let id = positionals.optional("JOB")?;
+    positionals.finish()?;
+    let job = access.observe(id.as_deref()).await?;
+    let details = match job.describe().await {
+        Ok(details) => details,
+        Err(error @ DurableError::Unsupported) => return Err(CommandError::failed(error)),
+        Err(error) => return Err(access.failed(error).await),
+    };
+    format.print(
+        || text(&details),
+        || DescribedJob::of(&details, result(&details.status.stage)),
+    )
+}
+
+/// Returns how a job has ended, for programs.
+fn result(stage: &DurableStage) -> Option<Result<String, Reason>> {
+    let DurableStage::Ended { attempt, outcome } = stage else {
+        return None;
+    };
+    match outcome::result(*attempt, outcome, None) {
+        Ok(output) => Some(Ok(output)),
+        Err(failure) => Reason::of(&failure.command_error()).map(Err),
+    }
+}
+
+fn text(details: &DurableDetails) -> String {
+    let DurableDetails {
+        summary,
+        status,
+        key,
+        urgent,
+        attempts,
+        retryable,
+    } = details;
+    let mut text = format!(
+        "Job {}: {}\n",
+        printable(&summary.id),
+        headline(&status.stage)
+    );
+    let mut line = |name: &str, value: String| {
+        if !value.is_empty() {
+            text.push_str(&format!("  {name:<11}{value}\n"));
+        }
+    };
+    let urgent = if *urgent { " (urgent)" } else { "" };
+    line("pool", format!("{}{urgent}", printable(&summary.pool)));
+    line("kind", printable(&summary.kind));
+    line("labels", labels(&summary.labels));
+    // Random keys are of no interest to people.
+    let key = key.as_deref().filter(|key| !key.starts_with("random-"));
+    line("key", key.map(printable).unwrap_or_default());
+    line("submitted", ago(summary.submitted_ago));
+    if let DurableStage::Ended { outcome, attempt } = &status.stage {
+        line("ended", ago(summary.changed_ago));
+        if let Ok(output) = outcome::result(*attempt, outcome, None) {
+            line("result", printable(&output));
+        }
+    }
+    for attempt in attempts {
+        line(&format!("attempt {}", attempt.number), described(attempt));
+    }
+    if *retryable {
+        line("retry", "possible".to_owned());
+    }
+    text
+}
+
+fn ago(time: Duration) -> String {
+    format!("{} ago", CompactElapsed(time))
+}
+
+fn headline(stage: &DurableStage) -> String {
+    match stage {
+        DurableStage::Queued {
+            obstacle: Some(obstacle),
+            ..
+        } => format!("queued: {}", printable(obstacle)),
+        DurableStage::Queued { ahead: 0, .. } => "queued: next in line".to_owned(),
+        DurableStage::Queued { ahead, .. } => {
+            format!("queued: {} ahead of this one", counted(*ahead, "job"))
+        }
+        DurableStage::Running { worker, .. } => format!("running on {}", printable(worker)),
+        DurableStage::Away {
+            worker, remaining, ..
+        } => format!(
+            "worker {} lost its connection, and has {} to return",
+            printable(worker),
+            CompactElapsed(*remaining)
+        ),
+        DurableStage::Ended { attempt, outcome } => ended(*attempt, outcome),
+    }
+}
+
+/// Returns how a job ended: in a word, and why if it did not succeed.
+pub(super) fn ended(attempts: u32, outcome: &DurableOutcome) -> String {
+    let word = outcome::word(outcome);
+    match outcome::result(attempts, outcome, None) {
+        Ok(_) => word.to_owned(),
+        Err(failure) => format!("{word}: {}", printable(&failure.error.reason)),
+    }
+}
+
+fn described(attempt: &DurableAttempt) -> String {
+    let worker = printable(&attempt.worker);
+    let log = match attempt.log_length {
+        0 => String::new(),
+        length => format!(", log {}", visible::BinarySize(length)),
+    };
+    match &attempt.end {
+        DurableAttemptEnd::Running => {
+            format!(
+                "on {worker} for {}{log}",
+                CompactElapsed(attempt.started_ago)
+            )
+        }
+        DurableAttemptEnd::Ended { after } => {
+            format!("on {worker}, took {}{log}", CompactElapsed(*after))
+        }
+        DurableAttemptEnd::Lost { after, reason } => format!(
+            "on {worker}, lost after {}: {}{log}",
+            CompactElapsed(*after),
+            printable(reason)
+        ),
+    }
+}
