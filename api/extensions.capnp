@@ -659,7 +659,7 @@ interface DurableJob @0x9e02f439cc1e128b {
     # The status of a job.
 
     version @0 :UInt64;
-    # Grows with each change.
+    # Grows with each change, and when the scheduler is restarted.
 
     union {
       queued :group {

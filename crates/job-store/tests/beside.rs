@@ -231,8 +231,11 @@ fn a_file_without_audit_log_gets_one_and_keeps_its_jobs() {
     drop((writer, reader));
     let path = folder.path().join("jobs.db");
     let old = rusqlite::Connection::open(&path).expect("a database");
-    old.execute_batch("DROP TABLE audit; DROP TABLE logs; PRAGMA user_version = 1")
-        .expect("good SQL");
+    old.execute_batch(
+        "DROP TABLE audit; DROP TABLE logs; DROP INDEX ended_descriptions;
+         ALTER TABLE jobs DROP COLUMN attached; PRAGMA user_version = 1",
+    )
+    .expect("good SQL");
     drop(old);
     let mut store = Store::open(folder);
     store.append(&[entry(1)]);

@@ -157,7 +157,20 @@ impl Jobs {
 
     /// All changes up to `change` are on disk.
     pub fn committed(&mut self, change: ChangeId) {
-        for effect in self.outbox.committed(change) {
+        let due = self.outbox.committed(change);
+        self.pass_on(due);
+        let committed = self.outbox.last_committed();
+        while let Some((saved_by, job)) = self.ending.front().copied()
+            && saved_by <= committed
+        {
+            self.ending.pop_front();
+            self.drop_job(job);
+        }
+    }
+
+    /// Passes on effects that were held, as far as they still make sense.
+    fn pass_on(&mut self, due: alloc::vec::Vec<Effect>) {
+        for effect in due {
             let effect = match effect {
                 // The job was cancelled meanwhile, or its worker left.
                 Effect::Start { attempt, worker } if !self.is_current(attempt) => {
@@ -171,13 +184,6 @@ impl Jobs {
                 other => other,
             };
             self.outbox.at_once(effect);
-        }
-        let committed = self.outbox.last_committed();
-        while let Some((saved_by, job)) = self.ending.front().copied()
-            && saved_by <= committed
-        {
-            self.ending.pop_front();
-            self.drop_job(job);
         }
     }
 
@@ -197,6 +203,8 @@ impl Jobs {
             }
             self.ending.retain(|(_, ending)| *ending != job);
             self.drop_job(job);
+            let due = self.outbox.discard(job);
+            self.pass_on(due);
         }
     }
 

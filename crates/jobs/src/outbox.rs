@@ -1,6 +1,6 @@
 //! Effects that are due, and those that wait for the disk.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use crate::{Change, ChangeId, Effect, JobId, RequestId};
@@ -15,6 +15,8 @@ pub(crate) struct Outbox {
     latest: ChangeId,
     /// The number of the latest change that is on disk.
     committed: ChangeId,
+    /// The changes that are neither on disk nor discarded, and the jobs that they are about.
+    unsaved: BTreeMap<ChangeId, JobId>,
 }
 
 impl Outbox {
@@ -26,6 +28,7 @@ impl Outbox {
     /// Has a change saved. Returns its number.
     pub(crate) fn save(&mut self, change: Change) -> ChangeId {
         self.latest.0 += 1;
+        self.unsaved.insert(self.latest, change.job());
         self.ready.push_back(Effect::Save(self.latest, change));
         self.latest
     }
@@ -37,7 +40,7 @@ impl Outbox {
 
     /// Adds an effect that is due when all changes so far are on disk.
     pub(crate) fn once_saved(&mut self, effect: Effect) {
-        if self.committed == self.latest {
+        if self.unsaved.is_empty() {
             self.ready.push_back(effect);
         } else {
             self.held.push_back((self.latest, effect));
@@ -48,10 +51,29 @@ impl Outbox {
     /// passes them on with [`at_once`](Self::at_once).
     pub(crate) fn committed(&mut self, change: ChangeId) -> Vec<Effect> {
         self.committed = self.committed.max(change.min(self.latest));
+        while let Some(oldest) = self.unsaved.first_entry()
+            && *oldest.key() <= self.committed
+        {
+            oldest.remove();
+        }
+        self.due()
+    }
+
+    /// The changes of a job that were never saved are not to be saved any more. Returns the effects that waited for
+    /// nothing else.
+    pub(crate) fn discard(&mut self, job: JobId) -> Vec<Effect> {
+        self.unsaved.retain(|_, about| *about != job);
+        self.due()
+    }
+
+    /// Takes the effects that wait for no change any more.
+    fn due(&mut self) -> Vec<Effect> {
+        let oldest = self.unsaved.first_key_value().map(|(change, _)| *change);
+        let is_due = |waits_for: ChangeId| oldest.is_none_or(|oldest| oldest > waits_for);
         let due = self
             .held
             .iter()
-            .take_while(|(waits_for, _)| *waits_for <= self.committed)
+            .take_while(|(waits_for, _)| is_due(*waits_for))
             .count();
         self.held.drain(..due).map(|(_, effect)| effect).collect()
     }
@@ -83,10 +105,11 @@ impl Outbox {
     /// Tells whether every effect that waits does so for a change that is not on disk, in order.
     pub(crate) fn check(&self) -> bool {
         let waits = self.held.iter().map(|(change, _)| *change);
+        let oldest = self.unsaved.first_key_value().map(|(change, _)| *change);
+        let is_awaited = |change| oldest.is_some_and(|oldest| oldest <= change);
         self.committed <= self.latest
             && waits.clone().is_sorted()
-            && waits
-                .clone()
-                .all(|change| change > self.committed && change <= self.latest)
+            && waits.clone().all(is_awaited)
+            && oldest.is_none_or(|oldest| oldest > self.committed)
     }
 }

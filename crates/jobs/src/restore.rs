@@ -57,7 +57,8 @@ impl Jobs {
             losses,
             watched,
             last_log: self.now,
-            version: 0,
+            // Later than all versions that an earlier process has shown.
+            version: u64::try_from(self.now.micros()).unwrap_or(0),
             alarm: None,
             submission: ChangeId::default(),
         };

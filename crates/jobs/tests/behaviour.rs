@@ -238,6 +238,31 @@ fn the_same_key_is_the_same_job() {
 }
 
 #[test]
+fn nothing_waits_for_a_submission_that_was_refused() {
+    let mut story = Story::new();
+    story
+        .jobs
+        .submit(at(0), new(JOB, Some("key"), Terms::default()), REQUEST);
+    story.settle();
+    let refused = JobId::from_bits(8);
+    let also_refused = new(refused, Some("other"), Terms::default());
+    story.jobs.submit(at(1), also_refused, RequestId(2));
+    // It waits for what was asked for before.
+    let again = new(JobId::from_bits(9), Some("key"), Terms::default());
+    story.jobs.submit(at(1), again.clone(), RequestId(3));
+    let effects: Vec<_> = std::iter::from_fn(|| story.jobs.next_effect()).collect();
+    let [Effect::Save(last, _)] = effects[..] else {
+        panic!("one change, and no answer: {effects:?}")
+    };
+    story.jobs.not_committed(last);
+    story.jobs.submit(at(2), again, RequestId(4));
+    story.settle();
+    for request in [3, 4].map(RequestId) {
+        assert!(story.was_told(&Effect::Answer { request, job: JOB }));
+    }
+}
+
+#[test]
 fn a_submission_that_cannot_be_saved_is_refused_and_nothing_else_is() {
     let mut story = Story::running(Terms::default());
     let refused = JobId::from_bits(8);

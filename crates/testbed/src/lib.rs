@@ -9,7 +9,7 @@ mod site;
 
 pub use http::{get, query};
 pub use program::{Output, Program};
-pub use site::{HeldJob, POOL, Site, Submit, wait_until_gone};
+pub use site::{HeldJob, LeftJob, POOL, Site, Submit, wait_until_gone};
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ const MAX_OBSTACLE_BYTES: usize = 64 << 10;
 /// The status of a durable job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DurableStatus {
-    /// Grows with each change.
+    /// Grows with each change, and when the scheduler is restarted.
     pub version: u64,
     /// How far the job has come.
     pub stage: DurableStage,

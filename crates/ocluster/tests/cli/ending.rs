@@ -1,8 +1,10 @@
 //! How signals end the scheduler and workers, and what happens to jobs.
 
+use cluster_api::RpcErrorKind;
 use expect_test::expect;
 use rustix::process::Signal;
 
+use crate::attached::AttachedJob;
 use crate::cluster::{Cluster, POOL};
 use crate::harness::Running;
 
@@ -86,7 +88,7 @@ fn ctrl_c_does_not_wait_for_jobs() {
 
 #[test]
 fn a_second_signal_ends_a_worker_at_once() {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::start_given(&[("OCLUSTER_WORKER_GRACE", "1")]);
     let (mut w1, client) = job_on_a_worker(&mut cluster, &[]);
     w1.signal(Signal::TERM);
     w1.wait_for("Another signal ends this worker immediately");
@@ -113,35 +115,47 @@ fn a_second_signal_ends_a_worker_at_once() {
 #[test]
 fn a_draining_scheduler_waits_for_running_jobs_and_assigns_none() {
     let mut cluster = Cluster::start_given(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "60")]);
-    let (_w1, running) = job_on_a_worker(&mut cluster, &[]);
-    let queued = cluster.submit("Dockerfile");
+    let _w1 = cluster.worker("w1");
+    let running = AttachedJob::submit(&cluster, "Dockerfile.wait");
+    running.wait_for_log("RUN WAIT");
+    let queued = AttachedJob::submit(&cluster, "Dockerfile");
     cluster.scheduler.wait_for("Adding tutorial to the backlog");
+    let mut kept = cluster.submit("Dockerfile");
+    kept.wait_for("Job has been submitted");
     cluster.scheduler.signal(Signal::TERM);
     cluster
         .scheduler
         .wait_for("Dropping 1 queued job: shutting down");
     cluster.scheduler.wait_for("Waiting for 1 job to end");
-    let late = cluster.submit("Dockerfile");
-    cluster.scheduler.wait_for("Adding tutorial to the backlog");
     cluster.release_builds();
-    let running = running.wait().success();
-    assert!(
-        running.stdout.ends_with("Job succeeded\n"),
-        "{}",
-        running.stdout
-    );
+    let log = running.wait().expect("it succeeds");
+    assert!(log.ends_with("Job succeeded\n"), "{log}");
     let ended = cluster.scheduler.wait();
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
-    // Their jobs are kept: they wait for the scheduler to come back.
-    for mut client in [queued, late] {
-        client.wait_for("reconnecting");
-    }
+    let lost = queued.wait().expect_err("it is dropped");
+    assert_eq!(lost.kind, RpcErrorKind::Disconnected, "{lost}");
+    // This job is durable: its client waits for the scheduler to come back.
+    kept.wait_for("reconnecting");
+}
+
+#[test]
+fn a_scheduler_that_ends_does_not_wait_for_durable_jobs() {
+    let mut cluster = Cluster::start_given(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "60")]);
+    let (_w1, mut client) = job_on_a_worker(&mut cluster, &[]);
+    cluster.scheduler.signal(Signal::TERM);
+    let ended = cluster.scheduler.wait();
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    assert!(!ended.stderr.contains("to end"), "{}", ended.stderr);
+    client.wait_for("reconnecting");
+    cluster.release_builds();
 }
 
 #[test]
 fn a_scheduler_does_not_wait_for_ever() {
     let mut cluster = Cluster::start_given(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "0.5")]);
-    let (_w1, mut client) = job_on_a_worker(&mut cluster, &[]);
+    let _w1 = cluster.worker("w1");
+    let job = AttachedJob::submit(&cluster, "Dockerfile.wait");
+    job.wait_for_log("RUN WAIT");
     cluster.scheduler.signal(Signal::TERM);
     let ended = cluster.scheduler.wait();
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
@@ -152,13 +166,16 @@ fn a_scheduler_does_not_wait_for_ever() {
         "{}",
         ended.stderr
     );
-    client.wait_for("reconnecting");
+    let lost = job.wait().expect_err("its scheduler is gone");
+    assert_eq!(lost.kind, RpcErrorKind::Disconnected, "{lost}");
 }
 
 #[test]
 fn a_second_signal_ends_a_scheduler_at_once() {
     let mut cluster = Cluster::start_given(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "60")]);
-    let (_w1, _client) = job_on_a_worker(&mut cluster, &[]);
+    let _w1 = cluster.worker("w1");
+    let job = AttachedJob::submit(&cluster, "Dockerfile.wait");
+    job.wait_for_log("RUN WAIT");
     cluster.scheduler.signal(Signal::TERM);
     cluster.scheduler.wait_for("Waiting for 1 job to end");
     cluster.scheduler.signal(Signal::INT);

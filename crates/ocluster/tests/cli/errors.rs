@@ -100,7 +100,7 @@ fn of_the_admin() {
         "job CAP",
         "job CAP u",
         "job-log CAP u",
-        "audit CAP --since 7",
+        "audit CAP --since 7x",
         "audit ./capnp-secrets/submission.cap",
         "update CAP linux-x86_64 nobody",
         "update CAP nowhere",

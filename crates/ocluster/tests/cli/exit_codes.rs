@@ -70,7 +70,7 @@ fn a_job_that_takes_too_long_has_timed_out() {
 
 #[test]
 fn a_lost_job_may_be_tried_again() {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::start_given(&[("OCLUSTER_WORKER_GRACE", "1")]);
     let w1 = cluster.worker("w1");
     let line = submit(CAP, POOL, "Dockerfile.wait") + " --attempts=1";
     let mut client = cluster.place.start(&line);

@@ -93,7 +93,7 @@ fn a_closed_output_cancels_the_job_quietly() {
 
 #[test]
 fn a_job_whose_worker_is_killed_goes_on_with_another() {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::start_given(&[("OCLUSTER_WORKER_GRACE", "1")]);
     let w1 = cluster.worker("w1");
     let mut client = cluster.submit("Dockerfile.wait");
     client.wait_for_output("RUN WAIT");
@@ -118,7 +118,7 @@ fn a_job_whose_worker_is_killed_goes_on_with_another() {
 
 #[test]
 fn a_job_that_may_lose_one_worker_is_lost_with_it() {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::start_given(&[("OCLUSTER_WORKER_GRACE", "1")]);
     let w1 = cluster.worker("w1");
     let mut client = cluster.place.start(&format!(
         "ocluster-client submit-docker -c ./capnp-secrets/submission.cap --attempts=1 --pool={POOL} \

@@ -96,6 +96,7 @@ fn a_job_can_be_followed_through_the_json_of_both_programs() {
     expect![[r#"
         "info" Cache_hint tutorial {"hint":"tutorial","nth":2,"number":2}
         "info" Job weight 1 {"hint":"tutorial","nth":2,"number":2}
+        "info" Durable job {"hint":"tutorial","nth":2,"number":2}
         "info" Got request to build (tutorial) {"hint":"tutorial","nth":2,"number":2}
         "info" Exec(docker-build) {"hint":"tutorial","nth":2,"number":2}
         "info" Build duration {"hint":"tutorial","nth":2,"number":2}

@@ -3,6 +3,7 @@
 
 mod admin;
 mod admin_clients;
+mod attached;
 mod cluster;
 mod completion;
 mod configuration;

@@ -7,7 +7,7 @@ use futures::future::join;
 use rustix::process::Signal;
 
 use crate::follow::{Start, follow, live};
-use crate::job::{RUNNING_JOBS_GO_ON, SeenJob};
+use crate::job::SeenJob;
 use crate::plan::{JobPlan, Victim, Work};
 use crate::scene::{attended, on_site, until};
 use crate::site::worker;
@@ -18,7 +18,6 @@ const FOR_GOOD: Duration = Duration::from_secs(3600);
 #[test]
 fn a_log_has_no_gap_although_the_scheduler_is_killed_five_times() {
     let done = on_site(async |site| {
-        site.kills_all.set(!RUNNING_JOBS_GO_ON);
         let job = SeenJob::new(JobPlan {
             attempts: NonZeroU8::new(20).expect("it is not zero"),
             ..JobPlan::new("long", Work::Long)

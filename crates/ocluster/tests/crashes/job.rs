@@ -8,10 +8,6 @@ use cluster_api::{DurableOutcome, Outcome};
 
 use crate::plan::{JobPlan, Work};
 
-/// Whether the jobs of a living worker go on while its connection is broken or the scheduler is restarted: then a job
-/// runs once if no worker was killed. Workers of this version end what they run with their connection.
-pub(crate) const RUNNING_JOBS_GO_ON: bool = true;
-
 /// How many bytes of a log to show where it has changed.
 const EXCERPT: usize = 60;
 
@@ -181,7 +177,8 @@ impl SeenJob {
         if has_marks && runs > attempts {
             return Err(self.fail(&format!("{attempts} runs"), &runs.to_string()));
         }
-        if RUNNING_JOBS_GO_ON && has_marks && kills_of_workers == 0 && runs > 1 {
+        // The jobs of a living worker continue while its connection is broken.
+        if has_marks && kills_of_workers == 0 && runs > 1 {
             return Err(self.fail("one run", &runs.to_string()));
         }
         let expected_exit = self.plan.work.exit_code();

@@ -42,6 +42,12 @@ impl<'a> HeldJob<'a> {
         self.client.end()
     }
 
+    /// Leaves the job, so that the site can be changed meanwhile.
+    pub fn leave(self) -> LeftJob {
+        let Self { client, mark, .. } = self;
+        LeftJob { client, mark }
+    }
+
     /// Returns the container of the build, if there is one.
     ///
     /// # Errors
@@ -60,6 +66,22 @@ impl<'a> HeldJob<'a> {
     /// Returns a word that is among the arguments of every process of this job.
     pub fn mark(&self) -> &str {
         &self.mark
+    }
+}
+
+/// A job in the middle of its build, of a site that may change.
+#[derive(Debug)]
+pub struct LeftJob {
+    /// The client that submitted it.
+    pub client: Program,
+    mark: String,
+}
+
+impl LeftJob {
+    /// Returns to the job.
+    pub fn at(self, site: &Site) -> HeldJob<'_> {
+        let Self { client, mark } = self;
+        HeldJob { site, client, mark }
     }
 }
 

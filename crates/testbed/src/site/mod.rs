@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use rig::{Cluster, Rig, Worker, busybox_rootfs, checked, wait_for};
 
-pub use self::held_job::{HeldJob, wait_until_gone};
+pub use self::held_job::{HeldJob, LeftJob, wait_until_gone};
 pub use self::submit::Submit;
 use crate::WAIT_LIMIT;
 use crate::program::{Output, Program};
