@@ -1,6 +1,6 @@
 //! Durable jobs in the queue: their order, and what becomes of those that cannot be run.
 
-use cluster_api::{DurableOutcome, JobRequest, Outcome, Submission};
+use cluster_api::{DurableOutcome, JobRequest, Submission};
 use rusqlite::Connection;
 use testkit::{BuildOutcome, MockBuilder, MockWorker, Site, docker_with_hint, story, until};
 
@@ -117,9 +117,10 @@ fn a_job_that_cannot_be_read_ends_and_its_worker_gets_the_next() {
         builder.end("whole", BuildOutcome::Succeeded("done"));
         let _worker = MockWorker::start(&site, "w1", 1, &builder).await;
         let (attempts, outcome) = ended(&damaged).await;
-        let DurableOutcome::Done(Outcome::Failed { .. }) = outcome else {
+        let DurableOutcome::Refused { reason } = outcome else {
             panic!("{outcome:?}")
         };
+        assert!(reason.contains("another key"), "{reason}");
         assert_eq!(attempts, 0);
         assert_eq!(ended(&whole).await, (1, success("done")));
         assert!(log(&whole, 1).await.contains("Building"));

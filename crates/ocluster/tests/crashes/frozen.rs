@@ -20,7 +20,7 @@ fn a_log_has_no_gap_although_the_scheduler_is_killed_five_times() {
     let done = on_site(async |site| {
         let job = SeenJob::new(JobPlan {
             attempts: NonZeroU8::new(20).expect("it is not zero"),
-            ..JobPlan::new("long", Work::Long)
+            ..JobPlan::new("lasting", Work::Lasting)
         });
         let kills = async {
             for _ in 0..5 {

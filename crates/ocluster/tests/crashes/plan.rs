@@ -107,6 +107,8 @@ pub(crate) enum Work {
     Failing,
     /// Prints a line now and then for three seconds.
     Long,
+    /// Prints a line now and then for more than a minute: workers take ten seconds to connect again.
+    Lasting,
     /// A build of OBuilder that prints as a slow job does.
     Build,
 }
@@ -119,13 +121,14 @@ impl Work {
             Self::Slow | Self::Build => (100, 10),
             Self::Chatty => (80_000, 0),
             Self::Long => (600, 10),
+            Self::Lasting => (1500, 1),
         }
     }
 
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::Failing => 3,
-            Self::Quick | Self::Slow | Self::Chatty | Self::Long | Self::Build => 0,
+            Self::Quick | Self::Slow | Self::Chatty | Self::Long | Self::Lasting | Self::Build => 0,
         }
     }
 }
