@@ -1,8 +1,7 @@
 //! Jobs as upstream's clients submit them: they end with the connection, so a scheduler that ends waits for them.
 
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use cluster_api::{Action, Description, DockerBuild, Dockerfile, RpcError, Submission};
 use tokio::task::LocalSet;
@@ -13,7 +12,9 @@ use crate::harness::LIMIT;
 
 /// A job, and the thread that holds it.
 pub(crate) struct AttachedJob {
-    log: Arc<Mutex<String>>,
+    log: String,
+    /// Brings more of the log.
+    pieces: Receiver<String>,
     thread: JoinHandle<Result<String, RpcError>>,
 }
 
@@ -21,41 +22,44 @@ impl AttachedJob {
     /// Submits a Dockerfile of the cluster.
     pub(crate) fn submit(cluster: &Cluster, dockerfile: &str) -> Self {
         let place = cluster.place.path();
-        let sturdy_ref = vat::cap_file::load(&place.join("capnp-secrets/submission.cap"));
+        let sturdy_ref = vat::cap_file::load(place.join("capnp-secrets/submission.cap"));
         let sturdy_ref = sturdy_ref.expect("a cap file");
         let dockerfile = std::fs::read_to_string(place.join(dockerfile)).expect("a Dockerfile");
-        let log = Arc::new(Mutex::new(String::new()));
-        let seen = Arc::clone(&log);
+        let (sender, pieces) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .expect("a runtime");
-            LocalSet::new().block_on(&runtime, follow(sturdy_ref, dockerfile, &seen))
+            LocalSet::new().block_on(&runtime, follow(sturdy_ref, dockerfile, sender))
         });
-        Self { log, thread }
+        Self {
+            log: String::new(),
+            pieces,
+            thread,
+        }
     }
 
     /// Waits until its log has a text.
-    pub(crate) fn wait_for_log(&self, text: &str) {
-        let begin = Instant::now();
-        while !self.log.lock().expect("nothing panicked").contains(text) {
-            assert!(begin.elapsed() < LIMIT, "no {text:?} in the log");
-            std::thread::sleep(Duration::from_millis(20));
+    pub(crate) fn wait_for_log(&mut self, text: &str) {
+        while !self.log.contains(text) {
+            let piece = self.pieces.recv_timeout(LIMIT);
+            self.log += &piece.unwrap_or_else(|error| panic!("no {text:?} in the log: {error}"));
         }
     }
 
     /// Waits for its end, and returns its log.
-    pub(crate) fn wait(self) -> Result<String, RpcError> {
+    pub(crate) fn wait(mut self) -> Result<String, RpcError> {
         self.thread.join().expect("it does not panic")?;
-        Ok(self.log.lock().expect("nothing panicked").clone())
+        self.log.extend(self.pieces.iter());
+        Ok(self.log)
     }
 }
 
 async fn follow(
     sturdy_ref: SturdyRef,
     dockerfile: String,
-    seen: &Mutex<String>,
+    seen: Sender<String>,
 ) -> Result<String, RpcError> {
     let session = Dialer::new(DialOptions::default())
         .connect(&sturdy_ref)
@@ -76,7 +80,8 @@ async fn follow(
             return job.result().await;
         }
         let text = String::from_utf8_lossy(&chunk.bytes).into_owned();
-        seen.lock().expect("nothing panicked").push_str(&text);
+        // An error means that the test has ended.
+        drop(seen.send(text));
         start = chunk.next;
     }
 }

@@ -116,7 +116,7 @@ fn a_second_signal_ends_a_worker_at_once() {
 fn a_draining_scheduler_waits_for_running_jobs_and_assigns_none() {
     let mut cluster = Cluster::start_given(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "60")]);
     let _w1 = cluster.worker("w1");
-    let running = AttachedJob::submit(&cluster, "Dockerfile.wait");
+    let mut running = AttachedJob::submit(&cluster, "Dockerfile.wait");
     running.wait_for_log("RUN WAIT");
     let queued = AttachedJob::submit(&cluster, "Dockerfile");
     cluster.scheduler.wait_for("Adding tutorial to the backlog");
@@ -153,7 +153,7 @@ fn a_scheduler_that_ends_does_not_wait_for_durable_jobs() {
 fn a_scheduler_does_not_wait_for_ever() {
     let mut cluster = Cluster::start_given(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "0.5")]);
     let _w1 = cluster.worker("w1");
-    let job = AttachedJob::submit(&cluster, "Dockerfile.wait");
+    let mut job = AttachedJob::submit(&cluster, "Dockerfile.wait");
     job.wait_for_log("RUN WAIT");
     cluster.scheduler.signal(Signal::TERM);
     let ended = cluster.scheduler.wait();
@@ -173,7 +173,7 @@ fn a_scheduler_does_not_wait_for_ever() {
 fn a_second_signal_ends_a_scheduler_at_once() {
     let mut cluster = Cluster::start_given(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "60")]);
     let _w1 = cluster.worker("w1");
-    let job = AttachedJob::submit(&cluster, "Dockerfile.wait");
+    let mut job = AttachedJob::submit(&cluster, "Dockerfile.wait");
     job.wait_for_log("RUN WAIT");
     cluster.scheduler.signal(Signal::TERM);
     cluster.scheduler.wait_for("Waiting for 1 job to end");
