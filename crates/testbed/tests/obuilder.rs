@@ -227,10 +227,10 @@ fn a_restarted_worker_cleans_up_after_a_kill() -> Result<()> {
     // It is the only worker of its pool.
     let worker = site.cluster.worker_named("w1").context("no worker")?;
     site.cluster.signal(worker.process(), Signal::KILL)?;
-    client.end()?.check(75, &["Disconnected"]);
     site.cluster
         .restart_obuilder_worker(testbed::POOL, "w1", &[])?;
     wait_until_gone(&mark)?;
+    client.end()?.check(75, &["Disconnected"]);
     site.spec(&spec("(run (shell date))")?)?
         .run()?
         .check(0, &["Job succeeded"]);
