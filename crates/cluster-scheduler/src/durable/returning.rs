@@ -4,7 +4,9 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use cluster_api::{AttemptName, HeldAttempt, HeldState as WireState, Job};
-use jobs::{AttemptEnd, AttemptId, Held, HeldAnswer, HeldState, LossReason, NewJob, RequestId};
+use jobs::{
+    AttemptEnd, AttemptId, Held, HeldAnswer, HeldState, LossReason, NewJob, RequestId, Stage,
+};
 use pool::{TicketId, WorkerId, WorkerName};
 use visible::counted;
 
@@ -100,6 +102,22 @@ impl DurableJobs {
             pool: pool.clone(),
             name: name.clone(),
         }
+    }
+
+    /// A worker could not register, as another one has its name. It need not keep what was given up.
+    pub(crate) fn worker_refused(&self, held: Vec<HeldAttempt>) {
+        for HeldAttempt { attempt, job, .. } in held {
+            let is_current = attempt_id(&attempt).is_some_and(|id| self.is_current(id));
+            if !is_current {
+                forget(job);
+            }
+        }
+    }
+
+    fn is_current(&self, id: AttemptId) -> bool {
+        let state = self.state.borrow();
+        let current = state.jobs.stage(id.job).and_then(Stage::attempt);
+        current.is_some_and(|current| current.number == id.number)
     }
 
     fn worker_left(&self, pool: &PoolName, name: &WorkerName) {

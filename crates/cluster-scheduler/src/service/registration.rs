@@ -99,8 +99,14 @@ impl ServeRegistration for RegistrationService {
         } = returning;
         let name = worker_name(&name)?;
         let process = Some(instance).filter(|instance| *instance != 0);
-        let (id, queue) = self.add(&name, worker, capacity, process).await?;
         let jobs = self.cluster.durable_jobs();
+        let (id, queue) = match self.add(&name, worker, capacity, process).await {
+            Ok(added) => added,
+            Err(error) => {
+                jobs.worker_refused(held);
+                return Err(error);
+            }
+        };
         let presence = jobs.worker_returned(self.reactor.name(), &name, id, held);
         self.reactor.set_returning(
             id,
