@@ -183,9 +183,11 @@ fn ctrl_c_ends_the_demo_and_leaves_nothing() -> Result<()> {
         return Ok(());
     };
     let mut demo = Demo::start(&rig)?;
-    demo.wait_for("Submitting a Docker job")?;
+    demo.wait_for("Starting a worker that builds Dockerfiles")?;
     let names = demo.names()?;
     assert!(names.len() >= 2, "an engine and a cluster: {names:?}");
+    // At once, as the job takes no longer than a second.
+    demo.wait_for("Submitting a Docker job")?;
     // As a terminal does: to the whole group.
     let group = Pid::from_raw(i32::try_from(demo.process.id())?).context("no process")?;
     rustix::process::kill_process_group(group, Signal::INT)?;
