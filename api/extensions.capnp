@@ -773,7 +773,7 @@ interface ReturningWorkers @0xa4c1f0936be2d758 {
 
     union {
       running @3 :Void;
-      # It runs.
+      # It runs, or its outcome is long: then the scheduler learns it from `handle`.
 
       ended @4 :JobOutcome.Outcome;
       # It has ended like this.

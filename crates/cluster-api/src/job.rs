@@ -33,7 +33,7 @@ pub struct LogChunk {
 }
 
 impl Job {
-    /// Serves `job`, together with the extension [`Job::outcome`].
+    /// Serves `job`, together with the extensions [`Job::outcome`] and [`Job::forget`].
     ///
     /// [`ServeJob::released`] is called when the returned handle and all its clones are dropped.
     pub fn serve<S: ServeJob>(job: Rc<S>) -> Self {

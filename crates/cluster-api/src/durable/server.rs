@@ -11,8 +11,7 @@ use crate::{DurableJob, RpcError, ServeSubmission};
 
 /// A durable job, as a scheduler implements it.
 pub trait ServeDurableJob: 'static {
-    /// See [`DurableJob::status`](crate::DurableJob::status) and [`DurableJob::watch`](crate::DurableJob::watch);
-    /// version 0 does not wait.
+    /// See [`DurableJob::status`] and [`DurableJob::watch`]; version 0 does not wait.
     ///
     /// # Errors
     /// The caller gets the error.
@@ -21,7 +20,7 @@ pub trait ServeDurableJob: 'static {
         version: Option<u64>,
     ) -> impl Future<Output = Result<DurableStatus, RpcError>>;
 
-    /// See [`DurableJob::log`](crate::DurableJob::log).
+    /// See [`DurableJob::log`].
     ///
     /// # Errors
     /// The caller gets the error.
@@ -31,13 +30,13 @@ pub trait ServeDurableJob: 'static {
         start: u64,
     ) -> impl Future<Output = Result<DurableLogChunk, RpcError>>;
 
-    /// See [`DurableJob::cancel`](crate::DurableJob::cancel).
+    /// See [`DurableJob::cancel`].
     ///
     /// # Errors
     /// The caller gets the error.
     fn cancel(self: Rc<Self>) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// See [`DurableJob::retry`](crate::DurableJob::retry). Returns the new job and its id.
+    /// See [`DurableJob::retry`]. Returns the new job and its id.
     ///
     /// # Errors
     /// The caller gets the error.
@@ -47,13 +46,13 @@ pub trait ServeDurableJob: 'static {
         continues: bool,
     ) -> impl Future<Output = Result<(String, DurableJob), RpcError>>;
 
-    /// See [`DurableJob::share`](crate::DurableJob::share).
+    /// See [`DurableJob::share`].
     ///
     /// # Errors
     /// The caller gets the error.
     fn share(self: Rc<Self>) -> impl Future<Output = Result<String, RpcError>>;
 
-    /// See [`DurableJob::describe`](crate::DurableJob::describe).
+    /// See [`DurableJob::describe`].
     ///
     /// # Errors
     /// The caller gets the error.

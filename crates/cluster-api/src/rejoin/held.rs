@@ -37,7 +37,7 @@ pub struct HeldAttempt {
 /// How far an attempt has come that a worker has kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeldState {
-    /// It runs.
+    /// It runs, or its outcome is long: then the job has it.
     Running,
     /// It has ended.
     Ended(Outcome),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use capnp::capability::FromClientHook as _;
 
 use crate::answer::Answer;
+use crate::details::millis;
 use crate::handle::Served;
 use crate::raw::extensions_capnp::returning_workers;
 use crate::text::{capability, check_length, list_length, malformed, returned, text};
@@ -111,7 +112,7 @@ impl<S: ServeRegistration> returning_workers::Server for Served<S> {
             let Rejoined { queue, grace } = registration.rejoin(returning).await?;
             let mut results = results.get();
             results.set_queue(queue.into_raw());
-            results.set_grace(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
+            results.set_grace(millis(grace));
             Ok(())
         }
     }

@@ -122,6 +122,9 @@ fn extensions_keep_their_ids() {
         0xe35d7a1c08f94b62
     );
     assert_eq!(id::<extensions::kept_job::Client>(), 0xd06e92f7b3158ca4);
+    assert_eq!(id::<extensions::jobs_admin::Client>(), 0x97879369efd601a3);
+    assert_eq!(id::<extensions::durable_jobs::Client>(), 0xd782edfcc9a0ec60);
+    assert_eq!(id::<extensions::durable_job::Client>(), 0x9e02f439cc1e128b);
     assert_eq!(
         layout::<extensions::ticket_status::status::Owned>(),
         (0xc061e154535ae062, 1, 1)

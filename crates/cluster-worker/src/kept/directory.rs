@@ -48,8 +48,10 @@ impl AttemptsDir {
             let entry = entry?;
             let name = entry.file_name();
             match name.to_str().and_then(attempt_of) {
-                Some(attempt) => left.push(read(attempt, &entry.path())?),
-                None => remove_leftover(&entry.path()),
+                Some(attempt) if entry.file_type()?.is_dir() => {
+                    left.push(read(attempt, &entry.path())?);
+                }
+                Some(_) | None => remove_leftover(&entry.path()),
             }
         }
         Ok((Self(path.to_owned()), left))
@@ -151,5 +153,10 @@ fn write_outcome(directory: &Path, outcome: &[u8]) -> io::Result<()> {
     file.write_all(outcome)?;
     file.sync_all()?;
     fs::rename(&new, directory.join(OUTCOME))?;
-    File::open(directory)?.sync_all()
+    File::open(directory)?.sync_all()?;
+    // The directory may be new.
+    match directory.parent() {
+        Some(attempts) => File::open(attempts)?.sync_all(),
+        None => Ok(()),
+    }
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use cluster_api::{AttemptName, HeldAttempt, HeldState, Job, MAX_HELD_ATTEMPTS};
+use cluster_api::{AttemptName, HeldAttempt, HeldState, Job, MAX_HELD_ATTEMPTS, Outcome};
 use jobs::{AttemptId, CancelReason, DeleteReason, Kept, KeptEffect, KeptLimits};
 use tokio::sync::Notify;
 
@@ -32,6 +32,10 @@ const LIMITS: KeptLimits = KeptLimits {
     bytes: 10 << 30,
     attempts: 1000,
 };
+
+/// The longest outcome that is sent when this worker connects, in bytes: a thousand fit into a message. The scheduler
+/// asks for longer ones.
+const MAX_HELD_OUTCOME: usize = 16 << 10;
 
 /// The attempts that this worker keeps.
 pub(crate) struct KeptAttempts {
@@ -146,10 +150,13 @@ impl KeptAttempts {
     /// Returns what the scheduler is told of when this worker connects.
     pub(crate) fn held(&self) -> Vec<HeldAttempt> {
         let state = self.state.borrow();
-        let most = usize::try_from(MAX_HELD_ATTEMPTS).unwrap_or(usize::MAX);
-        let held = state.kept.held().into_iter().take(most);
+        let held = state.kept.held().into_iter();
         let held = held.filter_map(|attempt| Some(state.jobs.get(&attempt)?.held(attempt)));
-        held.collect()
+        let mut held: Vec<_> = held.collect();
+        // One that runs is run again if it is not listed.
+        held.sort_by_key(|held| held.state != HeldState::Running);
+        held.truncate(usize::try_from(MAX_HELD_ATTEMPTS).unwrap_or(usize::MAX));
+        held
     }
 
     /// A job is an attempt of a durable job: it is kept from now on. It has not written to its log yet.
@@ -255,6 +262,10 @@ impl KeptJob {
             }
             Self::Restored(job) => (Job::serve(Rc::clone(job)), job.state()),
         };
+        let state = match state {
+            HeldState::Ended(outcome) if !is_short(&outcome) => HeldState::Running,
+            state => state,
+        };
         HeldAttempt {
             attempt: AttemptName {
                 job: attempt.job.to_string(),
@@ -264,4 +275,10 @@ impl KeptJob {
             state,
         }
     }
+}
+
+/// Returns whether an outcome is sent when this worker connects.
+fn is_short(outcome: &Outcome) -> bool {
+    let bytes = outcome.to_bytes();
+    bytes.is_ok_and(|bytes| bytes.len() <= MAX_HELD_OUTCOME)
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
-use cluster_api::{HeldState, Outcome, RpcErrorKind};
+use cluster_api::{HeldState, MAX_OUTPUT_BYTES, Outcome, RpcErrorKind};
 use testkit::until;
 
 use super::KeptAttempts;
@@ -80,10 +80,23 @@ fn an_attempt_that_wrote_nothing_has_an_empty_log() {
 }
 
 #[test]
+fn a_long_outcome_is_not_listed() {
+    local(async {
+        let directory = tempfile::tempdir().unwrap();
+        let long = Outcome::Succeeded("x".repeat(MAX_OUTPUT_BYTES));
+        leave(directory.path(), None, Some(&long.to_bytes().unwrap()));
+        let kept = open(directory.path());
+        let held = kept.held();
+        assert_eq!(held[0].state, HeldState::Running);
+        assert_eq!(held[0].job.outcome().await, Ok(long));
+    });
+}
+
+#[test]
 fn what_is_no_attempt_is_removed() {
     local(async {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["x", "28t5cy4tqkff", "28t5cy4tqkff-x", "UPPER-1"] {
+        for name in ["x", ATTEMPT, "28t5cy4tqkff", "28t5cy4tqkff-x", "UPPER-1"] {
             fs::write(directory.path().join(name), "").unwrap();
         }
         let kept = open(directory.path());

@@ -2,14 +2,30 @@
 
 mod rig;
 
+use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_api::{DurableOutcome, DurableStage, LostAttempt, Outcome};
+use tempfile::TempDir;
 use testkit::{Site, until};
 
 use self::rig::{Client, Follower, Script, TestWorker, kept_in};
 use crate::agent::Ending;
 use crate::testing::local;
+
+/// Starts a worker that keeps its state in a directory, and connects a client.
+async fn one_worker(site: &Site) -> (TempDir, Rc<Script>, TestWorker, Client) {
+    let state = tempfile::tempdir().unwrap();
+    let script = Script::new();
+    let worker = TestWorker::start(site, "w1", state.path(), &script);
+    (state, script, worker, Client::new(site).await)
+}
+
+/// Waits until a worker keeps no attempt.
+async fn forgets(state_dir: &Path) {
+    until("the worker forgets", async || kept_in(state_dir).is_empty()).await;
+}
 
 fn success(output: &str) -> DurableOutcome {
     DurableOutcome::Done(Outcome::Succeeded(output.to_owned()))
@@ -19,10 +35,7 @@ fn success(output: &str) -> DurableOutcome {
 fn a_job_goes_on_while_the_network_is_cut() {
     local(async {
         let site = Site::start().await;
-        let state = tempfile::tempdir().unwrap();
-        let script = Script::new();
-        let worker = TestWorker::start(&site, "w1", state.path(), &script);
-        let client = Client::new(&site).await;
+        let (state, script, worker, client) = one_worker(&site).await;
         let job = client.submit().await;
         script.prints("one").await;
         job.log_has("one").await;
@@ -45,10 +58,7 @@ fn a_job_goes_on_while_the_network_is_cut() {
             "Building on w1\nrun 1\none\ntwo\nthree\nJob succeeded\n"
         );
         assert_eq!(script.runs(), 1);
-        until("the worker forgets", async || {
-            kept_in(state.path()).is_empty()
-        })
-        .await;
+        forgets(state.path()).await;
         worker.end(Ending::AtOnce).await;
     });
 }
@@ -57,10 +67,7 @@ fn a_job_goes_on_while_the_network_is_cut() {
 fn a_job_goes_on_while_the_scheduler_is_restarted_again_and_again() {
     local(async {
         let mut site = Site::start_at_socket().await;
-        let state = tempfile::tempdir().unwrap();
-        let script = Script::new();
-        let worker = TestWorker::start(&site, "w1", state.path(), &script);
-        let client = Client::new(&site).await;
+        let (_state, script, worker, client) = one_worker(&site).await;
         let job = client.submit().await;
         let follower = Follower::start(&site, &job.id);
         let mut expected = "Building on w1\nrun 1\n".to_owned();
@@ -107,10 +114,7 @@ fn a_job_of_a_worker_that_stays_away_is_run_by_another() {
         .await;
         // Its end decides nothing.
         worker.cable.plug();
-        until("the worker forgets", async || {
-            kept_in(first.path()).is_empty()
-        })
-        .await;
+        forgets(first.path()).await;
         other.ends_with("done");
         assert_eq!(job.ended().await, (2, success("done")));
         assert!(job.log(1).await.ends_with("one\n"));
@@ -124,10 +128,7 @@ fn a_job_of_a_worker_that_stays_away_is_run_by_another() {
 fn a_job_that_was_cancelled_meanwhile_is_stopped_when_its_worker_returns() {
     local(async {
         let site = Site::start().await;
-        let state = tempfile::tempdir().unwrap();
-        let script = Script::new();
-        let worker = TestWorker::start(&site, "w1", state.path(), &script);
-        let client = Client::new(&site).await;
+        let (state, script, worker, client) = one_worker(&site).await;
         let job = client.submit().await;
         script.prints("one").await;
         worker.cable.cut();
@@ -150,10 +151,7 @@ fn a_job_that_was_cancelled_meanwhile_is_stopped_when_its_worker_returns() {
 fn a_job_whose_worker_is_killed_is_run_again_at_once() {
     local(async {
         let site = Site::start().await;
-        let state = tempfile::tempdir().unwrap();
-        let script = Script::new();
-        let worker = TestWorker::start(&site, "w1", state.path(), &script);
-        let client = Client::new(&site).await;
+        let (state, script, worker, client) = one_worker(&site).await;
         let job = client.submit().await;
         script.prints("one").await;
         job.log_has("one").await;
@@ -173,15 +171,12 @@ fn an_outcome_is_delivered_when_the_scheduler_is_back() {
     for is_killed in [false, true] {
         local(async {
             let site = Site::start().await;
-            let state = tempfile::tempdir().unwrap();
-            let script = Script::new();
-            let mut worker = TestWorker::start(&site, "w1", state.path(), &script);
-            let client = Client::new(&site).await;
+            let (state, script, mut worker, client) = one_worker(&site).await;
             let job = client.submit().await;
             script.prints("one").await;
             worker.cable.cut();
             script.ends_with("done");
-            let outcome = |path: &std::path::Path| path.join("outcome").exists();
+            let outcome = |path: &Path| path.join("outcome").exists();
             until("the outcome is on disk", async || {
                 kept_in(state.path()).iter().any(|path| outcome(path))
             })
@@ -197,10 +192,7 @@ fn an_outcome_is_delivered_when_the_scheduler_is_back() {
                 "Building on w1\nrun 1\none\nJob succeeded\n"
             );
             assert_eq!(script.runs(), 1);
-            until("the worker forgets", async || {
-                kept_in(state.path()).is_empty()
-            })
-            .await;
+            forgets(state.path()).await;
             worker.end(Ending::AtOnce).await;
         });
     }
@@ -210,10 +202,7 @@ fn an_outcome_is_delivered_when_the_scheduler_is_back() {
 fn a_worker_that_is_stopped_without_its_scheduler_reports_that_later() {
     local(async {
         let site = Site::start().await;
-        let state = tempfile::tempdir().unwrap();
-        let script = Script::new();
-        let worker = TestWorker::start(&site, "w1", state.path(), &script);
-        let client = Client::new(&site).await;
+        let (state, script, worker, client) = one_worker(&site).await;
         let job = client.submit_with_attempts(1).await;
         script.prints("one").await;
         worker.cable.cut();
@@ -235,10 +224,7 @@ fn a_worker_that_is_stopped_without_its_scheduler_reports_that_later() {
 fn a_worker_that_drains_without_its_scheduler_lets_the_job_end() {
     local(async {
         let site = Site::start().await;
-        let state = tempfile::tempdir().unwrap();
-        let script = Script::new();
-        let mut worker = TestWorker::start(&site, "w1", state.path(), &script);
-        let client = Client::new(&site).await;
+        let (_state, script, mut worker, client) = one_worker(&site).await;
         let job = client.submit().await;
         script.prints("one").await;
         worker.cable.cut();
@@ -258,10 +244,7 @@ fn a_worker_that_drains_without_its_scheduler_lets_the_job_end() {
 fn a_scheduler_that_ends_does_not_wait_for_jobs_that_go_on() {
     local(async {
         let mut site = Site::start_at_socket().await;
-        let state = tempfile::tempdir().unwrap();
-        let script = Script::new();
-        let worker = TestWorker::start(&site, "w1", state.path(), &script);
-        let client = Client::new(&site).await;
+        let (_state, script, worker, client) = one_worker(&site).await;
         let job = client.submit().await;
         script.prints("one").await;
         // The story would take longer than it may.
@@ -280,15 +263,12 @@ fn a_scheduler_that_ends_does_not_wait_for_jobs_that_go_on() {
 fn a_job_that_cannot_be_kept_ends_with_an_error() {
     local(async {
         let site = Site::start().await;
-        let state = tempfile::tempdir().unwrap();
-        let script = Script::new();
-        let worker = TestWorker::start(&site, "w1", state.path(), &script);
+        let (state, script, worker, client) = one_worker(&site).await;
         let attempts = state.path().join("attempts");
         until("the worker starts", async || attempts.exists()).await;
         std::fs::remove_dir(&attempts).unwrap();
         // Nothing can be made in it, whatever the rights of the test are.
         std::fs::write(&attempts, "").unwrap();
-        let client = Client::new(&site).await;
         let job = client.submit().await;
         let printing = async {
             loop {

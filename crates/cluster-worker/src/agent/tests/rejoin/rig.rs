@@ -246,17 +246,11 @@ impl Client {
             kind: "script".to_owned(),
             payload: CustomPayload::from_text("").unwrap(),
         };
+        let description = Description::new(Action::Custom(job)).encode().unwrap();
         let request = JobRequest {
-            pool: "pool".to_owned(),
-            description: Description::new(Action::Custom(job)).encode().unwrap(),
-            urgent: false,
-            key: None,
-            labels: Vec::new(),
             attempts: NonZeroU8::new(attempts),
-            queue_limit: None,
-            run_limit: None,
-            silence_limit: None,
             unwatched: Unwatched::Continues,
+            ..JobRequest::new("pool", description)
         };
         let (id, job) = self.submission.submit_durable(&request).await.unwrap();
         ClientJob { id, job }
