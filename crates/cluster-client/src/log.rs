@@ -24,7 +24,7 @@ pub enum LogEvent {
         /// How the attempt before was lost.
         reason: String,
     },
-    /// The job has ended, but the rest of its log cannot be read, for this reason. Nothing follows.
+    /// The rest of the log cannot be read, for this reason. Nothing follows, except the next attempt at a durable job.
     CutOff(String),
 }
 

@@ -8,7 +8,8 @@ use super::{DurableError, DurableJob};
 #[derive(Debug)]
 pub struct StatusChanges {
     job: DurableJob,
-    /// The latest one, and the number of the connection that it came through: another scheduler process counts anew.
+    /// The latest one, and the number of the connection that it came through: when the scheduler is restarted, the
+    /// version is another one, and the stage may be the same.
     seen: Option<(u64, DurableStatus)>,
 }
 

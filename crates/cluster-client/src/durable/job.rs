@@ -1,6 +1,6 @@
 //! A durable job, through whatever connection there is.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
@@ -30,7 +30,7 @@ struct Inner {
     /// The job, as long as its connection lasts.
     handle: RefCell<Option<Handle>>,
     /// How many connections it was reached through.
-    connections: RefCell<u64>,
+    connections: Cell<u64>,
 }
 
 #[derive(Clone)]
@@ -59,7 +59,7 @@ impl DurableJob {
             shared,
             access,
             handle: RefCell::default(),
-            connections: RefCell::default(),
+            connections: Cell::default(),
         }))
     }
 
@@ -75,6 +75,22 @@ impl DurableJob {
         reached
     }
 
+    /// Returns the same job, on the same connection, which is reached in this way through later ones.
+    pub(super) fn with_access(&self, access: Access) -> Self {
+        let Inner {
+            shared,
+            access: _,
+            handle,
+            connections,
+        } = &*self.0;
+        Self(Rc::new(Inner {
+            shared: Rc::clone(shared),
+            access,
+            handle: handle.clone(),
+            connections: connections.clone(),
+        }))
+    }
+
     /// Returns its id, which another program can find it by. `None` for a job that was shared.
     pub fn id(&self) -> Option<&str> {
         match &self.0.access {
@@ -84,8 +100,8 @@ impl DurableJob {
     }
 
     fn keep(&self, session: Session, job: cluster_api::DurableJob) -> Handle {
-        let connection = *self.0.connections.borrow() + 1;
-        self.0.connections.replace(connection);
+        let connection = self.0.connections.get() + 1;
+        self.0.connections.set(connection);
         let handle = Handle {
             session,
             job,
@@ -144,13 +160,14 @@ impl DurableJob {
     }
 
     /// A call on [`present`](Self::present) has failed: waits until the next one makes sense.
-    pub(super) async fn lost(&self, error: RpcError) -> Result<(), DurableError> {
+    pub(super) async fn lost(
+        &self,
+        error: RpcError,
+        repetition: &Repetition,
+    ) -> Result<(), DurableError> {
         let known = self.0.handle.borrow().clone();
         match known {
-            Some(Handle { session, .. }) => {
-                let shared = &self.0.shared;
-                Repetition::new().after(error, &session, shared).await
-            }
+            Some(Handle { session, .. }) => repetition.after(error, &session, &self.0.shared).await,
             None => Ok(()),
         }
     }

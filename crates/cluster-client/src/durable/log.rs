@@ -2,6 +2,7 @@
 
 use cluster_api::{DurableAttemptEnd, DurableStage, RpcError, RpcErrorKind};
 
+use super::link::Repetition;
 use super::{DurableError, DurableJob, StatusChanges};
 use crate::{LogEvent, LogReader};
 
@@ -14,6 +15,8 @@ pub struct DurableLog {
     attempt: u32,
     offset: u64,
     reader: Option<Reader>,
+    /// For how long reading has failed since the latest piece.
+    repetition: Repetition,
     changes: StatusChanges,
     /// The number of the latest attempt that is known to have begun.
     latest: u32,
@@ -44,6 +47,7 @@ impl DurableLog {
             attempt: attempt.max(1),
             offset,
             reader: None,
+            repetition: Repetition::new(),
             latest: 0,
             has_ended: false,
             is_cut_off: false,
@@ -82,6 +86,7 @@ impl DurableLog {
                     }
                 }
                 Step::Piece(Ok(Some(bytes))) => {
+                    self.repetition = Repetition::new();
                     self.offset = self.offset.saturating_add(bytes.len() as u64);
                     return Ok(Some(LogEvent::Bytes(bytes)));
                 }
@@ -101,7 +106,7 @@ impl DurableLog {
                 }
                 Step::Piece(Err(error)) if error.kind == RpcErrorKind::Disconnected => {
                     self.reader = None;
-                    self.job.lost(error).await?;
+                    self.job.lost(error, &self.repetition).await?;
                 }
                 Step::Piece(Err(error)) => {
                     self.reader = None;

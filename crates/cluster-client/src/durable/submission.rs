@@ -58,7 +58,7 @@ impl Cluster {
         Ok(match whole == id {
             true => job,
             // The beginning may not stay unique.
-            false => DurableJob::new(Rc::clone(self.shared()), access(whole)),
+            false => job.with_access(access(whole)),
         })
     }
 
