@@ -14,28 +14,25 @@ use crate::db::UnixTime;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     started: Instant,
-    /// The date at that moment.
-    start_date: UnixTime,
-    /// The same, as a time since 1970.
+    /// That moment, as a time since 1970.
     start: Time,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        // Before 1970 or after the year 292 billion there is no date.
+        // Before 1970 or after the year 292,000 there is no date.
         let since_1970 = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         Self {
             started: Instant::now(),
-            start_date: UnixTime(i64::try_from(since_1970.as_secs()).unwrap_or(0)),
             start: Time::from_micros(i64::try_from(since_1970.as_micros()).unwrap_or(0)),
         }
     }
 
     /// Returns the date of the start.
     pub(crate) fn start_date(&self) -> UnixTime {
-        self.start_date
+        date(self.start)
     }
 
     /// Returns the time as the pool wants it.
@@ -67,7 +64,11 @@ impl Clock {
 
     /// Returns the time as the database wants it.
     pub(crate) fn date(&self) -> UnixTime {
-        let elapsed = i64::try_from(self.started.elapsed().as_secs()).unwrap_or(0);
-        UnixTime(self.start_date.0.saturating_add(elapsed))
+        date(self.unix_now())
     }
+}
+
+/// Returns a time since 1970 as the database wants it.
+fn date(time: Time) -> UnixTime {
+    UnixTime(time.micros().div_euclid(1_000_000))
 }

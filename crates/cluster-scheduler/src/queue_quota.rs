@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use cluster_api::RpcError;
 use pool::ClientId;
 
 use crate::limits::Limits;
@@ -68,10 +69,16 @@ pub(crate) enum QuotaError {
     Bytes { bytes: usize, limit: usize },
 }
 
-impl QuotaError {
-    /// Returns whether the same job may be accepted later.
-    pub(crate) fn is_temporary(&self) -> bool {
-        !matches!(self, Self::Description { .. })
+impl From<QuotaError> for RpcError {
+    fn from(error: QuotaError) -> Self {
+        let reason = error.to_string();
+        match error {
+            QuotaError::Description { .. } => Self::failed(reason),
+            // The same job may be accepted later.
+            QuotaError::Jobs { .. } | QuotaError::ClientBytes { .. } | QuotaError::Bytes { .. } => {
+                Self::overloaded(reason)
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The end of a scheduler: no more jobs are assigned, and running jobs have a grace period.
 //!
-//! Their logs and results pass through the scheduler. Queued jobs are lost with it; their clients learn it from the
+//! Logs and results pass through the scheduler, so it waits for what would be lost with it: attached jobs, and attempts
+//! of durable ones on workers that do not keep them. Queued attached jobs are lost; their clients learn it from the
 //! closed connections.
 //!
 //! A worker's end (`agent/ending.rs` in `cluster-worker`) looks alike, but has other rules: a worker cancels the jobs

@@ -72,6 +72,8 @@ pub(crate) struct Running {
     pub(crate) name: WorkerName,
     /// Whether the job goes on when the connection of its worker is lost.
     pub(crate) outlives_connection: bool,
+    /// The durable job that it is an attempt of; `None` for an attached job.
+    durable: Option<JobId>,
     /// Follows the job for the history; `None` for an attempt of a durable job.
     pub(crate) attached: Option<Rc<AttachedJob>>,
 }
@@ -113,16 +115,18 @@ impl Tickets {
         keeps_jobs: bool,
     ) -> Option<(Work, Time)> {
         let Queued { since, work } = self.queued.remove(&ticket)?;
+        let (durable, attached) = match &work {
+            Work::Attached(request) => (None, request.attached.clone()),
+            Work::Durable(durable) => (Some(durable.job), None),
+        };
         let running = Running {
             since: now,
             worker,
             job_number,
             name,
-            outlives_connection: keeps_jobs && matches!(work, Work::Durable(_)),
-            attached: match &work {
-                Work::Attached(request) => request.attached.clone(),
-                Work::Durable(_) => None,
-            },
+            outlives_connection: keeps_jobs && durable.is_some(),
+            durable,
+            attached,
         };
         self.running.insert(ticket, running);
         Some((work, since))
@@ -133,6 +137,7 @@ impl Tickets {
         &mut self,
         now: Time,
         ticket: TicketId,
+        job: JobId,
         worker: WorkerId,
         name: WorkerName,
     ) {
@@ -143,6 +148,7 @@ impl Tickets {
             job_number: 0,
             name,
             outlives_connection: true,
+            durable: Some(job),
             attached: None,
         };
         self.running.insert(ticket, running);
@@ -184,6 +190,15 @@ impl Tickets {
         running
             .filter(|running| !running.outlives_connection)
             .count()
+    }
+
+    /// Returns the durable job that a ticket is for; `None` for an attached one, and when the ticket has ended.
+    pub(crate) fn durable_job(&self, ticket: TicketId) -> Option<JobId> {
+        match self.queued.get(&ticket).map(|queued| &queued.work) {
+            Some(Work::Durable(durable)) => Some(durable.job),
+            Some(Work::Attached(_)) => None,
+            None => self.running.get(&ticket)?.durable,
+        }
     }
 
     /// Returns the worker of a running job; `None` if it is not running.

@@ -166,11 +166,11 @@ pub trait Writer: Send {
     /// [`StoreError`] when they cannot be wiped.
     fn wipe(&mut self, ended_before: Time, at_most: u32) -> Result<usize, StoreError>;
 
-    /// Returns where the store goes on.
+    /// Returns where the store goes on. Logs whose jobs were never saved are not counted any more.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot be read.
+    /// [`StoreError`] when the store cannot be read or written.
     fn totals(&mut self) -> Result<Totals, StoreError>;
 
     /// Saves all of these entries, or none. They are on disk when this returns.

@@ -34,7 +34,7 @@ impl Cursor {
         Self(i64::try_from(number).unwrap_or(i64::MAX))
     }
 
-    /// Returns the place as a number above 0, to send it to somebody.
+    /// Returns the place as a number above 0, to send it to a client.
     pub fn number(self) -> u64 {
         u64::try_from(self.0).unwrap_or(0)
     }

@@ -197,6 +197,26 @@ fn a_store_goes_on_where_it_was() {
     assert_eq!(store.writer.totals().expect("it can be read"), expected);
 }
 
+/// A process counts the log of an attached job, and is killed before it has saved the job.
+#[test]
+fn a_log_without_a_job_is_not_counted_after_a_restart() {
+    let mut store = Store::new();
+    store.job(1, true);
+    store.append(&[Entry::Log(log(1, 2, 30)), Entry::Log(log(2, 2, 500))]);
+    let Store { folder, .. } = store;
+    let mut store = Store::open(folder);
+    let totals = store.writer.totals().expect("it can be read");
+    assert_eq!(totals.log_bytes, 30);
+    let mut is_counted = |number| {
+        let attempt = log(number, 0, 0).attempt;
+        store
+            .reader
+            .is_log_counted(attempt)
+            .expect("the store can be read")
+    };
+    assert_eq!([1, 2].map(&mut is_counted), [true, false]);
+}
+
 #[test]
 fn jobs_of_all_clients_are_found_by_pool_and_id() {
     let mut store = Store::new();

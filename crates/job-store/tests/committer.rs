@@ -153,6 +153,21 @@ fn what_could_not_be_saved_is_tried_again_without_what_was_refused() {
     );
 }
 
+/// Whether or not its refusal has arrived here: its client may have submitted it again by then.
+#[test]
+fn a_submission_that_failed_is_not_tried_again() {
+    let disk = Disk::default();
+    disk.is_full.store(true, Ordering::SeqCst);
+    let (committer, reports) = start(&disk);
+    committer.save(ChangeId(1), submission(1));
+    assert!(matches!(next(&reports), Report::Failed { .. }));
+    assert_eq!(committer.stats().queued, 0);
+    disk.is_full.store(false, Ordering::SeqCst);
+    save(&committer, 2);
+    assert_eq!(next(&reports), Report::Committed(ChangeId(2)));
+    assert_eq!(disk.commits.lock().expect("nothing panicked").concat(), [2]);
+}
+
 #[test]
 fn everything_is_tried_once_more_at_the_end() {
     let disk = Disk::default();
@@ -176,8 +191,9 @@ fn what_ended_long_ago_is_removed_in_pieces() {
     disk.old.lock().expect("nothing panicked").extend(old);
     let (committer, reports) = start(&disk);
     *disk.sealed.lock().expect("nothing panicked") = 1200;
-    committer.prune(Time::EPOCH);
+    // First, so that it is done when the other is, which reports its pieces.
     committer.wipe(Time::EPOCH);
+    committer.prune(Time::EPOCH);
     let pieces: Vec<usize> = (0..3)
         .map(|_| match next(&reports) {
             Report::Pruned(pruned) => pruned.len(),

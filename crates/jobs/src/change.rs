@@ -49,8 +49,8 @@ pub enum Change {
         /// The attempt that was lost; `None` when its worker never received it.
         loss: Option<Loss>,
     },
-    /// The job has ended. Its description is wiped. If the outcome is that of an attempt, its latest one has ended
-    /// with it.
+    /// The job has ended. If it has succeeded, its description is wiped; else it may be retried. If the outcome is
+    /// that of an attempt, its latest one has ended with it.
     Ended {
         /// The job.
         job: JobId,

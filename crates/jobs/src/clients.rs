@@ -126,7 +126,7 @@ impl Jobs {
         self.set_alarm(id);
     }
 
-    /// Somebody cancels a job. It has ended with that; the request is answered once this is on disk.
+    /// A client or an operator cancels a job. It has ended with that; the request is answered once this is on disk.
     ///
     /// # Errors
     ///

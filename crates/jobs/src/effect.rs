@@ -42,10 +42,10 @@ pub enum Effect {
         /// The worker.
         worker: WorkerName,
     },
-    /// The worker was chosen for the attempt, and will not receive it: have it wait for another job. If it has left
-    /// meanwhile, do nothing.
+    /// The worker was chosen for the attempt, which is no longer wanted: have it wait for another job, or stop the
+    /// attempt at once. If it has left meanwhile, do nothing.
     Unassign {
-        /// The attempt, which is no longer wanted.
+        /// The attempt.
         attempt: AttemptId,
         /// The worker.
         worker: WorkerName,

@@ -67,7 +67,9 @@ pub enum DeleteReason {
 enum State {
     /// It runs.
     Running,
-    /// It runs, and is deleted when it has ended.
+    /// It was asked to stop, as the scheduler was away.
+    Stopping,
+    /// It was asked to stop, and is deleted when it has ended.
     Unwanted,
     /// It has ended, or was interrupted.
     Ended {
@@ -140,6 +142,7 @@ impl Kept {
     pub fn forget(&mut self, attempt: AttemptId) {
         match self.attempts.get_mut(&attempt) {
             Some(State::Ended { .. }) => self.delete(attempt, DeleteReason::Forgotten),
+            Some(state @ State::Stopping) => *state = State::Unwanted,
             Some(state @ State::Running) => {
                 *state = State::Unwanted;
                 self.effects.push_back(KeptEffect::Cancel {
@@ -168,9 +171,10 @@ impl Kept {
     pub fn advance(&mut self, now: Time) {
         if self.gives_up.is_some_and(|at| at <= now) {
             self.gives_up = None;
-            let running = self.attempts.iter();
-            let running = running.filter(|(_, state)| **state == State::Running);
-            for attempt in running.map(|(attempt, _)| *attempt) {
+            let running = self.attempts.iter_mut();
+            for (attempt, state) in running.filter(|(_, state)| **state == State::Running) {
+                *state = State::Stopping;
+                let attempt = *attempt;
                 self.effects.push_back(KeptEffect::Cancel {
                     attempt,
                     reason: CancelReason::SchedulerAway(self.grace),
@@ -190,7 +194,7 @@ impl Kept {
     /// Tells whether an attempt runs.
     pub fn has_running(&self) -> bool {
         let mut states = self.attempts.values();
-        states.any(|state| matches!(state, State::Running | State::Unwanted))
+        states.any(|state| !matches!(state, State::Ended { .. }))
     }
 
     fn enforce_limits(&mut self, now: Time) {
@@ -216,7 +220,7 @@ impl Kept {
     fn oldest(&self) -> Option<(Time, AttemptId)> {
         let ended = self.attempts.iter().filter_map(|(id, state)| match state {
             State::Ended { at, .. } => Some((*at, *id)),
-            State::Running | State::Unwanted => None,
+            State::Running | State::Stopping | State::Unwanted => None,
         });
         ended.min()
     }

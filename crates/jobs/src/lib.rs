@@ -197,15 +197,16 @@ impl Jobs {
             .values()
             .filter(|job| refused(job))
             .map(|job| job.new.id);
-        for job in refused.collect::<alloc::vec::Vec<_>>() {
-            for request in self.outbox.drop_held(job) {
-                self.outbox.at_once(Effect::Refuse { request, job });
-            }
-            self.ending.retain(|(_, ending)| *ending != job);
-            self.drop_job(job);
-            let due = self.outbox.discard(job);
-            self.pass_on(due);
+        let refused: BTreeSet<JobId> = refused.collect();
+        for (request, job) in self.outbox.drop_held(&refused) {
+            self.outbox.at_once(Effect::Refuse { request, job });
         }
+        self.ending.retain(|(_, ending)| !refused.contains(ending));
+        for job in &refused {
+            self.drop_job(*job);
+        }
+        let due = self.outbox.discard(&refused);
+        self.pass_on(due);
     }
 
     fn is_current(&self, id: AttemptId) -> bool {

@@ -1,6 +1,6 @@
 //! Effects that are due, and those that wait for the disk.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use crate::{Change, ChangeId, Effect, JobId, RequestId};
@@ -59,10 +59,10 @@ impl Outbox {
         self.due()
     }
 
-    /// The changes of a job that were never saved are not to be saved any more. Returns the effects that waited for
-    /// nothing else.
-    pub(crate) fn discard(&mut self, job: JobId) -> Vec<Effect> {
-        self.unsaved.retain(|_, about| *about != job);
+    /// The changes of these jobs that were never saved are not to be saved any more. Returns the effects that waited
+    /// for nothing else.
+    pub(crate) fn discard(&mut self, jobs: &BTreeSet<JobId>) -> Vec<Effect> {
+        self.unsaved.retain(|_, about| !jobs.contains(about));
         self.due()
     }
 
@@ -78,20 +78,15 @@ impl Outbox {
         self.held.drain(..due).map(|(_, effect)| effect).collect()
     }
 
-    /// Drops what is held about a job, and returns the requests that were to be answered.
-    pub(crate) fn drop_held(&mut self, job: JobId) -> Vec<RequestId> {
+    /// Drops what is held about these jobs, and returns the requests that were to be answered.
+    pub(crate) fn drop_held(&mut self, jobs: &BTreeSet<JobId>) -> Vec<(RequestId, JobId)> {
         let mut requests = Vec::new();
         self.held.retain(|(_, effect)| match effect {
-            Effect::Answer {
-                request,
-                job: answered,
-            } if *answered == job => {
-                requests.push(*request);
+            Effect::Answer { request, job } if jobs.contains(job) => {
+                requests.push((*request, *job));
                 false
             }
-            Effect::Enqueue { job: about, .. } | Effect::Changed { job: about, .. } => {
-                *about != job
-            }
+            Effect::Enqueue { job, .. } | Effect::Changed { job, .. } => !jobs.contains(job),
             _ => true,
         });
         requests

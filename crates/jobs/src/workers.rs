@@ -293,6 +293,8 @@ impl Jobs {
             let current = missing.remove(&id) || self.planted(Fault::AdoptsAnything);
             match state {
                 HeldState::Running | HeldState::Ended(_) if current => self.goes_on(id),
+                // Another worker has it: only that one knows its end.
+                HeldState::Ended(_) if self.is_current(id) => {}
                 HeldState::Running => {}
                 HeldState::Ended(end) => {
                     self.outbox.save(Change::AttemptEnded {

@@ -97,7 +97,7 @@ fn check_totals(totals: &Totals, tickets: &Tickets, last_ticket: u64) -> Result<
         last_ticket == totals.submitted + totals.adopted,
         "{} ids given to {} tickets",
         last_ticket,
-        totals.submitted
+        totals.submitted + totals.adopted
     );
     Ok(())
 }

@@ -218,12 +218,12 @@ impl AttachedJob {
     /// Nothing more of its log will be stored.
     pub(crate) fn log_completed(&self) {
         self.is_log_complete.set(true);
-        self.let_go();
+        self.release();
         self.changed.notify_waiters();
     }
 
-    /// Lets go of the job if it has ended. If it runs, the reference is a weak one.
-    pub(super) fn let_go(&self) {
+    /// Releases the job if it has ended. If it runs, the reference is a weak one.
+    pub(super) fn release(&self) {
         if self.has_ended() {
             drop(self.reference.take());
         }

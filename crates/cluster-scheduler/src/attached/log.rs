@@ -77,7 +77,7 @@ impl AttachedJobs {
     /// A job has ended. If its log is not read yet, it is held for that.
     pub(super) fn hold_log(&self, job: &AttachedJob) {
         if job.log().1 {
-            job.let_go();
+            job.release();
             return;
         }
         let held = job.job();

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, SendError, Sender};
 use std::thread::JoinHandle;
 
 use job_store::logs::{LogError, Logs};
@@ -20,27 +20,33 @@ pub(super) struct Archived {
 /// start.
 pub(super) struct Archiver {
     inbox: Option<Sender<AttemptId>>,
+    begin: Option<Sender<()>>,
     is_closing: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Archiver {
-    /// Starts the thread, which begins with `leftovers`: logs that are whole, and were not compressed before.
+    /// Starts the thread, which waits for [`begin`](Self::begin). It begins with `leftovers`: logs that are whole, and
+    /// were not compressed before.
     pub(super) fn start(
         logs: Logs,
         leftovers: impl FnOnce(&Logs) -> Result<Vec<AttemptId>, LogError> + Send + 'static,
         report: impl Fn(Archived) + Send + 'static,
     ) -> io::Result<Self> {
         let (inbox, wholes) = mpsc::channel::<AttemptId>();
+        let (begin, begun) = mpsc::channel::<()>();
         let is_closing = Arc::new(AtomicBool::new(false));
         let closing = Arc::clone(&is_closing);
         let thread = std::thread::Builder::new().name("log archive".to_owned());
         let thread = thread.spawn(move || {
-            let archive = |attempt| match logs
-                .archive(attempt)
-                .and_then(|()| logs.stored_bytes(attempt))
-            {
-                Ok(bytes) => report(Archived { attempt, bytes }),
+            if begun.recv().is_err() {
+                // The scheduler ends.
+                return;
+            }
+            let archive = |(attempt, is_leftover)| match compress(&logs, attempt) {
+                // It may be handed over twice, and is counted once.
+                Ok((bytes, is_new)) if is_new || is_leftover => report(Archived { attempt, bytes }),
+                Ok(_) => {}
                 // It has no bytes, and so no file.
                 Err(LogError::Missing(_)) => {}
                 Err(error) => {
@@ -53,15 +59,25 @@ impl Archiver {
             });
             leftovers
                 .into_iter()
-                .chain(wholes)
+                .map(|attempt| (attempt, true))
+                .chain(wholes.into_iter().map(|attempt| (attempt, false)))
                 .take_while(|_| !closing.load(Ordering::Relaxed))
                 .for_each(archive);
         })?;
         Ok(Self {
             inbox: Some(inbox),
+            begin: Some(begin),
             is_closing,
             thread: Some(thread),
         })
+    }
+
+    /// Has the thread begin: what it writes is not swept away any more.
+    pub(super) fn begin(&self) {
+        if let Some(begin) = &self.begin {
+            // An error means that the thread has ended.
+            let _: Result<(), SendError<()>> = begin.send(());
+        }
     }
 
     /// Returns what takes the logs that are whole.
@@ -73,11 +89,17 @@ impl Archiver {
 impl Drop for Archiver {
     fn drop(&mut self) {
         self.is_closing.store(true, Ordering::Relaxed);
-        drop(self.inbox.take());
+        drop((self.inbox.take(), self.begin.take()));
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
             tracing::error!(target: "scheduler", "The thread that compresses logs panicked");
         }
     }
+}
+
+/// Compresses a log. Returns how many bytes it takes then, and whether it was not compressed before.
+fn compress(logs: &Logs, attempt: AttemptId) -> Result<(u64, bool), LogError> {
+    let is_new = logs.archive(attempt)?;
+    Ok((logs.stored_bytes(attempt)?, is_new))
 }

@@ -99,12 +99,8 @@ impl DurableJobs {
             before,
             at_most,
         } = query;
-        let since = within.map(|within| {
-            let micros = i64::try_from(within.as_micros()).unwrap_or(i64::MAX);
-            Time::from_micros(self.clock.unix_now().micros().saturating_sub(micros))
-        });
         let query = job_store::AuditQuery {
-            since,
+            since: within.map(|within| self.before(within)),
             before: before.map(|time| Time::from_micros(i64::try_from(time).unwrap_or(i64::MAX))),
             at_most: at_most.unwrap_or(DEFAULT_PAGE),
         };

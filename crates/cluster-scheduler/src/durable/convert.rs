@@ -128,7 +128,7 @@ pub(super) fn stage(
     obstacle: Option<String>,
 ) -> DurableStage {
     match stage {
-        // Whether a worker was chosen is nobody's business until it is on disk.
+        // No client learns that a worker was chosen until that is on disk.
         Stage::Queued { .. } | Stage::Assigned(_) => DurableStage::Queued { ahead, obstacle },
         Stage::Running(attempt) => DurableStage::Running {
             attempt: attempt.number,

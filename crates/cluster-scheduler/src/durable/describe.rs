@@ -1,10 +1,10 @@
-//! What clients are told of a job, but for its description.
+//! What clients and operators are told of a job, but for its description.
 
 use std::time::Duration;
 
 use cluster_api::{DurableAttempt, DurableAttemptEnd, DurableDetails, RpcError};
 use job_store::logs::LogError;
-use job_store::{AttemptRecord, Reader as _, Record, State, StoreError};
+use job_store::{AttemptRecord, Reader as _, Record, State};
 use jobs::{AttemptEnd, AttemptId, JobId};
 use pool::Time;
 
@@ -14,24 +14,18 @@ use super::{DurableJobs, convert, ending};
 /// The most attempts that are described: the latest ones.
 const MAX_ATTEMPTS: usize = 1000;
 
-/// What is on disk.
-struct Found {
-    record: Record,
+/// What is on disk of a job.
+pub(super) struct Found {
+    pub(super) record: Record,
     /// The lengths of the logs of its attempts, in the same order.
-    log_lengths: Vec<u64>,
+    pub(super) log_lengths: Vec<u64>,
     has_description: bool,
 }
 
 impl DurableJobs {
     /// Returns what is known of a job.
     pub(crate) async fn describe(&self, job: JobId) -> Result<DurableDetails, RpcError> {
-        let found = self.store.run(move |kept| find(kept, job)).await;
-        let found = found.ok_or_else(ending)?.map_err(|error| {
-            RpcError::failed(format!("cannot read the jobs that are kept: {error}"))
-        })?;
-        let Some(found) = found else {
-            return Err(RpcError::failed("the job is not kept any more"));
-        };
+        let found = self.found(job).await?;
         let status = self.watch(job, None).await?;
         let now = self.clock.unix_now();
         let Found {
@@ -55,31 +49,42 @@ impl DurableJobs {
             retryable: may_be_retried && has_description,
         })
     }
+
+    /// Returns what is on disk of a job.
+    pub(super) async fn found(&self, job: JobId) -> Result<Found, RpcError> {
+        let read = self.read(move |reader| {
+            let has_description = reader.description(job)?.is_some();
+            let record = reader.record(job)?;
+            Ok(record.map(|record| (record, has_description)))
+        });
+        let Some((mut record, has_description)) = read.await? else {
+            return Err(RpcError::failed("the job is not kept any more"));
+        };
+        let older = record.attempts.len().saturating_sub(MAX_ATTEMPTS);
+        record.attempts.drain(..older);
+        let numbers = record.attempts.iter().map(|attempt| attempt.number);
+        let attempts: Vec<_> = numbers.map(|number| AttemptId { job, number }).collect();
+        let lengths = self.store.run(move |kept| {
+            let length = |attempt| log_length(kept, attempt);
+            attempts.into_iter().map(length).collect::<Vec<u64>>()
+        });
+        Ok(Found {
+            record,
+            log_lengths: lengths.await.ok_or_else(ending)?,
+            has_description,
+        })
+    }
 }
 
-fn find(kept: &mut Kept, job: JobId) -> Result<Option<Found>, StoreError> {
-    let Some(mut record) = kept.reader.record(job)? else {
-        return Ok(None);
-    };
-    let older = record.attempts.len().saturating_sub(MAX_ATTEMPTS);
-    record.attempts.drain(..older);
-    let has_description = kept.reader.description(job)?.is_some();
-    let lengths = record.attempts.iter().map(|attempt| {
-        let number = attempt.number;
-        match kept.logs.length(AttemptId { job, number }) {
-            Ok(length) => length,
-            Err(LogError::Missing(_)) => 0,
-            Err(error) => {
-                tracing::warn!(target: "scheduler", "Cannot tell how long a log is: {error}");
-                0
-            }
+fn log_length(kept: &Kept, attempt: AttemptId) -> u64 {
+    match kept.logs.length(attempt) {
+        Ok(length) => length,
+        Err(LogError::Missing(_)) => 0,
+        Err(error) => {
+            tracing::warn!(target: "scheduler", "Cannot tell how long the log of {attempt} is: {error}");
+            0
         }
-    });
-    Ok(Some(Found {
-        log_lengths: lengths.collect(),
-        record,
-        has_description,
-    }))
+    }
 }
 
 fn described(

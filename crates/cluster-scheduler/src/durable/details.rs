@@ -6,11 +6,12 @@ use cluster_api::{
     AdminJobQuery, AttemptDetails, AttemptEnd as WireEnd, DurableStage, DurableStatus, JobDetails,
     ListedJob, ListedJobs, RpcError,
 };
-use job_store::{AttemptRecord, Query, Reader as _, Record};
-use jobs::{AttemptEnd, AttemptId, CancelledBy, JobId, Verdict};
+use job_store::{AttemptRecord, Query, Reader as _};
+use jobs::{AttemptEnd, CancelledBy, JobId, Verdict};
 use pool::{ClientId, Time};
 use visible::Shown;
 
+use super::describe::Found;
 use super::{DurableJobs, convert};
 
 impl DurableJobs {
@@ -65,23 +66,11 @@ impl DurableJobs {
     pub(crate) async fn details(&self, id: &str) -> Result<JobDetails, RpcError> {
         let job = self.find_any(id).await?;
         let status = self.watch(job, None).await.unwrap_or_else(waiting);
-        let Some(record) = self.record(job).await? else {
-            return Err(RpcError::failed("the job is not kept any more"));
-        };
-        let numbers: Vec<u32> = record
-            .attempts
-            .iter()
-            .map(|attempt| attempt.number)
-            .collect();
-        let lengths = self.store.run(move |kept| {
-            let length = |number| kept.logs.length(AttemptId { job, number }).unwrap_or(0);
-            numbers.into_iter().map(length).collect::<Vec<u64>>()
-        });
-        let lengths = lengths.await.ok_or_else(super::ending)?;
-        Ok(job_details(record, status, &lengths, self.clock.unix_now()))
+        let found = self.found(job).await?;
+        Ok(job_details(found, status, self.clock.unix_now()))
     }
 
-    /// Cancels a job for an operator. When this returns, that is on disk.
+    /// Cancels a job for an operator, as [`cancel`](Self::cancel) does for its client.
     pub(crate) async fn cancel_for_operator(&self, id: &str) -> Result<JobId, RpcError> {
         let job = self.find_any(id).await?;
         self.cancel_by(job, CancelledBy::Operator).await?;
@@ -100,9 +89,14 @@ fn waiting(error: RpcError) -> DurableStatus {
     }
 }
 
-fn job_details(record: Record, status: DurableStatus, lengths: &[u64], now: Time) -> JobDetails {
+fn job_details(found: Found, status: DurableStatus, now: Time) -> JobDetails {
+    let Found {
+        record,
+        log_lengths,
+        ..
+    } = found;
     let summary = convert::summary(&record, now);
-    let attempts = record.attempts.into_iter().zip(lengths);
+    let attempts = record.attempts.into_iter().zip(log_lengths);
     JobDetails {
         summary,
         client: record.client,
@@ -111,7 +105,7 @@ fn job_details(record: Record, status: DurableStatus, lengths: &[u64], now: Time
         cache_hint: record.hint,
         status,
         attempts: attempts
-            .map(|(attempt, length)| attempt_details(attempt, *length, now))
+            .map(|(attempt, length)| attempt_details(attempt, length, now))
             .collect(),
     }
 }

@@ -1,22 +1,20 @@
-//! Follows a ticket of a pool to its end: keeps its log while it is written, and reports how the attempt ended.
+//! Follows an attempt to its end: keeps its log while it is written, and reports how the attempt ended.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_api::{CancelledBy as WireCancelledBy, Job, Outcome, RpcErrorKind};
 use job_store::logs::LogError;
-use jobs::{AttemptEnd, AttemptId, CancelError, CancelledBy, JobId, LossReason, RequestId, Stage};
+use jobs::{AttemptEnd, AttemptId, CancelError, CancelledBy, LossReason, RequestId, Stage};
 use pool::TicketId;
 
 use super::retention::FailingLog;
-use super::run::Run;
-use super::state::Followed;
+use super::state::{Followed, Run};
 use super::{DurableJobs, convert};
 use crate::history::JobResult;
 use crate::reactor::Reactor;
 
 /// Where the log of an attempt ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum LogEnd {
     /// At its end, or where it could not be read or kept any more.
     Complete,
@@ -46,34 +44,24 @@ const REWRITE_AFTER: Duration = Duration::from_secs(5);
 pub(super) const NOBODY: RequestId = RequestId(0);
 
 impl DurableJobs {
-    /// Follows a ticket, or an attempt that a worker has returned with.
+    /// Follows an attempt: a new one, or one that its worker has returned with.
     pub(super) async fn follow(self: Rc<Self>, run: Rc<Run>, job: Job) {
-        let start = match run.attempt() {
-            Some(attempt) => self.kept_length(attempt).await,
-            None => 0,
-        };
-        let log = self.copy_log(&run, &job, start).await;
-        let outcome = match run.taken() {
+        let attempt = run.attempt;
+        let start = self.kept_length(attempt).await;
+        let outcome = match self.copy_log(attempt, &job, start).await {
             // There is no outcome to wait for.
-            Some(taken) if taken.is_interrupted && log == LogEnd::Complete => None,
-            _ => Some(match job.result().await {
+            LogEnd::Complete if run.is_interrupted => None,
+            LogEnd::Complete | LogEnd::Disconnected => Some(match job.result().await {
                 Ok(output) => Outcome::Succeeded(output),
                 Err(error) => job.explain(error).await,
             }),
         };
-        let Some(taken) = run.taken() else {
-            if let Some(outcome) = outcome {
-                self.left_the_queue(run.job, &outcome);
-            }
-            return;
-        };
-        let attempt = taken.attempt;
-        if taken.outlives_connection && matches!(outcome, Some(Outcome::Lost { .. })) {
+        if run.outlives_connection && matches!(outcome, Some(Outcome::Lost { .. })) {
             // Its worker returns with it, or is given up.
-            self.lost_sight(attempt, &run).await;
+            self.lost_sight(&run).await;
             return;
         }
-        self.finish_log(attempt).await;
+        let is_kept = self.finish_log(attempt).await;
         let result = match &outcome {
             Some(outcome) => JobResult::of_outcome(outcome),
             None => JobResult::Lost,
@@ -88,26 +76,45 @@ impl DurableJobs {
                 AttemptEnd::Lost(LossReason::Interrupted),
                 convert::attempt_end,
             );
-            jobs.attempt_ended(now, attempt, &taken.worker, end);
-            jobs.log_kept(attempt, &taken.worker);
+            jobs.attempt_ended(now, attempt, &run.worker, end);
+            if is_kept {
+                jobs.log_kept(attempt, &run.worker);
+            }
         });
-        self.left_worker(attempt, &run, result);
+        self.left_worker(&run, result);
+        if !is_kept {
+            self.finish_log_later(&run).await;
+        }
+    }
+
+    /// Completes the log of an attempt that has ended, when the disk takes it again. Until then its worker keeps it.
+    async fn finish_log_later(&self, run: &Rc<Run>) {
+        loop {
+            tokio::time::sleep(REWRITE_AFTER).await;
+            let is_followed = {
+                let state = self.state.borrow();
+                let followed = state.runs.get(&run.attempt);
+                followed.is_some_and(|followed| Rc::ptr_eq(&followed.run, run))
+            };
+            if !is_followed {
+                // Its worker has left, and lists it when it returns.
+                return;
+            }
+            if self.finish_log(run.attempt).await {
+                self.apply(|jobs, _| jobs.log_kept(run.attempt, &run.worker));
+                return;
+            }
+        }
     }
 
     /// A worker has an attempt, which is followed from now on.
-    pub(super) fn began(
-        &self,
-        attempt: AttemptId,
-        run: &Rc<Run>,
-        job: Job,
-        adopted: Option<(Rc<Reactor>, TicketId)>,
-    ) {
+    pub(super) fn began(&self, run: &Rc<Run>, job: Job, adopted: Option<(Rc<Reactor>, TicketId)>) {
         let followed = Followed {
             run: Rc::clone(run),
             job,
             adopted,
         };
-        let before = self.state.borrow_mut().runs.insert(attempt, followed);
+        let before = self.state.borrow_mut().runs.insert(run.attempt, followed);
         // It may hold the last reference to a job of a connection that was lost.
         if let Some(before) = before {
             before.end(JobResult::Disconnected);
@@ -115,10 +122,10 @@ impl DurableJobs {
     }
 
     /// The worker does not run an attempt any more: the pool does not count it, if this module has to say so.
-    fn left_worker(&self, attempt: AttemptId, run: &Rc<Run>, result: JobResult) {
+    fn left_worker(&self, run: &Rc<Run>, result: JobResult) {
         let adopted = {
             let runs = &mut self.state.borrow_mut().runs;
-            let followed = runs.get_mut(&attempt);
+            let followed = runs.get_mut(&run.attempt);
             let followed = followed.filter(|followed| Rc::ptr_eq(&followed.run, run));
             followed.and_then(|followed| followed.adopted.take())
         };
@@ -128,7 +135,8 @@ impl DurableJobs {
     }
 
     /// The connection was lost over which an attempt was followed.
-    async fn lost_sight(&self, attempt: AttemptId, run: &Rc<Run>) {
+    async fn lost_sight(&self, run: &Rc<Run>) {
+        let attempt = run.attempt;
         let (followed, is_current) = {
             let state = &mut *self.state.borrow_mut();
             let current = state.jobs.stage(attempt.job).and_then(Stage::attempt);
@@ -163,20 +171,8 @@ impl DurableJobs {
         length
     }
 
-    /// The ticket was taken out of the queue. If that was not done here, an operator did it.
-    fn left_the_queue(&self, job: JobId, outcome: &Outcome) {
-        self.state
-            .borrow_mut()
-            .ending_logs
-            .retain(|attempt, _| attempt.job != job);
-        if !matches!(outcome, Outcome::Cancelled(WireCancelledBy::Client)) {
-            let _: Result<(), CancelError> =
-                self.apply(|jobs, now| jobs.cancel(now, job, CancelledBy::Operator, NOBODY));
-        }
-    }
-
     /// Appends the log to the store as it grows, until it ends or is lost.
-    async fn copy_log(&self, run: &Run, job: &Job, mut offset: u64) -> LogEnd {
+    async fn copy_log(&self, attempt: AttemptId, job: &Job, mut offset: u64) -> LogEnd {
         let mut failing = None;
         let mut is_last = false;
         loop {
@@ -188,9 +184,9 @@ impl DurableJobs {
                 }
                 Err(_) => return LogEnd::Complete,
             };
-            let (Some(attempt), false) = (run.attempt(), chunk.bytes.is_empty()) else {
+            if chunk.bytes.is_empty() {
                 return LogEnd::Complete;
-            };
+            }
             if chunk.next <= start {
                 tracing::warn!(
                     target: "scheduler",
@@ -297,8 +293,10 @@ impl DurableJobs {
         }
     }
 
-    pub(super) async fn finish_log(&self, attempt: AttemptId) {
-        if let Some(Err(error)) = self.store.run(move |kept| kept.finish(attempt)).await {
+    /// Completes the log of an attempt: nothing is added any more. Returns whether it is on disk.
+    pub(super) async fn finish_log(&self, attempt: AttemptId) -> bool {
+        let finished = self.store.run(move |kept| kept.finish(attempt)).await;
+        if let Some(Err(error)) = &finished {
             tracing::warn!(target: "scheduler", "Cannot complete the log of {attempt}: {error}");
         }
         let mut state = self.state.borrow_mut();
@@ -306,5 +304,6 @@ impl DurableJobs {
             log.send_modify(|log| log.is_complete = true);
         }
         state.ending_logs.remove(&attempt);
+        matches!(finished, Some(Ok(())))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use cluster_api::JobPromise;
 use job_store::Details;
 use jobs::Stage;
 use pool::{TicketId, Time};
@@ -22,8 +21,6 @@ pub(super) struct Live {
     pub(super) ticket: Option<TicketId>,
     /// Its place in the quota, until a worker has it.
     pub(super) reservation: Option<QueueReservation>,
-    /// The job of its latest attempt: holding it keeps the attempt going.
-    pub(super) promise: Option<Rc<JobPromise>>,
     /// The number of its latest attempt.
     pub(super) attempts: u32,
     /// What its watchers see.
@@ -62,7 +59,6 @@ impl Live {
             description_bytes,
             ticket: None,
             reservation: None,
-            promise: None,
             attempts,
             shown: Watched::new(View {
                 version: 0,

@@ -21,7 +21,6 @@ mod report;
 mod retention;
 mod retry;
 mod returning;
-mod run;
 mod state;
 mod store_thread;
 mod submission;
@@ -79,7 +78,7 @@ pub(crate) struct DurableJobs {
     /// Reads descriptions, for which workers wait.
     descriptions: StoreThread,
     /// Ends after `store`, which has its inbox.
-    _archiver: Archiver,
+    archiver: Archiver,
     sealer: Sealer,
     state: RefCell<State>,
     /// Those in the history that are not durable.
@@ -152,7 +151,7 @@ impl DurableJobs {
             store,
             records,
             descriptions,
-            _archiver: archiver,
+            archiver,
             sealer,
             state: RefCell::new(State::new(jobs, live)),
             attached: AttachedJobs::new(clock),
@@ -235,7 +234,7 @@ impl DurableJobs {
     }
 
     /// Waits until all that was told to anybody is on disk. Nothing is saved afterwards: what happens while the
-    /// scheduler ends, such as workers that lose their connections, is none of the jobs' business.
+    /// scheduler ends, such as workers that lose their connections, changes no job.
     pub(crate) fn close(&self) {
         self.save_attached_at_end();
         drop(self.committer.take());

@@ -70,13 +70,20 @@ impl Threads {
         reader: SqliteReader,
         logs: &Path,
         unfinished: HashSet<JobId>,
+        now: Time,
     ) -> Result<Self, KeepError> {
         let mut known = sqlite::open_reader(database)?;
         let leftovers = move |logs: &Logs| {
-            // Small logs of attached jobs are not compressed, and counted already.
             let whole = |attempt: &AttemptId| {
-                !unfinished.contains(&attempt.job)
-                    && !known.is_log_counted(*attempt).unwrap_or(true)
+                // Small logs of attached jobs are not compressed, and counted already.
+                if unfinished.contains(&attempt.job)
+                    || known.is_log_counted(*attempt).unwrap_or(true)
+                {
+                    return false;
+                }
+                // That of a job that came after the start may grow.
+                let record = known.record(attempt.job).ok().flatten();
+                record.is_some_and(|record| record.submitted < now)
             };
             Ok(logs.growing_logs()?.into_iter().filter(whole).collect())
         };
@@ -121,7 +128,7 @@ pub(crate) fn open(places: Places, now: Time) -> Result<Opened, KeepError> {
     }
     let description_sizes = reader.description_sizes()?.into_iter().collect();
     let unfinished: HashSet<JobId> = saved.iter().map(|saved| saved.new.id).collect();
-    let threads = Threads::start(&database, reader, &logs, unfinished)?;
+    let threads = Threads::start(&database, reader, &logs, unfinished, now)?;
     let (reporter, reports) = mpsc::unbounded();
     // An error means that the scheduler has ended.
     let report = move |report| drop(reporter.unbounded_send(report));

@@ -2,15 +2,13 @@
 
 use std::rc::Rc;
 
-use cluster_api::{RpcError, TicketEnd};
+use cluster_api::{Job, RpcError, TicketEnd};
 use job_store::Write;
 use jobs::{AttemptId, Change, Effect, JobId, RequestId, Stage};
 
 use super::live::{LogState, View};
 use super::queue::Enqueued;
-use super::run::Run;
-use super::state::HeldAssignment;
-use super::watched::Watched;
+use super::state::{HeldAssignment, Run};
 use super::{Answer, DurableJobs};
 use crate::reactor::Cancelled;
 
@@ -118,28 +116,26 @@ impl DurableJobs {
                 tokio::task::spawn_local(async move { this.finish_log(attempt).await });
             }
         }
-        let mut ended = has_ended.then(|| state.live.remove(&job)).flatten();
-        if let Some(live) = &mut ended {
+        let ended = has_ended.then(|| state.live.remove(&job)).flatten();
+        if let Some(live) = ended {
             let attempt = AttemptId {
                 job,
                 number: live.attempts,
             };
             if state.runs.contains_key(&attempt) && !live.log.get().is_complete {
-                let log = std::mem::replace(&mut live.log, Watched::new(LogState::default()));
-                state.ending_logs.insert(attempt, log);
+                state.ending_logs.insert(attempt, live.log);
             }
         }
-        drop(state);
-        // It may hold the last reference to its worker's job.
-        drop(ended);
     }
 
-    /// The pool has found a worker, which is answered once that is on disk.
+    /// The pool has found a worker for a queued job, which will serve it as `job`. The worker is answered once that is
+    /// on disk.
     pub(super) fn assigned(
-        &self,
-        run: &Rc<Run>,
+        self: &Rc<Self>,
+        id: JobId,
+        job: Job,
         worker: pool::WorkerName,
-        keeps_jobs: bool,
+        outlives_connection: bool,
         answer: HeldAssignment,
     ) {
         let now = self.clock.unix_now();
@@ -147,30 +143,26 @@ impl DurableJobs {
             .state
             .borrow_mut()
             .jobs
-            .assign(now, run.job, &worker, keeps_jobs);
+            .assign(now, id, &worker, outlives_connection);
         let Some(attempt) = assigned else {
-            // It was cancelled just now, and its ticket could not be withdrawn any more.
-            answer(None);
-            self.stop(AttemptId {
-                job: run.job,
-                number: 0,
-            });
             return;
         };
-        run.begin(attempt, worker, keeps_jobs);
-        let promise = {
+        {
             let mut state = self.state.borrow_mut();
             state.held.insert(attempt, answer);
-            if let Some(live) = state.live.get_mut(&attempt.job) {
+            if let Some(live) = state.live.get_mut(&id) {
                 live.attempts = attempt.number;
                 live.log.send_replace(LogState::default());
             }
-            let live = state.live.get(&attempt.job);
-            live.and_then(|live| live.promise.clone())
-        };
-        if let Some(promise) = promise {
-            self.began(attempt, run, promise.job(), None);
         }
+        let run = Rc::new(Run {
+            attempt,
+            worker,
+            outlives_connection,
+            is_interrupted: false,
+        });
+        self.began(&run, job.clone(), None);
+        tokio::task::spawn_local(Rc::clone(self).follow(run, job));
         self.perform();
     }
 
@@ -188,7 +180,7 @@ impl DurableJobs {
     fn start(&self, attempt: AttemptId) {
         let answer = self.state.borrow_mut().held.remove(&attempt);
         if let Some(answer) = answer {
-            answer(Some(attempt));
+            answer(attempt);
         }
     }
 
@@ -196,11 +188,9 @@ impl DurableJobs {
         let job = {
             let state = self.state.borrow();
             let followed = state.runs.get(&attempt);
-            let promise = || state.live.get(&attempt.job)?.promise.clone();
-            followed
-                .map(|followed| followed.job.clone())
-                .or_else(|| Some(promise()?.job()))
+            followed.map(|followed| followed.job.clone())
         };
+        // One whose worker is away is not followed: the worker forgets it when it returns.
         if let Some(job) = job {
             let stopped = job.cancel();
             // An error means that the worker is gone, and the attempt with it.

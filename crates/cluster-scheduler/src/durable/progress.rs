@@ -170,19 +170,22 @@ impl DurableJobs {
         matches!(jobs.stage(job), Some(Stage::Queued { .. }))
     }
 
-    /// Cancels a job. When this returns, that is on disk; the worker of an attached job was asked to stop it.
+    /// Cancels a job for its client.
     pub(crate) async fn cancel(&self, job: JobId) -> Result<(), RpcError> {
-        if let Some(attached) = self.attached.find(job) {
-            return self.cancel_attached(&attached).await;
-        }
         self.cancel_by(job, CancelledBy::Client).await
     }
 
+    /// Cancels a job. When this returns, that is on disk; the worker of an attached job was asked to stop it.
     pub(super) async fn cancel_by(&self, job: JobId, by: CancelledBy) -> Result<(), RpcError> {
+        if let Some(attached) = self.attached.find(job) {
+            return self.cancel_attached(&attached, by).await;
+        }
         let (request, answered) = self.request();
         let cancelled = self.apply(|jobs, now| jobs.cancel(now, job, by, request));
         if let Err(error) = cancelled {
             self.state.borrow_mut().requests.remove(&request);
+            // It may also wait for a pool that this scheduler does not have.
+            self.watch(job, None).await?;
             return Err(RpcError::failed(error.to_string()));
         }
         answered

@@ -11,7 +11,6 @@ use pool::{CacheHint, ClientId, Place, Time};
 
 use super::DurableJobs;
 use super::follow::NOBODY;
-use super::run::Run;
 use crate::reactor::{ChosenWorker, DurableOwner};
 use crate::tickets::DurableTicket;
 
@@ -98,29 +97,28 @@ impl DurableJobs {
     /// Reads the description of a job, and gives the job to the worker that was found. If the job is cancelled
     /// meanwhile, the worker waits for another one; if the worker leaves, the job for another worker.
     async fn hand_over(self: Rc<Self>, job: JobId, chosen: ChosenWorker) {
-        while self.is_queued(job) {
-            let read = self.description(job).await;
-            if chosen.has_left() && self.is_queued(job) {
+        if !self.is_queued(job) {
+            return;
+        }
+        match self.description(job).await {
+            // Nothing that was read is of use any more.
+            _ if chosen.has_left() => {
                 drop(chosen);
                 self.apply(|jobs, _| jobs.queue_again(job));
-                return;
             }
-            match read {
-                Ok(Some(Ok(description))) => {
-                    self.assign(job, chosen, description);
-                    return;
-                }
-                Ok(Some(Err(reason))) => {
-                    tracing::warn!(target: "scheduler", "Cannot run job {job}: {reason}");
-                    self.apply(|jobs, now| jobs.refuse(now, job, &reason));
-                }
-                // The scheduler ends.
-                Ok(None) => return,
-                // The job was accepted, and stays so: the store may be readable again.
-                Err(error) => {
-                    tracing::warn!(target: "scheduler", "Cannot read job {job}: {error}; retrying");
-                    tokio::time::sleep(REREAD_AFTER).await;
-                }
+            Ok(Some(Ok(description))) => self.assign(job, chosen, description),
+            Ok(Some(Err(reason))) => {
+                tracing::warn!(target: "scheduler", "Cannot run job {job}: {reason}");
+                self.apply(|jobs, now| jobs.refuse(now, job, &reason));
+            }
+            // The scheduler ends.
+            Ok(None) => {}
+            // The job was accepted, and stays so: the store may be readable again. The worker takes others meanwhile.
+            Err(error) => {
+                tracing::warn!(target: "scheduler", "Cannot read job {job}: {error}; retrying");
+                drop(chosen);
+                tokio::time::sleep(REREAD_AFTER).await;
+                self.apply(|jobs, _| jobs.queue_again(job));
             }
         }
     }
@@ -130,27 +128,13 @@ impl DurableJobs {
         if !self.is_queued(job) {
             return;
         }
+        if let Some(live) = self.state.borrow_mut().live.get_mut(&job) {
+            live.reservation = None;
+        }
         let (resolver, promise) = Job::promise();
-        let promise = Rc::new(promise);
-        let left_queue = {
-            let mut state = self.state.borrow_mut();
-            let Some(live) = state.live.get_mut(&job) else {
-                return;
-            };
-            live.pool
-                .ticket_handed_out(chosen.ticket(), Rc::downgrade(&promise));
-            (
-                live.promise.replace(Rc::clone(&promise)),
-                live.reservation.take(),
-            )
-        };
-        // It may hold the last reference to an earlier attempt.
-        drop(left_queue);
-        let run = Run::new(job);
-        tokio::task::spawn_local(Rc::clone(self).follow(Rc::clone(&run), promise.job()));
         let (worker, keeps_jobs) = (chosen.name().clone(), chosen.keeps_jobs());
         let answer = Box::new(move |attempt| chosen.give(description, resolver, attempt));
-        self.assigned(&run, worker, keeps_jobs, answer);
+        self.assigned(job, promise.job(), worker, keeps_jobs, answer);
     }
 
     /// Returns the description of a job, or why it can never be used; `None` while the scheduler ends.

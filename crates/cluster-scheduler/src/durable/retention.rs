@@ -60,7 +60,7 @@ impl Drop for FailingLog<'_> {
 }
 
 impl DurableJobs {
-    /// Has removed what has expired.
+    /// Asks the store to remove what has expired.
     pub(super) fn prune(&self) {
         if let Some(committer) = &*self.committer.borrow() {
             committer.prune(self.before(self.settings.keep_jobs));
@@ -83,7 +83,7 @@ impl DurableJobs {
     }
 
     /// Returns the time so long ago.
-    fn before(&self, age: Duration) -> Time {
+    pub(super) fn before(&self, age: Duration) -> Time {
         let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
         Time::from_micros(self.clock.unix_now().micros().saturating_sub(age))
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use cluster_api::{EncodedDescription, Refusal, RpcError};
 use job_store::{Details, Reader as _, Sealed, State, Submitted};
 use jobs::{JobId, JobKey, NewJob, ReturnTimeouts, Terms, Unwatched};
-use pool::Time;
 use visible::{Elapsed, Shown};
 
 use super::submission::new_id;
@@ -37,6 +36,12 @@ impl DurableJobs {
         else {
             return Err(RpcError::failed("the job is not kept any more"));
         };
+        let record = self.record(job).await?;
+        if record.is_some_and(|record| record.attached) {
+            return Err(RpcError::failed(format!(
+                "cannot retry job {job}: it is an attached job, whose description is not kept; submit it again"
+            )));
+        }
         if !self.clients.borrow().may_submit(&new.client) {
             return Err(Refusal::revoked());
         }
@@ -49,7 +54,7 @@ impl DurableJobs {
         let key = key.map_err(|error| RpcError::failed(error.to_string()))?;
         let again = EncodedDescription::from_bytes(&opened)?;
         let reserved = self.quota.take(&new.client, again.length(), again.size());
-        let reserved = reserved.map_err(|error| RpcError::overloaded(error.to_string()))?;
+        let reserved = reserved.map_err(RpcError::from)?;
         let id = new_id()?;
         let sealed = self.sealer.seal(id, &opened);
         let details = Details {
@@ -102,10 +107,8 @@ impl DurableJobs {
 
     /// Wipes the descriptions of the jobs that cannot be retried any more.
     pub(super) fn wipe(&self) {
-        let kept = i64::try_from(self.settings.retry_for.as_micros()).unwrap_or(i64::MAX);
-        let before = Time::from_micros(self.clock.unix_now().micros().saturating_sub(kept));
         if let Some(committer) = &*self.committer.borrow() {
-            committer.wipe(before);
+            committer.wipe(self.before(self.settings.retry_for));
         }
     }
 }

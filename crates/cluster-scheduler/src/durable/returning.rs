@@ -10,8 +10,7 @@ use jobs::{
 use pool::{TicketId, WorkerId, WorkerName};
 use visible::counted;
 
-use super::run::Run;
-use super::state::{HeldJob, Return};
+use super::state::{HeldJob, Return, Run};
 use super::{DurableJobs, convert};
 use crate::config::PoolName;
 use crate::history::JobResult;
@@ -107,17 +106,24 @@ impl DurableJobs {
     /// A worker could not register, as another one has its name. It need not keep what was given up.
     pub(crate) fn worker_refused(&self, held: Vec<HeldAttempt>) {
         for HeldAttempt { attempt, job, .. } in held {
-            let is_current = attempt_id(&attempt).is_some_and(|id| self.is_current(id));
-            if !is_current {
+            let was_given_up = attempt_id(&attempt).is_none_or(|id| self.was_given_up(id));
+            if was_given_up {
                 forget(job);
             }
         }
     }
 
-    fn is_current(&self, id: AttemptId) -> bool {
+    /// Tells whether an attempt is not the current one of its job, and that is on disk as far as it matters.
+    fn was_given_up(&self, id: AttemptId) -> bool {
         let state = self.state.borrow();
-        let current = state.jobs.stage(id.job).and_then(Stage::attempt);
-        current.is_some_and(|current| current.number == id.number)
+        match state.jobs.stage(id.job) {
+            // Its end is not on disk yet.
+            Some(Stage::Ended { .. }) => false,
+            Some(stage) => stage
+                .attempt()
+                .is_none_or(|current| current.number != id.number),
+            None => true,
+        }
     }
 
     fn worker_left(&self, pool: &PoolName, name: &WorkerName) {
@@ -171,14 +177,19 @@ impl DurableJobs {
         let Some(this) = self.this.upgrade() else {
             return;
         };
-        let run = Run::returned(attempt, worker.clone(), is_interrupted);
+        let run = Rc::new(Run {
+            attempt,
+            worker: worker.clone(),
+            outlives_connection: true,
+            is_interrupted,
+        });
         // An attempt that has ended does not count as running.
         let adopted = if is_running {
             self.count_as_running(pool, registration, attempt)
         } else {
             None
         };
-        self.began(attempt, &run, job.clone(), adopted);
+        self.began(&run, job.clone(), adopted);
         tokio::task::spawn_local(this.follow(run, job));
     }
 
@@ -197,7 +208,7 @@ impl DurableJobs {
             urgent,
             ..
         } = submitted;
-        let ticket = pool.adopt(registration, &client, &hint, urgent)?;
+        let ticket = pool.adopt(registration, attempt.job, &client, &hint, urgent)?;
         Some((Rc::clone(pool), ticket))
     }
 
@@ -205,7 +216,7 @@ impl DurableJobs {
     pub(super) fn acknowledge(&self, attempt: AttemptId) {
         let followed = self.state.borrow_mut().runs.remove(&attempt);
         if let Some(followed) = followed {
-            if followed.run.outlives_connection() {
+            if followed.run.outlives_connection {
                 forget(followed.job.clone());
             }
             // It does not run, so the pool was told of its end.

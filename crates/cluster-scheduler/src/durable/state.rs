@@ -10,15 +10,14 @@ use pool::{TicketId, WorkerId, WorkerName};
 
 use super::Answer;
 use super::live::{Live, LogState};
-use super::run::Run;
 use super::watched::Watched;
 use crate::clock::Clock;
 use crate::config::PoolName;
 use crate::history::JobResult;
 use crate::reactor::Reactor;
 
-/// A worker that is to get an attempt. Calling it answers the worker; dropping it fails the worker's call.
-pub(super) type HeldAssignment = Box<dyn FnOnce(Option<AttemptId>)>;
+/// A worker that is to get an attempt. Calling it answers the worker; dropped, it lets the worker wait for another job.
+pub(super) type HeldAssignment = Box<dyn FnOnce(AttemptId)>;
 
 /// What is in memory.
 pub(super) struct State {
@@ -40,7 +39,17 @@ pub(super) struct State {
     pub(super) left: Vec<(JobId, Departure)>,
 }
 
-/// An attempt that is followed, and the job as its worker serves it.
+/// An attempt that is followed, over one connection of its worker.
+pub(super) struct Run {
+    pub(super) attempt: AttemptId,
+    pub(super) worker: WorkerName,
+    /// Whether the worker keeps it while it is disconnected.
+    pub(super) outlives_connection: bool,
+    /// Whether the worker's process ended while it ran.
+    pub(super) is_interrupted: bool,
+}
+
+/// An attempt that is followed, and the job as its worker serves it: holding it keeps the attempt going.
 pub(super) struct Followed {
     pub(super) run: Rc<Run>,
     pub(super) job: Job,

@@ -81,13 +81,16 @@ impl Kept {
     pub(super) fn finish(&mut self, attempt: AttemptId) -> Result<(), LogError> {
         let writer = match self.writers.remove(&attempt) {
             Some(writer) => writer,
-            // None of its bytes has come since its worker returned.
-            None if self.logs.length(attempt)? > 0 => match self.logs.write(attempt) {
-                Ok(writer) => writer,
-                Err(LogError::Complete(_)) => return Ok(()),
+            None => match self.logs.length(attempt) {
+                Ok(0) | Err(LogError::Missing(_)) => return Ok(()),
                 Err(error) => return Err(error),
+                // None of its bytes has come since its worker returned.
+                Ok(_) => match self.logs.write(attempt) {
+                    Ok(writer) => writer,
+                    Err(LogError::Complete(_)) => return Ok(()),
+                    Err(error) => return Err(error),
+                },
             },
-            None => return Ok(()),
         };
         writer.sync()?;
         if let Some(archive) = &self.archive {

@@ -32,7 +32,7 @@ impl DurableJobs {
         let reservation = self
             .quota
             .take(&client, description.length(), description.size());
-        let reservation = reservation.map_err(|error| RpcError::overloaded(error.to_string()))?;
+        let reservation = reservation.map_err(RpcError::from)?;
         let key = request.key.as_deref().map(JobKey::new).transpose();
         let key = key.map_err(|error| RpcError::failed(error.to_string()))?;
         let (new, details) = self.prepare(pool, client, key, &request)?;

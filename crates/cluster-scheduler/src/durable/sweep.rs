@@ -10,6 +10,7 @@ use super::DurableJobs;
 
 impl DurableJobs {
     /// Looks through all logs, a folder at a time, so that what else is read or written in between waits only shortly.
+    /// Logs are compressed afterwards: an archive in the making would be taken for one that was left behind.
     pub(super) async fn sweep_logs(self: Rc<Self>) {
         match self.sweep_folders().await {
             Ok(0) => {}
@@ -22,6 +23,7 @@ impl DurableJobs {
                 "Cannot remove the logs that an earlier process has left behind: {error}"
             ),
         }
+        self.archiver.begin();
     }
 
     async fn sweep_folders(&self) -> Result<u32, LogError> {

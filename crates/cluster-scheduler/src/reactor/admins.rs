@@ -70,7 +70,7 @@ impl Reactor {
         self.state.borrow().pool.stats()
     }
 
-    /// Returns how many jobs workers are running.
+    /// Returns how many jobs workers are running that are lost with this scheduler.
     pub(crate) fn count_running(&self) -> usize {
         self.state.borrow().tickets.count_running()
     }

@@ -3,6 +3,7 @@
 use std::rc::{Rc, Weak};
 
 use cluster_api::{JobPromise, RpcErrorKind, TicketEnd, Worker};
+use jobs::JobId;
 use pool::{TicketId, WorkerName};
 
 use super::{Cancelled, Reactor};
@@ -39,7 +40,15 @@ impl Reactor {
         tickets.hand_out(ticket, job);
     }
 
-    /// Cancels a job for an operator, and returns which worker ran it; `None` if it was queued.
+    /// Returns the durable job that a ticket is for, and the worker that has it; `None` if it is for an attached job.
+    pub(crate) fn durable_job(&self, ticket: TicketId) -> Option<(JobId, Option<WorkerName>)> {
+        let state = self.state.borrow();
+        let job = state.tickets.durable_job(ticket)?;
+        let running = state.tickets.running(ticket);
+        Some((job, running.map(|running| running.name.clone())))
+    }
+
+    /// Cancels an attached job for an operator, and returns which worker ran it; `None` if it was queued.
     ///
     /// A worker of this project cancels by the number that the job has there. With an OCaml worker the job is reached
     /// only through its ticket, while the client holds that: the scheduler keeps no reference, or the job would
@@ -61,12 +70,6 @@ impl Reactor {
             worker: job.worker.clone(),
             reason,
         };
-        if job.job_number == 0 {
-            return Err(failed(
-                "it continues from an earlier connection of the worker; cancel it by the id of its job"
-                    .to_owned(),
-            ));
-        }
         if let Some(attached) = &job.attached {
             attached.stopped_by_operator();
         }
@@ -107,7 +110,7 @@ impl Reactor {
         })
     }
 
-    fn log_cancelled(&self, ticket: TicketId, by: &str) {
+    pub(crate) fn log_cancelled(&self, ticket: TicketId, by: &str) {
         tracing::info!(
             target: "scheduler",
             ticket = %self.full_name(ticket),

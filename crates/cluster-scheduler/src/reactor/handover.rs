@@ -75,10 +75,6 @@ impl ChosenWorker {
         }
     }
 
-    pub(crate) fn ticket(&self) -> TicketId {
-        self.ticket
-    }
-
     pub(crate) fn name(&self) -> &WorkerName {
         &self.name
     }
@@ -98,18 +94,16 @@ impl ChosenWorker {
         mut self,
         description: EncodedDescription,
         job: JobResolver,
-        attempt: Option<AttemptId>,
+        attempt: AttemptId,
     ) {
         if let Some(pop) = self.pop.take() {
-            let reactor = Rc::clone(&self.reactor);
-            let assignment = Assignment::new(
-                reactor,
-                self.ticket,
-                self.name.clone(),
-                (description, job),
-                None,
-            );
-            pop.answer(assignment.of_attempt(attempt));
+            let (reactor, name) = (Rc::clone(&self.reactor), self.name.clone());
+            let work = (description, job);
+            let assignment = Assignment::new(reactor, self.ticket, name, work, None);
+            pop.answer(Assignment {
+                attempt: Some(attempt),
+                ..assignment
+            });
         }
     }
 }
@@ -126,7 +120,7 @@ impl Drop for ChosenWorker {
 /// A job on its way to the worker that asked for one.
 pub(crate) struct Assignment {
     description: EncodedDescription,
-    /// Which attempt of a durable job it is.
+    /// Which attempt of a durable job it is; `None` for an attached job.
     attempt: Option<AttemptId>,
     promised: PromisedJob,
 }
@@ -167,11 +161,6 @@ impl Assignment {
                 attached,
             },
         }
-    }
-
-    /// Says which attempt of a durable job it is.
-    pub(crate) fn of_attempt(self, attempt: Option<AttemptId>) -> Self {
-        Self { attempt, ..self }
     }
 
     /// Introduces the worker's job to the client, and returns what the worker is to do.

@@ -47,7 +47,7 @@ impl Reactor {
         self.state.borrow_mut().pool.poll_effect()
     }
 
-    /// Answers a pop with a job. [`Assignment`] does the rest.
+    /// Answers a pop with a job, and [`Assignment`] does the rest. For a durable job, its owner does that.
     fn deliver(&self, pop: PopId, worker: WorkerId, name: WorkerName, ticket: TicketId) {
         let (pop, work, job_number) = {
             let mut state = self.state.borrow_mut();

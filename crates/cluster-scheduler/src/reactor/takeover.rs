@@ -74,7 +74,8 @@ impl Reactor {
         }
     }
 
-    /// Ends a registration and its connection. The jobs that it ran are lost, and their clients get the reason.
+    /// Ends a registration and its connection. The jobs that it ran are lost, and their clients get the reason. Durable
+    /// ones continue, if it is the worker itself that returns with them.
     fn evict(&self, id: WorkerId, name: &WorkerName, newcomer: &Peer, why: &str) {
         let peer = self
             .state

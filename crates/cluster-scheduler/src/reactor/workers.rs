@@ -1,6 +1,7 @@
 //! Calls of workers.
 
 use cluster_api::{PauseReason, Worker};
+use jobs::JobId;
 use pool::{
     CacheHint, Capacity, ClientId, Disconnected, InactiveReason, NameTaken, PopId, TicketId,
     WorkerId, WorkerName,
@@ -66,6 +67,7 @@ impl Reactor {
     pub(crate) fn adopt(
         &self,
         worker: WorkerId,
+        job: JobId,
         client: &ClientId,
         hint: &CacheHint,
         urgent: bool,
@@ -73,7 +75,7 @@ impl Reactor {
         let (ticket, _) = self.apply(|state, now| {
             let name = state.workers.get(worker)?.name.clone();
             let ticket = state.pool.adopt(worker, client, hint, urgent).ok()?;
-            state.tickets.adopt(now, ticket, worker, name);
+            state.tickets.adopt(now, ticket, job, worker, name);
             Some(ticket)
         });
         ticket

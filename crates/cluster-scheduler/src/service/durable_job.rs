@@ -7,8 +7,8 @@ use cluster_api::{
     DurableDetails, DurableJob, DurableLogChunk, DurableStatus, RpcError, ServeDurableJob,
 };
 use jobs::JobId;
-use vat::Peer;
 
+use super::submission::SubmissionService;
 use crate::cluster::Cluster;
 use crate::durable::{DurableJobs, Watching};
 
@@ -17,7 +17,7 @@ pub(crate) struct DurableJobService {
     jobs: Rc<DurableJobs>,
     job: JobId,
     /// The client; `None` for one that sees a shared job.
-    peer: Option<Peer>,
+    client: Option<Rc<SubmissionService>>,
     /// `None` for one that only observes the job, and once the client has released it. A call in progress may outlive
     /// that.
     watching: Cell<Option<Watching>>,
@@ -25,18 +25,15 @@ pub(crate) struct DurableJobService {
 
 impl DurableJobService {
     /// Serves a job that its client watches. Returns its id, too.
-    pub(crate) fn serve(
-        cluster: Rc<Cluster>,
-        peer: &Peer,
-        watching: Watching,
-    ) -> (String, DurableJob) {
-        let job = watching.job;
-        Self::serve_with(cluster, job, Some(peer.clone()), Some(watching))
+    pub(crate) fn serve(client: Rc<SubmissionService>, watching: Watching) -> (String, DurableJob) {
+        let (cluster, job) = (Rc::clone(&client.cluster), watching.job);
+        Self::serve_with(cluster, job, Some(client), Some(watching))
     }
 
     /// Serves a job that its client observes. Returns its id, too.
-    pub(crate) fn observed(cluster: Rc<Cluster>, peer: &Peer, job: JobId) -> (String, DurableJob) {
-        Self::serve_with(cluster, job, Some(peer.clone()), None)
+    pub(crate) fn observed(client: Rc<SubmissionService>, job: JobId) -> (String, DurableJob) {
+        let cluster = Rc::clone(&client.cluster);
+        Self::serve_with(cluster, job, Some(client), None)
     }
 
     /// Serves a job to those who may see it, and no more.
@@ -48,22 +45,22 @@ impl DurableJobService {
     fn serve_with(
         cluster: Rc<Cluster>,
         job: JobId,
-        peer: Option<Peer>,
+        client: Option<Rc<SubmissionService>>,
         watching: Option<Watching>,
     ) -> (String, DurableJob) {
         let service = Rc::new(Self {
             jobs: cluster.durable_jobs(),
             cluster,
             job,
-            peer,
+            client,
             watching: Cell::new(watching),
         });
         (job.to_string(), DurableJob::serve(service))
     }
 
     /// Returns the client whose job it is, who may change it.
-    fn may(&self, change: &str) -> Result<&Peer, RpcError> {
-        match &self.peer {
+    fn may(&self, change: &str) -> Result<&Rc<SubmissionService>, RpcError> {
+        match &self.client {
             Some(client) => Ok(client),
             None => Err(RpcError::failed(format!(
                 "cannot {change} job {}: this cap file only shows it; use that of the client that submitted it",
@@ -93,13 +90,15 @@ impl ServeDurableJob for DurableJobService {
         continues: bool,
     ) -> Result<(String, DurableJob), RpcError> {
         let client = self.may("retry")?;
+        client.check_access()?;
         let submitted = self.jobs.retry(self.job, key, continues).await?;
-        let submitted = submitted.by(client);
-        Ok(Self::serve(Rc::clone(&self.cluster), client, submitted))
+        let submitted = submitted.by(&client.peer);
+        Ok(Self::serve(Rc::clone(client), submitted))
     }
 
     async fn share(self: Rc<Self>) -> Result<String, RpcError> {
-        self.may("share")?;
+        // Whom it is shared with can see it for as long as it is kept.
+        self.may("share")?.check_access()?;
         let id = self.cluster.shared_jobs().id(self.job);
         Ok(self.cluster.sturdy_ref(id).to_uri())
     }

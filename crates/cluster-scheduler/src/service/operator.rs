@@ -88,7 +88,7 @@ impl Operator {
 }
 
 fn shortened(text: &str) -> String {
-    let end = text.floor_char_boundary(MAX_TEXT_BYTES.min(text.len()));
+    let end = text.floor_char_boundary(MAX_TEXT_BYTES);
     let (kept, rest) = text.split_at(end);
     match rest {
         "" => kept.to_owned(),

@@ -9,7 +9,7 @@ use cluster_api::{
 use pool::{ClientId, ForgetError, InactiveReason, Rate, TicketId, WorkerName};
 
 use super::operator::{Action, Operator};
-use super::replies::{durable, known_name, unknown_worker};
+use super::replies::{durable, known_name, new_name, unknown_worker};
 use super::{drain, update};
 use crate::cluster::Cluster;
 use crate::reactor::Reactor;
@@ -102,6 +102,24 @@ impl PoolAdminService {
         durable(self.reactor.set_rate(&client, rate)).await
     }
 
+    /// Cancels a job, and returns which worker ran it. A durable job has ended when that is on disk.
+    async fn cancel_ticket(&self, ticket: u64, by: &str) -> Result<Option<String>, RpcError> {
+        let ticket = TicketId::numbered(ticket);
+        let worker = match self.reactor.durable_job(ticket) {
+            Some((job, worker)) => {
+                let jobs = self.cluster.durable_jobs();
+                jobs.cancel_for_operator(&job.to_string()).await?;
+                self.reactor.log_cancelled(ticket, by);
+                worker
+            }
+            None => {
+                let cancelled = self.reactor.cancel_for_operator(ticket, by).await;
+                cancelled.map_err(|error| RpcError::failed(error.to_string()))?
+            }
+        };
+        Ok(worker.map(|worker| worker.to_string()))
+    }
+
     async fn forget_worker(&self, worker: &str) -> Result<(), RpcError> {
         let forgotten = match WorkerName::new(worker) {
             Ok(name) => self
@@ -131,10 +149,9 @@ fn pausing(paused: bool) -> &'static str {
 
 /// Returns the name of a worker, which must be a good one if the worker is to be created.
 fn nameable(worker: &str, auto_create: bool) -> Result<WorkerName, RpcError> {
-    match WorkerName::new(worker) {
-        Ok(name) => Ok(name),
-        Err(error) if auto_create => Err(RpcError::failed(format!("worker's {error}"))),
-        Err(_) => Err(unknown_worker()),
+    match auto_create {
+        true => new_name(worker),
+        false => known_name(worker),
     }
 }
 
@@ -204,12 +221,7 @@ impl ServePoolAdmin for PoolAdminService {
     }
 
     async fn cancel(self: Rc<Self>, ticket: u64, by: String) -> Result<Option<String>, RpcError> {
-        let cancel = async {
-            let ticket = TicketId::numbered(ticket);
-            let cancelled = self.reactor.cancel_for_operator(ticket, &by).await;
-            let worker = cancelled.map_err(|error| RpcError::failed(error.to_string()))?;
-            Ok(worker.map(|worker| worker.to_string()))
-        };
+        let cancel = self.cancel_ticket(ticket, &by);
         let more = More {
             by: &by,
             ..More::default()

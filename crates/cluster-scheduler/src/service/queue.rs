@@ -17,9 +17,7 @@ impl QueueService {
     pub(crate) fn serve(reactor: Rc<Reactor>, worker: WorkerId) -> Queue {
         Queue::serve(Rc::new(Self { reactor, worker }))
     }
-}
 
-impl QueueService {
     /// Waits for a job. `keeps_jobs` says whether the worker keeps its durable jobs while it is disconnected.
     async fn take(
         &self,

@@ -9,6 +9,7 @@ use pool::{Capacity, WorkerId, WorkerName};
 use vat::Peer;
 
 use super::queue::QueueService;
+use super::replies::new_name;
 use crate::cluster::Cluster;
 use crate::reactor::Reactor;
 use crate::roster::Returning;
@@ -82,10 +83,10 @@ impl ServeRegistration for RegistrationService {
         worker: Worker,
         capacity: i32,
     ) -> Result<Queue, RpcError> {
-        let worker_name = worker_name(&name)?;
-        let (_, queue) = self.add(&worker_name, worker, capacity, None).await?;
+        let name = new_name(&name)?;
+        let (_, queue) = self.add(&name, worker, capacity, None).await?;
         let jobs = self.cluster.durable_jobs();
-        jobs.worker_replaced(self.reactor.name(), &worker_name);
+        jobs.worker_replaced(self.reactor.name(), &name);
         Ok(queue)
     }
 
@@ -97,7 +98,7 @@ impl ServeRegistration for RegistrationService {
             instance,
             held,
         } = returning;
-        let name = worker_name(&name)?;
+        let name = new_name(&name)?;
         let process = Some(instance).filter(|instance| *instance != 0);
         let jobs = self.cluster.durable_jobs();
         let (id, queue) = match self.add(&name, worker, capacity, process).await {
@@ -120,8 +121,4 @@ impl ServeRegistration for RegistrationService {
             grace: jobs.return_timeout(),
         })
     }
-}
-
-fn worker_name(name: &str) -> Result<WorkerName, RpcError> {
-    WorkerName::new(name).map_err(|error| RpcError::failed(format!("worker's {error}")))
 }

@@ -10,6 +10,11 @@ pub(super) fn unknown_worker() -> RpcError {
     RpcError::failed(pool::UnknownWorker.to_string())
 }
 
+/// Returns the name of a worker that need not be known.
+pub(super) fn new_name(name: &str) -> Result<WorkerName, RpcError> {
+    WorkerName::new(name).map_err(|error| RpcError::failed(format!("worker's {error}")))
+}
+
 /// Returns a name that a worker could have.
 pub(super) fn known_name(name: &str) -> Result<WorkerName, RpcError> {
     WorkerName::new(name).map_err(|_| unknown_worker())

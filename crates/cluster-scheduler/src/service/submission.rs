@@ -17,13 +17,13 @@ use crate::durable::DurableJobs;
 use crate::tickets::Request;
 
 pub(crate) struct SubmissionService {
-    cluster: Rc<Cluster>,
+    pub(super) cluster: Rc<Cluster>,
     client: ClientId,
     /// The secret by which this very endpoint is reached.
     id: ServiceId,
     kind: Kind,
     /// Whose connection it is.
-    peer: Peer,
+    pub(super) peer: Peer,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,10 +69,16 @@ impl SubmissionService {
 
     /// Returns the durable jobs, if this client still exists.
     fn durable_jobs(&self) -> Result<Rc<DurableJobs>, RpcError> {
-        if self.is_revoked() {
-            return Err(Refusal::revoked());
-        }
+        self.check_access()?;
         Ok(self.cluster.durable_jobs())
+    }
+
+    /// Fails if the client was removed.
+    pub(super) fn check_access(&self) -> Result<(), RpcError> {
+        match self.is_revoked() {
+            true => Err(Refusal::revoked()),
+            false => Ok(()),
+        }
     }
 
     /// Returns whether the client was removed, perhaps to be added again with another secret.
@@ -111,15 +117,7 @@ impl ServeSubmission for SubmissionService {
         let (length, size) = (description.length(), description.size());
         let reservation = match self.cluster.quota().take(&self.client, length, size) {
             Ok(reservation) => reservation,
-            Err(error) => {
-                let reason = error.to_string();
-                let refusal = if error.is_temporary() {
-                    RpcError::overloaded(reason)
-                } else {
-                    RpcError::failed(reason)
-                };
-                return Ok(Ticket::broken(refusal));
-            }
+            Err(error) => return Ok(Ticket::broken(error.into())),
         };
         let attached =
             self.cluster
@@ -149,8 +147,7 @@ impl ServeSubmission for SubmissionService {
             .submit(self.client.clone(), job)
             .await?;
         let submitted = submitted.by(&self.peer);
-        let cluster = Rc::clone(&self.cluster);
-        Ok(DurableJobService::serve(cluster, &self.peer, submitted))
+        Ok(DurableJobService::serve(self, submitted))
     }
 
     async fn find_durable(
@@ -160,12 +157,11 @@ impl ServeSubmission for SubmissionService {
     ) -> Result<(String, DurableJob), RpcError> {
         let jobs = self.durable_jobs()?;
         let found = jobs.find(&self.client, &id).await?;
-        let cluster = Rc::clone(&self.cluster);
         Ok(match observing {
-            true => DurableJobService::observed(cluster, &self.peer, found),
+            true => DurableJobService::observed(self, found),
             false => {
                 let watching = jobs.watch_from_now_on(found).by(&self.peer);
-                DurableJobService::serve(cluster, &self.peer, watching)
+                DurableJobService::serve(self, watching)
             }
         })
     }

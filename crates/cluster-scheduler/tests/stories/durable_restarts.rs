@@ -36,10 +36,11 @@ fn a_log_whose_job_is_not_kept_is_removed_at_the_next_start() {
         assert_eq!(ended(&job).await, (1, success("done")));
         let text = log(&job, 1).await;
         drop((job, client, connected, worker));
-        site.stop().await;
-        // As if the scheduler had been killed after it had removed a job, and before its log.
         let logs = site.database().with_file_name("job-logs");
         let log_of = |id: &str| logs.join(&id[..2]).join(format!("{id}.1.zst"));
+        until("its log is compressed", async || log_of(&id).exists()).await;
+        site.stop().await;
+        // As if the scheduler had been killed after it had removed a job, and before its log.
         let left = log_of(&format!("{}zzzzzzzzzz", &id[..2]));
         std::fs::copy(log_of(&id), &left).unwrap();
         site.start_again().await;

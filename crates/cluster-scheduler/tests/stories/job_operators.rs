@@ -123,6 +123,25 @@ fn a_job_that_an_operator_cancels_says_so() {
     });
 }
 
+#[test]
+fn a_job_that_an_operator_cancels_by_the_number_of_its_ticket_is_not_tried_again() {
+    story(async {
+        let site = Site::start().await;
+        let (client, _connected) = connect(&site).await;
+        let builder = MockBuilder::new();
+        // It does not cancel by number, and does not report who cancelled a job.
+        let _worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        let (_, job) = submit(&client, &request("image")).await;
+        builder.starts("image").await;
+        let (pool, _pool_connected) = site.pool_admin().await;
+        let cancelled = pool.cancel(1, "carol").await;
+        assert_eq!(cancelled, Ok(Some("w1".to_owned())));
+        assert_eq!(ended(&job).await, (1, DurableOutcome::CancelledByOperator));
+        builder.is_cancelled("image").await;
+        assert_eq!(builder.started(), ["w1 image"]);
+    });
+}
+
 /// What is recorded of it: who did what to what, and whether it failed.
 const RECORDED: [(&str, bool); 11] = [
     ("alice@desk|pause|pool|w1|", false),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::num::NonZeroU8;
 use std::path::Path;
+use std::time::Duration;
 
 use cluster_api::{
     AuditQuery, DurableOutcome, JobQuery, JobRequest, JobState, RpcErrorKind, Secret, SecretValue,
@@ -150,7 +151,7 @@ fn jobs_get_what_the_scheduler_is_configured_to_give() {
     story(async {
         let site = Site::start_with(|config| {
             config.jobs.job_attempts = NonZeroU8::MIN;
-            config.jobs.client_grace = std::time::Duration::from_millis(20);
+            config.jobs.client_grace = Duration::from_millis(20);
         })
         .await;
         let (client, connected) = connect(&site).await;

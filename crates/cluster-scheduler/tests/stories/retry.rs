@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use cluster_api::{DurableAttemptEnd, DurableOutcome, JobQuery, JobState, Outcome};
+use cluster_api::{
+    DurableAttemptEnd, DurableOutcome, JobQuery, JobRequest, JobState, Outcome, ReturnTimeouts,
+    Unwatched,
+};
 use testkit::{BuildOutcome, MockBuilder, MockWorker, Site, story, until};
 
 use crate::durable::{connect, ended, request, submit, success};
@@ -77,28 +80,25 @@ fn a_retried_job_that_is_not_to_continue_is_cancelled_without_a_client() {
     story(async {
         let site = Site::start().await;
         let (client, connected) = connect(&site).await;
-        let unwatched = cluster_api::Unwatched::Cancelled(cluster_api::ReturnTimeouts {
+        let timeouts = ReturnTimeouts {
             closed: Some(Duration::from_millis(50)),
-            ..cluster_api::ReturnTimeouts::default()
-        });
-        let request = cluster_api::JobRequest {
-            unwatched,
+            ..ReturnTimeouts::default()
+        };
+        let request = JobRequest {
+            unwatched: Unwatched::Cancelled(timeouts),
             ..request("image")
         };
         let (_, job) = submit(&client, &request).await;
         job.cancel().await.unwrap();
         let (again, watched) = job.retry(None, false).await.unwrap();
-        let (client, observer) = {
-            drop((job, watched, client, connected));
-            connect(&site).await
-        };
+        drop((job, watched, client, connected));
+        let (client, _connected) = connect(&site).await;
         // To observe it is not to watch it.
         let observed = client.observe_durable(&again).await.unwrap();
         assert_eq!(
             ended(&observed).await,
             (0, DurableOutcome::CancelledUnwatched)
         );
-        drop(observer);
     });
 }
 

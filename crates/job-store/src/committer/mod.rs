@@ -7,7 +7,7 @@ mod entries;
 mod stats;
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
@@ -36,7 +36,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub enum Report {
     /// All changes up to this one are on disk. See [`jobs::Jobs::committed`].
     Committed(ChangeId),
-    /// Changes up to this one could not be saved, and are tried again in a moment. See [`jobs::Jobs::not_committed`].
+    /// Changes up to this one could not be saved. Those of jobs that are submitted among them are dropped, the others
+    /// tried again in a moment. See [`jobs::Jobs::not_committed`].
     Failed {
         /// The latest of them.
         up_to: ChangeId,
@@ -126,7 +127,7 @@ impl Committer {
         self.send(Request::SaveAttached(records));
     }
 
-    /// Drops what is not saved yet of a job that was refused.
+    /// Drops what is not saved yet of a job that was refused: what was asked for before its failure was known.
     pub fn discard(&self, job: JobId) {
         self.send(Request::Discard(job));
     }
@@ -284,6 +285,8 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
     /// alone has failed.
     fn commit(&mut self) {
         let mut most = MAX_BATCH;
+        // What failed may have been dropped.
+        self.is_failing &= !self.unsaved.is_empty();
         while !self.unsaved.is_empty() {
             let size = self.unsaved.len().min(most);
             let (numbers, writes): (Vec<_>, Vec<_>) = self.unsaved.drain(..size).unzip();
@@ -311,15 +314,29 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
                 true => self.unsaved.front(),
                 false => self.unsaved.back(),
             };
+            let Some(up_to) = failed.map(|(number, _)| *number) else {
+                return;
+            };
             self.counters.failed();
+            self.drop_submitted(up_to);
             let error = error.to_string();
-            let failed = failed.map(|(number, _)| Report::Failed {
-                up_to: *number,
-                error,
-            });
-            failed.into_iter().for_each(&self.report);
+            (self.report)(Report::Failed { up_to, error });
             return;
         }
+    }
+
+    /// Drops the changes of jobs that are submitted by a change up to this one. Their clients are refused when the
+    /// failure is handled; until then, no other attempt may save a job that there is not to be.
+    fn drop_submitted(&mut self, up_to: ChangeId) {
+        let submitted = |(number, write): &(ChangeId, Write)| match &write.change {
+            Change::Submitted { new, .. } if *number <= up_to => Some(new.id),
+            _ => None,
+        };
+        let refused: HashSet<JobId> = self.unsaved.iter().filter_map(submitted).collect();
+        let before = self.unsaved.len();
+        self.unsaved
+            .retain(|(_, write)| !refused.contains(&write.job()));
+        self.counters.remove(before - self.unsaved.len());
     }
 }
 

@@ -20,11 +20,11 @@ pub struct CommitterStats {
     pub queued: u64,
     /// Whether the latest commit failed.
     pub is_failing: bool,
-    /// How many commits there were.
+    /// How many commits have succeeded.
     pub commits: u64,
-    /// How many failed.
+    /// How many have failed.
     pub failures: u64,
-    /// How long those took that did not.
+    /// How long those took together that have succeeded.
     pub commit_time: Duration,
 }
 

@@ -22,6 +22,10 @@ pub(super) fn write(log: &Path, archive: &Path) -> Result<(), LogError> {
         tracing::trace!(target: "crash-point", point = "before-archive-rename");
         fs::rename(&draft, archive)
     });
+    if written.is_err() {
+        // The disk may be full. What cannot be removed now is swept later.
+        fs::remove_file(&draft).ok();
+    }
     let synced = written.and_then(|()| match archive.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),

@@ -109,9 +109,11 @@ impl Logs {
         let path = self.growing(attempt);
         let folder = path.parent().unwrap_or(&self.folder);
         fs::create_dir_all(folder).map_err(disk("write", folder))?;
+        // Not for appending: Linux would then ignore the offsets at which bytes are written.
         let opened = OpenOptions::new()
             .create(true)
-            .append(true)
+            .truncate(false)
+            .write(true)
             .read(true)
             .open(&path);
         let file = opened.map_err(disk("write", &path))?;
@@ -175,19 +177,23 @@ impl Logs {
 
     /// Compresses the log of an attempt that is whole. Those who read it notice nothing. Done again, it does nothing.
     ///
+    /// Returns whether it was not compressed before.
+    ///
     /// # Errors
     ///
     /// [`LogError::Missing`] when there is no log; [`LogError::Disk`] when it cannot be compressed: it stays as it is
     /// then.
-    pub fn archive(&self, attempt: AttemptId) -> Result<(), LogError> {
+    pub fn archive(&self, attempt: AttemptId) -> Result<bool, LogError> {
         let growing = self.growing(attempt);
         let archived = self.archived(attempt);
-        if let LogFile::Growing(_) = self.find(attempt)? {
+        let is_new = matches!(self.find(attempt)?, LogFile::Growing(_));
+        if is_new {
             archive::write(&growing, &archived)?;
         }
         tracing::trace!(target: "crash-point", point = "after-archive-rename");
         // Where both are, the process was killed between the two steps.
-        remove(&growing)
+        remove(&growing)?;
+        Ok(is_new)
     }
 
     /// Returns the attempts whose logs are not compressed, in no order.

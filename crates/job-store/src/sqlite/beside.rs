@@ -127,6 +127,11 @@ pub(super) fn remove_logs(connection: &Connection, job: i64) -> rusqlite::Result
 }
 
 pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
+    // A process that was killed may have counted logs of attached jobs that it had not saved yet.
+    connection.execute(
+        "DELETE FROM logs WHERE job NOT IN (SELECT id FROM jobs)",
+        [],
+    )?;
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     Ok(Totals {
         log_bytes: number("SELECT coalesce(sum(bytes), 0) FROM logs")?.unsigned_abs(),

@@ -4,7 +4,7 @@
 //! the index that suits the query best, a bounded number of them, and then the rest of the query is checked for each.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
 use super::load::record_of;
 use super::words::number;
@@ -59,8 +59,10 @@ fn may_go_on(connection: &Connection, query: &Query, seq: i64) -> rusqlite::Resu
         return Ok(true);
     };
     let mut statement = connection.prepare_cached("SELECT submitted FROM jobs WHERE seq = ?")?;
-    let submitted: i64 = statement.query_row([seq], |row| row.get(0))?;
-    Ok(submitted >= since.micros())
+    let submitted = statement.query_row([seq], |row| row.get::<_, i64>(0));
+    // It may have been removed just now.
+    let submitted = submitted.optional()?;
+    Ok(submitted.is_none_or(|submitted| submitted >= since.micros()))
 }
 
 /// Returns the statement for the candidates, and its values.

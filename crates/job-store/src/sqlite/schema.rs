@@ -169,7 +169,7 @@ fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
     // Readers continue while changes are saved, and what is committed survives a power cut.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // What is deleted is overwritten: descriptions are, when their jobs have ended.
+    // What is deleted is overwritten: descriptions are, when they are not needed any more.
     connection.pragma_update(None, "secure_delete", "ON")?;
     let transaction = connection.transaction()?;
     for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use cluster_api::{DurableStatus, RpcError, TicketEnd};
-use jobs::{AttemptId, CancelError, Stage};
+use jobs::{AttemptId, CancelError, CancelledBy, Stage};
 use pool::TicketId;
 
 use crate::attached::AttachedJob;
@@ -56,25 +56,33 @@ impl DurableJobs {
     pub(in crate::durable) async fn cancel_attached(
         &self,
         attached: &AttachedJob,
+        by: CancelledBy,
     ) -> Result<(), RpcError> {
         if attached.has_ended() {
             return Err(RpcError::failed(CancelError::Ended.to_string()));
         }
         match attached.job() {
             Some(job) => {
+                if by == CancelledBy::Operator {
+                    attached.stopped_by_operator();
+                }
                 let asked = job.cancel();
                 drop(job);
                 asked.await
             }
             // Nobody holds it any more, so its worker stops it anyway.
             None if attached.was_taken() => Ok(()),
-            None => self.take_out_of_queue(attached),
+            None => self.take_out_of_queue(attached, by),
         }
     }
 
-    fn take_out_of_queue(&self, job: &AttachedJob) -> Result<(), RpcError> {
+    fn take_out_of_queue(&self, job: &AttachedJob, by: CancelledBy) -> Result<(), RpcError> {
+        let end = match by {
+            CancelledBy::Operator => TicketEnd::CancelledByOperator,
+            CancelledBy::Client | CancelledBy::Departure => TicketEnd::Cancelled,
+        };
         let ticket = self.attached_ticket(job);
-        match ticket.map(|(pool, ticket)| pool.cancel(ticket, TicketEnd::Cancelled)) {
+        match ticket.map(|(pool, ticket)| pool.cancel(ticket, end)) {
             Some(Cancelled::Queued) => Ok(()),
             Some(Cancelled::NotQueued) | None => Err(RpcError::failed(
                 "cannot cancel the job: a worker is about to take it; try again",
