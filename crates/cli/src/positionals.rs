@@ -20,7 +20,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("CMD", "Command to run, with its arguments"),
     ("URL", "Git repository of the source"),
     ("HASH", "Full hash of a commit; several are merged"),
-    ("JOB", "Id of a durable job, or its beginning"),
     (
         "NUMBER",
         "Number of a job, as show and the scheduler's log print it",

@@ -6,10 +6,12 @@
 pub mod admin;
 mod bench;
 pub mod client;
+mod decoder;
 mod dev;
 mod doctor;
 mod generate;
 mod json;
+mod labels;
 pub mod obuilder;
 pub mod ocluster;
 pub mod reference;

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use super::Common;
 use super::note::operator;
 use super::service::{About, Service};
-use crate::json::admin::{Cancelled, CancelledJob, CancelledJobs};
+use crate::json::admin::{Cancelled, CancelledJob};
+use crate::json::kept_jobs::CancelledKeptJobs;
 use cli::error::CommandError;
 use cli::quote::printable;
 
@@ -93,7 +94,7 @@ async fn cancel_durable(
     let line = |id: &String| format!("Cancelled job {id}.\n");
     common.format().print(
         || jobs.iter().map(line).collect(),
-        || CancelledJobs { jobs: jobs.clone() },
+        || CancelledKeptJobs { jobs: jobs.clone() },
     )
 }
 

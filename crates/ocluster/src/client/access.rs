@@ -94,7 +94,13 @@ impl Access {
     /// Returns the failure of the command because of `error`.
     pub(super) async fn failed(&self, error: DurableError) -> CommandError {
         match error {
-            DurableError::NoConnection(_) => CommandError::new(Kind::Unreachable, error),
+            DurableError::NoConnection(ref cause) => {
+                let kind = match cause.needs_another_cap_file() {
+                    true => Kind::WrongCap,
+                    false => Kind::Unreachable,
+                };
+                CommandError::new(kind, error)
+            }
             DurableError::Refused(error) => {
                 let kind = kind_of(&Outcome::of_error(&error), None);
                 CommandError::new(kind, OneLine(&error.reason))

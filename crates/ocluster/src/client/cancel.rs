@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use cluster_api::{DurableStage, JobQuery, JobState, Label};
 
 use super::access::Access;
-use super::durable_args::label;
 use super::jobs::list;
 use crate::json::kept_jobs::CancelledKeptJobs;
+use crate::labels::label;
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::output::Format;

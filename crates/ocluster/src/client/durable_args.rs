@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cluster_api::{EncodedDescription, JobRequest, Label, ReturnTimeouts, Unwatched};
 
+use crate::labels::{label, name};
 use cli::quantities::seconds;
 
 /// Options of jobs that the scheduler keeps. OCaml schedulers keep none.
@@ -114,27 +115,5 @@ fn positive_seconds(text: &str) -> Result<Duration, String> {
     match seconds(text)? {
         Duration::ZERO => Err("expected more than 0 seconds".to_owned()),
         limit => Ok(limit),
-    }
-}
-
-/// Parses a label: a name and a value.
-pub(super) fn label(text: &str) -> Result<Label, String> {
-    let (label, value) = text
-        .split_once('=')
-        .ok_or_else(|| "expected NAME=VALUE".to_owned())?;
-    Ok(Label {
-        name: name(label)?,
-        value: name(value)?,
-    })
-}
-
-fn name(text: &str) -> Result<String, String> {
-    match text.len() {
-        0 => Err("a name and a value have at least one character".to_owned()),
-        1..=cluster_api::MAX_NAME_BYTES => Ok(text.to_owned()),
-        length => Err(format!(
-            "it has {length} bytes, and the limit is {}",
-            cluster_api::MAX_NAME_BYTES
-        )),
     }
 }

@@ -7,8 +7,9 @@ use cluster_api::DurableStage;
 use cluster_client::{DurableError, DurableJob, LogEvent};
 use tokio::sync::Mutex;
 
-use super::events::{Decoder, INTERVAL, print, print_log};
+use super::events::{INTERVAL, print, print_log};
 use super::observed::Observed;
+use crate::decoder::Decoder;
 use crate::json::client::JobEvent;
 use cli::error::CommandError;
 use cli::terminal::LogOutput;
@@ -46,7 +47,11 @@ impl FollowEvents {
                 }
                 LogEvent::Retrying { reason, .. } => {
                     asked = false;
-                    print(&JobEvent::Resubmitted { message: reason }).await
+                    // The log of the next attempt begins with a character of its own.
+                    match print_log(std::mem::take(&mut decoder).finish()).await {
+                        Ok(()) => print(&JobEvent::Resubmitted { message: reason }).await,
+                        unprinted => unprinted,
+                    }
                 }
                 LogEvent::CutOff(message) => print(&JobEvent::CutOff { message }).await,
             };

@@ -31,6 +31,9 @@ use cli::terminal::LogOutput;
 /// How long a job may take to be cancelled, with the rest of its log.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long to wait for the name of a worker.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A durable job that is followed to its end.
 pub(super) struct Followed<'a> {
     access: &'a Access,
@@ -97,6 +100,9 @@ impl<'a> Followed<'a> {
         match self.format {
             Format::Text => {
                 print_result(&result.map_err(|failure| failure.error))?;
+                if attempts > 1 {
+                    self.learn_last_worker().await;
+                }
                 let id = self.job.id().map(str::to_owned);
                 let verdict = verdict(&self.observed, id, &self.pool, failed.as_ref());
                 print_error(&format!("{verdict}\n"));
@@ -121,6 +127,17 @@ impl<'a> Followed<'a> {
                 message: String::new(),
                 ..failed
             }),
+        }
+    }
+
+    /// Asks for the worker of the latest attempt: what is known may be that of an earlier one.
+    async fn learn_last_worker(&self) {
+        let described = timeout(DESCRIBE_TIMEOUT, self.job.describe()).await;
+        // The line about the end of the job does not need it.
+        if let Ok(Ok(details)) = described
+            && let Some(worker) = details.summary.worker
+        {
+            self.observed.runs_on(worker);
         }
     }
 
@@ -215,7 +232,8 @@ impl<'a> Followed<'a> {
         let cancelled = futures::future::join(self.job.cancel(), following);
         match timeout(CANCEL_TIMEOUT, cancelled).await {
             Ok((Ok(()), _)) => "Interrupted: the job was cancelled.",
-            Ok((Err(_), _)) => "Interrupted: the job had already ended.",
+            Ok((Err(DurableError::Refused(_)), _)) => "Interrupted: the job had already ended.",
+            Ok((Err(_), _)) => "Interrupted: the job could not be cancelled.",
             Err(_) => "Interrupted: the job was asked to stop, but has not ended yet.",
         }
     }

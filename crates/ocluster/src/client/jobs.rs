@@ -9,8 +9,8 @@ use cluster_api::{JobQuery, JobState, JobSummary, Label};
 use visible::CompactElapsed;
 
 use super::access::Access;
-use super::durable_args::label;
 use crate::json::kept_jobs::{KeptJob, KeptJobs};
+use crate::labels::{label, labels};
 use cli::appearance::has_colour;
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
@@ -36,7 +36,7 @@ pub(super) struct Args {
     #[arg(long = "state", value_name = "STATE", value_parser = state, value_delimiter = ',')]
     states: Vec<JobState>,
     /// Only jobs that were submitted within this time, such as 30m, 12h or 7d
-    #[arg(long, value_name = "TIME", value_parser = age)]
+    #[arg(long, value_name = "AGE", value_parser = age)]
     since: Option<Duration>,
     /// Upper limit for the number of jobs
     #[arg(long, value_name = "NUMBER", default_value = "50", value_parser = limit())]
@@ -99,8 +99,10 @@ pub(super) async fn list(
         match page.next {
             None => return Ok((jobs, false)),
             Some(_) if jobs.len() == limit => return Ok((jobs, true)),
-            // Pages go back in time, so this ends.
-            next if next == query.before => return Ok((jobs, true)),
+            // It gets smaller with each page. A scheduler for which it does not would be asked for ever.
+            Some(next) if query.before.is_some_and(|before| next >= before) => {
+                return Ok((jobs, true));
+            }
             next => query.before = next,
         }
     }
@@ -167,15 +169,6 @@ fn row(job: &JobSummary) -> Vec<String> {
         worker,
         labels(&job.labels),
     ]
-}
-
-/// Returns labels as they are given on command lines.
-pub(super) fn labels(labels: &[Label]) -> String {
-    let labels: Vec<String> = labels
-        .iter()
-        .map(|Label { name, value }| format!("{}={}", printable(name), printable(value)))
-        .collect();
-    labels.join(" ")
 }
 
 /// Returns how wide the terminal is; `None` if the output goes elsewhere.

@@ -6,14 +6,16 @@ use std::ffi::OsString;
 use cluster_client::{DurableError, DurableJob, LogEvent};
 
 use super::access::Access;
-use super::events::{self, Decoder, print_log};
+use super::events::{self, print_log};
 use super::followed::{retrying, write_log};
+use crate::decoder::Decoder;
 use crate::json::client::JobEvent;
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::output::Format;
 use cli::print::{print_bytes, print_error};
 use cli::quote::printable;
+use cli::signals::Interrupts;
 use cli::terminal::LogOutput;
 
 /// How much of a log is looked at to find the beginning of a line.
@@ -67,7 +69,11 @@ pub(super) async fn run(
         output: RefCell::new(output),
         decoder: Decoder::default(),
     };
-    let showed = show(&job, args.attempt, args.tail, args.follow, &mut shown).await;
+    let mut interrupts = Interrupts::listen()?;
+    let showed = tokio::select! {
+        showed = show(&job, args.attempt, args.tail, args.follow, &mut shown) => showed,
+        interrupt = interrupts.next() => Ok(Err(CommandError::interrupted(interrupt, ""))),
+    };
     shown.end().await?;
     match showed {
         Ok(result) => result,
@@ -209,7 +215,10 @@ impl Shown {
                 print_error(&retrying(attempt, &reason));
                 Ok(())
             }
-            Format::Json => events::print(&JobEvent::Resubmitted { message: reason }).await,
+            Format::Json => {
+                print_log(std::mem::take(&mut self.decoder).finish()).await?;
+                events::print(&JobEvent::Resubmitted { message: reason }).await
+            }
         }
     }
 

@@ -100,6 +100,14 @@ fn error_of(outcome: Outcome) -> RpcError {
 }
 
 fn all_lost(lost: &[LostAttempt]) -> Failure {
+    // Only an attached job can be lost while it waits.
+    if let Some(waiting) = lost.first().filter(|lost| lost.attempt == 0) {
+        return Failure {
+            kind: Kind::JobLost,
+            error: RpcError::disconnected(printable(&waiting.reason)),
+            hints: vec!["submit it again".to_owned()],
+        };
+    }
     let last = lost.last().map_or_else(String::new, |last| {
         format!(", the last one on worker \"{}\"", printable(&last.worker))
     });

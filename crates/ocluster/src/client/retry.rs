@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use cluster_client::DurableJob;
+
 use super::access::Access;
 use super::followed::follow;
 use super::submit::{announce, detach};
@@ -37,19 +39,37 @@ pub(super) async fn run(
         access = Access::connect(cap) => access?,
         interrupt = interrupts.next() => return Err(CommandError::interrupted(interrupt, "Interrupted.")),
     };
-    let job = access.observe(Some(&id)).await?;
-    let retried = async {
-        let again = job.retry(args.detach).await?;
-        let pool = again.describe().await?.summary.pool;
-        Ok((again, pool))
-    };
-    let (again, pool) = match retried.await {
-        Ok(retried) => retried,
-        Err(error) => return Err(access.failed(error).await),
+    let (again, pool) = tokio::select! {
+        retried = retry(&access, &id, args.detach) => retried?,
+        interrupt = interrupts.next() => {
+            let message = match args.detach {
+                true => "Interrupted while the job was being submitted; it may have been.",
+                false => "Interrupted while the job was being submitted; it is cancelled if it was.",
+            };
+            return Err(CommandError::interrupted(interrupt, message));
+        }
     };
     if args.detach {
         return detach(&again, format).await;
     }
     announce(&again, &pool, format).await?;
     follow(&access, again, pool, format, &mut interrupts).await
+}
+
+/// Submits a job again, and returns the new one with its pool.
+async fn retry(
+    access: &Access,
+    id: &str,
+    continues: bool,
+) -> Result<(DurableJob, String), CommandError> {
+    let job = access.observe(Some(id)).await?;
+    let retried = async {
+        let again = job.retry(continues).await?;
+        let pool = again.describe().await?.summary.pool;
+        Ok((again, pool))
+    };
+    match retried.await {
+        Ok(retried) => Ok(retried),
+        Err(error) => Err(access.failed(error).await),
+    }
 }

@@ -6,13 +6,12 @@ use std::time::Duration;
 use cluster_api::{
     DurableAttempt, DurableAttemptEnd, DurableDetails, DurableOutcome, DurableStage,
 };
-use cluster_client::DurableError;
 use visible::{CompactElapsed, counted};
 
 use super::access::Access;
-use super::jobs::labels;
 use super::outcome;
 use crate::json::kept_jobs::DescribedJob;
+use crate::labels::labels;
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::failure::Reason;
@@ -40,7 +39,6 @@ pub(super) async fn run(
     let job = access.observe(id.as_deref()).await?;
     let details = match job.describe().await {
         Ok(details) => details,
-        Err(error @ DurableError::Unsupported) => return Err(CommandError::failed(error)),
         Err(error) => return Err(access.failed(error).await),
     };
     format.print(
@@ -141,7 +139,7 @@ fn described(attempt: &DurableAttempt) -> String {
     let worker = printable(&attempt.worker);
     let log = match attempt.log_length {
         0 => String::new(),
-        length => format!(", log {}", visible::BinarySize(length)),
+        length => format!(", log {}", visible::Size(length)),
     };
     match &attempt.end {
         DurableAttemptEnd::Running => {

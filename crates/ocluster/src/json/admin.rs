@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::Shape::{Lines, Object};
 use super::jobs::{JobDetails, Jobs, LogPiece};
+use super::kept_jobs::CancelledKeptJobs;
 use super::pools::{OneWorker, Pool, Pools};
 use super::{Output, Shape};
 
@@ -26,7 +27,7 @@ pub(super) fn schemas() -> Vec<Output> {
         of::<Paused>("unpause-worker", Object),
         of::<WaitEvent>("drain", Lines),
         of::<Cancelled>("cancel", Object),
-        of::<CancelledJobs>("cancel --job", Object),
+        of::<CancelledKeptJobs>("cancel --job", Object),
         of::<Jobs>("jobs", Object),
         of::<JobDetails>("job", Object),
         of::<LogPiece>("job-log", Lines),
@@ -102,13 +103,6 @@ pub(crate) struct CancelledJob {
     pub(crate) ticket: u64,
     /// The worker that ran it; null when it was queued.
     pub(crate) worker: Option<String>,
-}
-
-/// The durable jobs that were cancelled.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct CancelledJobs {
-    /// Their ids.
-    pub(crate) jobs: Vec<String>,
 }
 
 /// What operators did, the latest first.

@@ -1,9 +1,10 @@
-//! What commands about durable jobs print.
+//! What `ocluster-admin` prints about jobs that the scheduler keeps.
 
-use std::collections::BTreeMap;
-
+use cluster_api::{AttemptDetails, JobDetails as Kept, ListedJob};
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use super::kept_jobs::{KeptJob, Run, seconds};
 
 /// Jobs, the latest submission first.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -17,74 +18,54 @@ pub(crate) struct Jobs {
 /// A job.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Job {
-    /// Its id.
-    pub(crate) id: String,
+    /// What its client sees of it.
+    #[serde(flatten)]
+    job: KeptJob,
     /// The client that submitted it.
-    pub(crate) client: String,
-    /// Its pool.
-    pub(crate) pool: String,
-    /// Its kind: `docker`, `obuilder`, or that of a custom job.
-    pub(crate) kind: String,
-    /// Its labels, by name.
-    pub(crate) labels: BTreeMap<String, String>,
-    /// Its state: `queued`, `running`, `succeeded`, `failed`, `cancelled`, `timed-out` or `lost`.
-    pub(crate) state: String,
-    /// How long ago it was submitted.
-    pub(crate) submitted_ago_seconds: f64,
-    /// How long ago it began to wait, was given to a worker, or ended.
-    pub(crate) changed_ago_seconds: f64,
-    /// How many attempts it has had.
-    pub(crate) attempts: u32,
-    /// The worker of its latest attempt; null before the first.
-    pub(crate) worker: Option<String>,
-    /// Whether it ends with the connection of its client or its worker. Others are durable.
-    pub(crate) attached: bool,
+    client: String,
 }
 
-/// All that is known of a durable job, but what it runs.
+/// All that is known of a job, but what it runs.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct JobDetails {
-    /// As in lists.
+    /// What its client sees of it.
     #[serde(flatten)]
-    pub(crate) job: Job,
+    job: KeptJob,
+    /// The client that submitted it.
+    client: String,
     /// How far it has come, or how it ended, for people.
-    pub(crate) status: String,
+    status: String,
     /// Its output; null unless it succeeded.
-    pub(crate) output: Option<String>,
-    /// What its client calls the submission; null if it gave no key.
-    pub(crate) key: Option<String>,
-    /// Whether it is urgent.
-    pub(crate) urgent: bool,
+    output: Option<String>,
+    /// The key of its submission; null if it has none.
+    key: Option<String>,
+    /// Whether it goes before all jobs that are not urgent.
+    urgent: bool,
     /// Its cache hint; empty for none.
-    pub(crate) cache_hint: String,
+    cache_hint: String,
     /// Its attempts, the first one first.
-    pub(crate) runs: Vec<Attempt>,
+    runs: Vec<Attempt>,
 }
 
-/// An attempt of a durable job.
+/// A run of a job by a worker.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Attempt {
-    /// Its number.
-    pub(crate) number: u32,
-    /// The worker that had it.
-    pub(crate) worker: String,
-    /// How long ago that worker was chosen.
-    pub(crate) started_ago_seconds: f64,
-    /// How much of its log is kept.
-    pub(crate) log_bytes: u64,
+struct Attempt {
+    /// What its client sees of it.
+    #[serde(flatten)]
+    run: Run,
     /// How it ended; null while it has not, or if that was never known.
-    pub(crate) end: Option<AttemptEnd>,
+    end: Option<AttemptEnd>,
 }
 
 /// The end of an attempt.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct AttemptEnd {
+struct AttemptEnd {
     /// How: `succeeded`, `failed`, `timed-out`, `refused`, `stopped` or `lost`.
-    pub(crate) result: String,
+    result: String,
     /// How long ago.
-    pub(crate) ended_ago_seconds: f64,
+    ended_ago_seconds: f64,
     /// More about it, for people; empty for nothing more.
-    pub(crate) detail: String,
+    detail: String,
 }
 
 /// A piece of a log. The pieces joined are the log.
@@ -96,4 +77,52 @@ pub(crate) enum LogPiece {
         /// The text, which may begin and end anywhere in a line. U+FFFD replaces invalid UTF-8.
         text: String,
     },
+}
+
+impl Job {
+    pub(crate) fn of(listed: &ListedJob) -> Self {
+        let ListedJob { summary, client } = listed;
+        Self {
+            job: KeptJob::of(summary),
+            client: client.clone(),
+        }
+    }
+}
+
+impl JobDetails {
+    /// Returns a job with its status for people, and with its output if it succeeded.
+    pub(crate) fn of(details: &Kept, (status, output): (String, Option<String>)) -> Self {
+        let Kept {
+            summary,
+            client,
+            key,
+            urgent,
+            cache_hint,
+            status: _,
+            attempts,
+        } = details;
+        Self {
+            job: KeptJob::of(summary),
+            client: client.clone(),
+            status,
+            output,
+            key: key.clone(),
+            urgent: *urgent,
+            cache_hint: cache_hint.clone(),
+            runs: attempts.iter().map(Attempt::of).collect(),
+        }
+    }
+}
+
+impl Attempt {
+    fn of(attempt: &AttemptDetails) -> Self {
+        Self {
+            run: Run::of_details(attempt),
+            end: attempt.end.as_ref().map(|end| AttemptEnd {
+                result: end.word.clone(),
+                ended_ago_seconds: seconds(end.ago),
+                detail: end.detail.clone(),
+            }),
+        }
+    }
 }

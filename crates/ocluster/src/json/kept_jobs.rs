@@ -1,10 +1,11 @@
-//! What `ocluster-client` prints about jobs that the scheduler keeps.
+//! What `ocluster-client` prints about jobs that the scheduler keeps. `ocluster-admin` prints the same, and more.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cluster_api::{
-    DurableAttempt, DurableAttemptEnd, DurableDetails, DurableStage, JobSummary, Label,
+    AttemptDetails, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableStage, JobSummary,
+    Label,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -21,7 +22,7 @@ pub(crate) struct KeptJobs {
 }
 
 /// A job that the scheduler keeps.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct KeptJob {
     /// Its id.
     id: String,
@@ -109,7 +110,7 @@ pub(crate) struct CancelledKeptJobs {
 }
 
 /// A cap file that shows one job.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct SharedJob {
     /// The id of the job.
     pub(crate) id: String,
@@ -204,8 +205,31 @@ impl Run {
             log_bytes: attempt.log_length,
         }
     }
+
+    /// Returns an attempt as operators know it.
+    pub(super) fn of_details(attempt: &AttemptDetails) -> Self {
+        let AttemptDetails {
+            number,
+            worker,
+            started_ago,
+            log_length,
+            end,
+        } = attempt;
+        let end = end.as_ref();
+        let took = end.map(|end| started_ago.saturating_sub(end.ago));
+        Self {
+            attempt: *number,
+            worker: worker.clone(),
+            started_ago_seconds: seconds(*started_ago),
+            ran_seconds: took.map(seconds),
+            lost: end
+                .filter(|end| end.word == "lost")
+                .map(|end| end.detail.clone()),
+            log_bytes: *log_length,
+        }
+    }
 }
 
-fn seconds(time: Duration) -> f64 {
+pub(super) fn seconds(time: Duration) -> f64 {
     time.as_secs_f64()
 }

@@ -12,7 +12,7 @@ use cli::quantities::{disk_bytes, seconds};
 #[command(next_help_heading = "Durable jobs")]
 pub(crate) struct JobArgs {
     /// Remove jobs that ended this many days ago
-    #[arg(long, value_name = "DAYS", default_value = "30")]
+    #[arg(long, value_name = "DAYS", default_value = "30", value_parser = clap::value_parser!(u16).range(1..))]
     keep_jobs: u16,
     /// Remove the logs of jobs after this many days
     ///

@@ -3,7 +3,7 @@
 //! A round submits jobs to a scheduler with two workers, kills the scheduler, a worker or the client's connection at
 //! random moments or at a named point (`cli/src/logging/crash_point.rs`), starts them again, and waits until every job
 //! has ended. Then it compares what is kept with what was seen. A round's number is the seed of all that it does;
-//! `cargo xtask crashes --seed NUMBER` repeats it.
+//! `cargo xtask crashes --rounds 1 --seed NUMBER` repeats it.
 
 mod builds;
 mod client;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use cluster_api::{AdminJobQuery, JobQuery, JobState, Label};
 
+use crate::labels::label;
 use cli::quantities::age;
 
 /// Options that select jobs.
@@ -17,12 +18,12 @@ pub(super) struct FilterArgs {
     #[arg(long, value_name = "NAME")]
     pool: Option<String>,
     /// Only jobs with this label; may be repeated
-    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = parse_label)]
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     labels: Vec<Label>,
     /// Only jobs in this state; may be repeated
-    #[arg(long = "state", value_name = "STATE")]
+    #[arg(long = "state", value_name = "STATE", value_delimiter = ',')]
     states: Vec<State>,
-    /// Only jobs that were submitted in this time, such as 30m, 12h or 7d
+    /// Only jobs that were submitted within this time, such as 30m, 12h or 7d
     #[arg(long, value_name = "AGE", value_parser = age)]
     since: Option<Duration>,
 }
@@ -50,16 +51,6 @@ impl From<State> for JobState {
             State::TimedOut => Self::TimedOut,
             State::Lost => Self::Lost,
         }
-    }
-}
-
-fn parse_label(text: &str) -> Result<Label, String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok(Label {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        }),
-        _ => Err("expected NAME=VALUE".to_owned()),
     }
 }
 

@@ -1,12 +1,15 @@
-//! `jobs`: lists the durable jobs of all clients.
+//! `jobs`: lists the jobs of all clients.
 
 use std::ffi::OsString;
 
+use cluster_api::ListedJob;
+use visible::CompactElapsed;
+
 use super::filter::FilterArgs;
-use super::{compact, job, labels};
 use crate::admin::Common;
 use crate::admin::service::{About, Service};
 use crate::json::jobs::{Job, Jobs};
+use crate::labels::labels;
 use cli::error::CommandError;
 use cli::human::table;
 use cli::print::print_error;
@@ -15,10 +18,10 @@ use cli::quote::printable;
 /// How many jobs are asked for at a time.
 const PAGE: u32 = 500;
 
-/// List durable jobs of all clients, the latest first
+/// List jobs of all clients, the latest first
 ///
-/// Durable jobs are those that outlive the connections of their clients. They are kept after their end (--keep-jobs of
-/// the scheduler). Other jobs are shown by show, as long as they have not ended.
+/// Jobs are kept for some time after their end (--keep-jobs of the scheduler). Durable jobs outlive the connections of
+/// their clients; others, which job calls attached, end with them, and are missing if there were too many.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin jobs [OPTIONS] [CAP]")]
 pub(in crate::admin) struct Args {
@@ -35,15 +38,25 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
     let (cap, positionals) = common.split(args.positionals)?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
-    let jobs = fetch(&service, &args.filter, args.limit as usize).await?;
-    if jobs.jobs.is_empty() {
+    let (jobs, are_more) = fetch(&service, &args.filter, args.limit as usize).await?;
+    if jobs.is_empty() {
         print_error("No jobs.\n");
     }
-    common.format().print(|| text(&jobs), || &jobs)
+    common.format().print(
+        || text(&jobs, are_more),
+        || Jobs {
+            jobs: jobs.iter().map(Job::of).collect(),
+            more: are_more,
+        },
+    )
 }
 
-/// Asks for pages until there are enough jobs, or no more.
-async fn fetch(service: &Service, filter: &FilterArgs, limit: usize) -> Result<Jobs, CommandError> {
+/// Asks for pages until there are enough jobs, or no more. Returns also whether there are more.
+async fn fetch(
+    service: &Service,
+    filter: &FilterArgs,
+    limit: usize,
+) -> Result<(Vec<ListedJob>, bool), CommandError> {
     let mut jobs = Vec::new();
     let mut before = None;
     loop {
@@ -56,81 +69,85 @@ async fn fetch(service: &Service, filter: &FilterArgs, limit: usize) -> Result<J
                 return Err(service.failed("JobsAdmin.list", about, error).await);
             }
         };
-        jobs.extend(page.jobs.into_iter().take(limit - jobs.len()).map(job));
+        jobs.extend(page.jobs);
+        jobs.truncate(limit);
         // It gets smaller with each page. A scheduler for which it does not would be asked for ever.
         let next = page
             .next
             .filter(|next| before.is_none_or(|before| *next < before));
         if next.is_none() || jobs.len() == limit {
-            return Ok(Jobs {
-                jobs,
-                more: next.is_some(),
-            });
+            return Ok((jobs, next.is_some()));
         }
         before = next;
     }
 }
 
-fn text(jobs: &Jobs) -> String {
-    if jobs.jobs.is_empty() {
+fn text(jobs: &[ListedJob], are_more: bool) -> String {
+    if jobs.is_empty() {
         return String::new();
     }
     let heading = ["ID", "STATE", "AGE", "CLIENT", "POOL", "WORKER", "LABELS"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    rows.extend(jobs.jobs.iter().map(row));
-    let more = match jobs.more {
+    rows.extend(jobs.iter().map(row));
+    let more = match are_more {
         true => "There are more; see --limit.\n",
         false => "",
     };
     table(&rows) + more
 }
 
-fn row(job: &Job) -> Vec<String> {
+fn row(ListedJob { summary, client }: &ListedJob) -> Vec<String> {
+    let worker = summary.worker.as_deref();
     vec![
-        job.id.clone(),
-        job.state.clone(),
-        compact(job.submitted_ago_seconds),
-        printable(&job.client),
-        printable(&job.pool),
-        job.worker.as_deref().map_or("-".to_owned(), printable),
-        labels(job),
+        printable(&summary.id),
+        summary.state.to_string(),
+        CompactElapsed(summary.submitted_ago).to_string(),
+        printable(client),
+        printable(&summary.pool),
+        worker.map_or("-".to_owned(), printable),
+        labels(&summary.labels),
     ]
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use cluster_api::{JobState, JobSummary, Label};
     use expect_test::expect;
 
     use super::*;
 
     #[test]
     fn a_list_fits_a_terminal() {
-        let job = |id: &str, state: &str, worker: Option<&str>| Job {
-            id: id.to_owned(),
+        let job = |id: &str, state: JobState, worker: Option<&str>| ListedJob {
+            summary: JobSummary {
+                id: id.to_owned(),
+                pool: "linux-x86_64".to_owned(),
+                kind: "docker".to_owned(),
+                labels: vec![Label {
+                    name: "branch".to_owned(),
+                    value: "ma\u{1b}in".to_owned(),
+                }],
+                state,
+                submitted_ago: Duration::from_secs(302),
+                changed_ago: Duration::from_secs(10),
+                attempts: 1,
+                worker: worker.map(str::to_owned),
+                attached: false,
+            },
             client: "alice".to_owned(),
-            pool: "linux-x86_64".to_owned(),
-            kind: "docker".to_owned(),
-            labels: [("branch".to_owned(), "ma\u{1b}in".to_owned())].into(),
-            state: state.to_owned(),
-            submitted_ago_seconds: 302.0,
-            changed_ago_seconds: 10.0,
-            attempts: 1,
-            worker: worker.map(str::to_owned),
-            attached: false,
         };
-        let jobs = Jobs {
-            jobs: vec![
-                job("28t5cy4tqkff", "queued", None),
-                job("0vd8f3k2m9xw", "succeeded", Some("w1")),
-            ],
-            more: true,
-        };
+        let jobs = [
+            job("28t5cy4tqkff", JobState::Queued, None),
+            job("0vd8f3k2m9xw", JobState::Succeeded, Some("w1")),
+        ];
         expect![[r#"
             ID            STATE      AGE    CLIENT  POOL          WORKER  LABELS
             28t5cy4tqkff  queued     5m02s  alice   linux-x86_64  -       branch=ma�in
             0vd8f3k2m9xw  succeeded  5m02s  alice   linux-x86_64  w1      branch=ma�in
             There are more; see --limit.
         "#]]
-        .assert_eq(&text(&jobs));
+        .assert_eq(&text(&jobs, true));
     }
 }

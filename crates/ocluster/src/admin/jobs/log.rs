@@ -1,4 +1,4 @@
-//! `job-log`: prints the log of a durable job.
+//! `job-log`: prints the log of a job.
 
 use std::ffi::OsString;
 
@@ -7,14 +7,15 @@ use visible::counted;
 use super::show::details;
 use crate::admin::Common;
 use crate::admin::service::{About, Service};
+use crate::decoder::Decoder;
 use crate::json::jobs::LogPiece;
 use cli::error::CommandError;
 use cli::output::{self, Format};
-use cli::print::{print, print_bytes};
+use cli::print::{print_bytes, print_error};
 use cli::signals::Interrupts;
 use cli::terminal::LogOutput;
 
-/// Print the log of a durable job
+/// Print the log of a job
 ///
 /// It is the log of the latest attempt, as far as the scheduler has it. The ID may be shortened while it is unique.
 #[derive(Debug, clap::Args)]
@@ -39,7 +40,7 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
     let latest = details.attempts.last();
     let number = args.attempt.or(latest.map(|latest| latest.number));
     let (Some(number), id) = (number, details.summary.id) else {
-        // No worker has it yet.
+        print_error("The job has no log yet.\n");
         return Ok(());
     };
     let attempt = details
@@ -56,11 +57,19 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
         true => u64::MAX,
         false => attempt.log_length,
     };
+    let format = common.format();
+    let mut filter = match format {
+        Format::Text => LogOutput::to_stdout(),
+        Format::Json => LogOutput::to_json(),
+    };
     let mut interrupts = Interrupts::listen()?;
-    tokio::select! {
-        copied = copy(&service, &id, number, end, common.format()) => copied,
+    let copied = tokio::select! {
+        copied = copy(&service, &id, number, end, format, &mut filter) => copied,
         interrupt = interrupts.next() => Err(CommandError::interrupted(interrupt, "")),
-    }
+    };
+    // So that what follows is in the usual colour.
+    print_bytes(filter.finish().as_bytes())?;
+    copied
 }
 
 /// Prints a log up to an offset, or to its end.
@@ -70,11 +79,9 @@ async fn copy(
     attempt: u32,
     end: u64,
     format: Format,
+    filter: &mut LogOutput,
 ) -> Result<(), CommandError> {
-    let mut filter = match format {
-        Format::Text => LogOutput::to_stdout(),
-        Format::Json => LogOutput::to_json(),
-    };
+    let mut decoder = Decoder::default();
     let mut offset = 0;
     while offset < end {
         let chunk = match service.admin().job_log(id, attempt, offset).await {
@@ -91,13 +98,16 @@ async fn copy(
         let piece = filter.push(&chunk.bytes);
         match format {
             Format::Text => print_bytes(&piece)?,
-            Format::Json => output::print_event(&LogPiece::Log {
-                text: String::from_utf8_lossy(&piece).into_owned(),
-            })?,
+            Format::Json => print_piece(decoder.text(&piece))?,
         }
     }
-    match format {
-        Format::Text => print(&filter.finish()),
-        Format::Json => Ok(()),
+    print_piece(decoder.finish())
+}
+
+/// Prints a piece of a log as JSON, if there is something in it.
+fn print_piece(text: String) -> Result<(), CommandError> {
+    match text.is_empty() {
+        true => Ok(()),
+        false => output::print_event(&LogPiece::Log { text }),
     }
 }

@@ -1,20 +1,23 @@
-//! `job`: shows all that is known of a durable job.
+//! `job`: shows all that is known of a job.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use cluster_api::{
-    AttemptDetails, DurableOutcome, DurableStage, JobDetails, ListedJob, LostAttempt, Outcome,
+    AttemptDetails, AttemptEnd, DurableOutcome, DurableStage, JobDetails, JobSummary, LostAttempt,
+    Outcome,
 };
+use visible::{CompactElapsed, counted};
 
-use super::{compact, job, labels};
 use crate::admin::Common;
 use crate::admin::service::{About, Service};
-use crate::json::jobs::{Attempt, AttemptEnd, Job, JobDetails as Details};
+use crate::json::jobs::JobDetails as Details;
+use crate::labels::labels;
 use cli::error::CommandError;
 use cli::human::table;
 use cli::quote::printable;
 
-/// Show a durable job: its state, its attempts and how it ended
+/// Show a job: its state, its attempts and how it ended
 ///
 /// The ID may be shortened while it is unique. What the job runs is not shown, as that may contain secrets.
 #[derive(Debug, clap::Args)]
@@ -30,8 +33,11 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
     let details = details(&service, &id).await?;
-    let shown = on_output(details);
-    common.format().print(|| text(&shown), || &shown)
+    let described = described(&details.status.stage);
+    common.format().print(
+        || text(&details, &described),
+        || Details::of(&details, described.clone()),
+    )
 }
 
 /// Asks for a job.
@@ -44,51 +50,8 @@ pub(super) async fn details(service: &Service, id: &str) -> Result<JobDetails, C
     }
 }
 
-fn on_output(details: JobDetails) -> Details {
-    let JobDetails {
-        summary,
-        client,
-        key,
-        urgent,
-        cache_hint,
-        status,
-        attempts,
-    } = details;
-    let (status, output) = described(status.stage);
-    Details {
-        job: job(ListedJob { summary, client }),
-        status,
-        output,
-        key,
-        urgent,
-        cache_hint,
-        runs: attempts.into_iter().map(attempt).collect(),
-    }
-}
-
-fn attempt(attempt: AttemptDetails) -> Attempt {
-    let AttemptDetails {
-        number,
-        worker,
-        started_ago,
-        log_length,
-        end,
-    } = attempt;
-    Attempt {
-        number,
-        worker,
-        started_ago_seconds: started_ago.as_secs_f64(),
-        log_bytes: log_length,
-        end: end.map(|end| AttemptEnd {
-            result: end.word,
-            ended_ago_seconds: end.ago.as_secs_f64(),
-            detail: end.detail,
-        }),
-    }
-}
-
 /// Returns how far a job has come in a sentence, and its output if it succeeded.
-fn described(stage: DurableStage) -> (String, Option<String>) {
+fn described(stage: &DurableStage) -> (String, Option<String>) {
     let text = match stage {
         DurableStage::Queued { ahead, obstacle } => match obstacle {
             Some(obstacle) => format!("waits for a worker: {obstacle}"),
@@ -103,17 +66,17 @@ fn described(stage: DurableStage) -> (String, Option<String>) {
             remaining,
         } => format!(
             "attempt {attempt} waits for worker {worker} to return, for {} more",
-            compact(remaining.as_secs_f64())
+            CompactElapsed(*remaining)
         ),
         DurableStage::Ended { outcome, .. } => return ended(outcome),
     };
     (text, None)
 }
 
-fn ended(outcome: DurableOutcome) -> (String, Option<String>) {
+fn ended(outcome: &DurableOutcome) -> (String, Option<String>) {
     let text = match outcome {
         DurableOutcome::Done(Outcome::Succeeded(output)) => {
-            return ("succeeded".to_owned(), Some(output));
+            return ("succeeded".to_owned(), Some(output.clone()));
         }
         DurableOutcome::Done(Outcome::Failed { detail, exit_code }) => match (detail, exit_code) {
             (detail, _) if !detail.is_empty() => format!("failed: {detail}"),
@@ -130,7 +93,7 @@ fn ended(outcome: DurableOutcome) -> (String, Option<String>) {
         DurableOutcome::QueueLimit => "timed out: it waited for too long".to_owned(),
         DurableOutcome::RunLimit => "timed out: it ran for too long".to_owned(),
         DurableOutcome::SilenceLimit => "timed out: it wrote nothing for too long".to_owned(),
-        DurableOutcome::Lost(lost) => format!("lost: {}", losses(&lost)),
+        DurableOutcome::Lost(lost) => format!("lost: {}", losses(lost)),
         DurableOutcome::Refused { reason } => format!("refused: {reason}"),
     };
     (text, None)
@@ -138,40 +101,39 @@ fn ended(outcome: DurableOutcome) -> (String, Option<String>) {
 
 fn losses(lost: &[LostAttempt]) -> String {
     match lost.last() {
+        // Only an attached job can be lost while it waits.
+        Some(last) if last.attempt == 0 => last.reason.clone(),
         Some(last) => format!(
-            "all {} attempts were lost with their workers, the last one as {}",
-            lost.len(),
+            "it lost its worker in {}, in the last one as {}",
+            counted(lost.len(), "attempt"),
             last.reason
         ),
         None => "its workers were lost".to_owned(),
     }
 }
 
-fn text(details: &Details) -> String {
-    let Details {
-        job,
-        status,
-        output,
+fn text(details: &JobDetails, (status, output): &(String, Option<String>)) -> String {
+    let JobDetails {
+        summary,
+        client,
         key,
         urgent,
         cache_hint,
-        runs,
+        status: _,
+        attempts,
     } = details;
     let mut rows = vec![
-        ("job", job.id.clone()),
-        ("state", job.state.clone()),
+        ("job", printable(&summary.id)),
+        ("state", summary.state.to_string()),
         ("status", printable(status)),
-        ("client", printable(&job.client)),
-        ("pool", printable(&job.pool)),
-        ("kind", kind(job)),
-        (
-            "submitted",
-            format!("{} ago", compact(job.submitted_ago_seconds)),
-        ),
+        ("client", printable(client)),
+        ("pool", printable(&summary.pool)),
+        ("kind", kind(summary)),
+        ("submitted", ago(summary.submitted_ago)),
     ];
     let optional = [
         ("output", output.as_deref().map(printable)),
-        ("labels", Some(labels(job))),
+        ("labels", Some(labels(&summary.labels))),
         ("key", key.as_deref().map(printable)),
         ("cache hint", Some(printable(cache_hint))),
         ("urgent", urgent.then(|| "yes".to_owned())),
@@ -182,30 +144,35 @@ fn text(details: &Details) -> String {
     let lines = rows
         .into_iter()
         .map(|(name, value)| format!("{:12}{value}\n", format!("{name}:")));
-    lines.collect::<String>() + &attempts_text(runs)
+    lines.collect::<String>() + &attempts_text(attempts)
 }
 
 /// Returns the kind of a job, and whether it is attached.
-fn kind(job: &Job) -> String {
+fn kind(job: &JobSummary) -> String {
     let attached = if job.attached { ", attached" } else { "" };
     printable(&job.kind) + attached
 }
 
-fn attempts_text(runs: &[Attempt]) -> String {
-    if runs.is_empty() {
+fn ago(time: Duration) -> String {
+    format!("{} ago", CompactElapsed(time))
+}
+
+fn attempts_text(attempts: &[AttemptDetails]) -> String {
+    if attempts.is_empty() {
         return String::new();
     }
     let heading = ["  ATTEMPT", "WORKER", "STARTED", "RAN", "LOG", "RESULT"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    rows.extend(runs.iter().map(|run| {
-        let ended = run.end.as_ref().map_or(0.0, |end| end.ended_ago_seconds);
+    rows.extend(attempts.iter().map(|attempt| {
+        let ended = attempt.end.as_ref().map_or(Duration::ZERO, |end| end.ago);
+        let ran = attempt.started_ago.saturating_sub(ended);
         vec![
-            format!("  {}", run.number),
-            printable(&run.worker),
-            format!("{} ago", compact(run.started_ago_seconds)),
-            compact(run.started_ago_seconds - ended),
-            visible::Size(run.log_bytes).to_string(),
-            result(run.end.as_ref()),
+            format!("  {}", attempt.number),
+            printable(&attempt.worker),
+            ago(attempt.started_ago),
+            CompactElapsed(ran).to_string(),
+            visible::Size(attempt.log_length).to_string(),
+            result(attempt.end.as_ref()),
         ]
     }));
     format!("attempts:\n{}", table(&rows))
@@ -215,7 +182,7 @@ fn result(end: Option<&AttemptEnd>) -> String {
     match end {
         None => "-".to_owned(),
         // A job has its output above.
-        Some(end) if end.result == "succeeded" || end.detail.is_empty() => printable(&end.result),
-        Some(end) => format!("{}: {}", printable(&end.result), printable(&end.detail)),
+        Some(end) if end.word == "succeeded" || end.detail.is_empty() => printable(&end.word),
+        Some(end) => format!("{}: {}", printable(&end.word), printable(&end.detail)),
     }
 }
