@@ -246,13 +246,13 @@ fn the_thread_saves_attached_jobs_between_changes_and_at_its_end() {
     committer.save_attached(vec![attached(1), running(2)]);
     let first = received.recv_timeout(Duration::from_secs(60));
     assert_eq!(first, Ok(Report::AttachedSaved(Ok(()))));
-    committer.save(ChangeId(1), durable(3));
+    committer.save(vec![(ChangeId(1), durable(3))]);
     let cancelled = Change::Ended {
         job: id(3),
         outcome: Outcome::Cancelled(CancelledBy::Client),
         at: at(7),
     };
-    committer.save(ChangeId(2), Write::new(cancelled, None));
+    committer.save(vec![(ChangeId(2), Write::new(cancelled, None))]);
     committer.save_attached(vec![attached(4)]);
     drop(committer);
     let reports: Vec<_> = received.iter().collect();

@@ -101,7 +101,7 @@ fn save(committer: &Committer, number: u64) {
         outcome,
         at: Time::EPOCH,
     };
-    committer.save(ChangeId(number), Write::new(change, None));
+    committer.save(vec![(ChangeId(number), Write::new(change, None))]);
 }
 
 fn next(reports: &Receiver<Report>) -> Report {
@@ -159,7 +159,7 @@ fn a_submission_that_failed_is_not_tried_again() {
     let disk = Disk::default();
     disk.is_full.store(true, Ordering::SeqCst);
     let (committer, reports) = start(&disk);
-    committer.save(ChangeId(1), submission(1));
+    committer.save(vec![(ChangeId(1), submission(1))]);
     assert!(matches!(next(&reports), Report::Failed { .. }));
     assert_eq!(committer.stats().queued, 0);
     disk.is_full.store(false, Ordering::SeqCst);
@@ -183,14 +183,14 @@ fn everything_is_tried_once_more_at_the_end() {
 #[test]
 fn what_ended_long_ago_is_removed_in_pieces() {
     let disk = Disk::default();
-    let old = (0..1_200).map(|number| Pruned {
+    let old = (0..240).map(|number| Pruned {
         job: JobId::from_bits(number),
         attempts: 1,
         log_bytes: 0,
     });
     disk.old.lock().expect("nothing panicked").extend(old);
     let (committer, reports) = start(&disk);
-    *disk.sealed.lock().expect("nothing panicked") = 1200;
+    *disk.sealed.lock().expect("nothing panicked") = 240;
     // First, so that it is done when the other is, which reports its pieces.
     committer.wipe(Time::EPOCH);
     committer.prune(Time::EPOCH);
@@ -200,7 +200,7 @@ fn what_ended_long_ago_is_removed_in_pieces() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(pieces, [500, 500, 200]);
+    assert_eq!(pieces, [100, 100, 40]);
     save(&committer, 1);
     assert_eq!(next(&reports), Report::Committed(ChangeId(1)));
     drop(committer);
@@ -216,7 +216,7 @@ fn a_change_that_can_never_be_saved_keeps_no_others_back() {
     let report = move |report| reports.send(report).unwrap_or_default();
     let committer = Committer::start(writer, report).expect("a thread");
     for (number, id) in [(1, 1), (2, 1), (3, 3)] {
-        committer.save(ChangeId(number), submission(id));
+        committer.save(vec![(ChangeId(number), submission(id))]);
     }
     let failed = received.iter().find_map(|report| match report {
         Report::Failed { up_to, .. } => Some(up_to),

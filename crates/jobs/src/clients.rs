@@ -88,11 +88,8 @@ impl Jobs {
     /// The worker that the pool had found for a queued job left before [`assign`](Self::assign): the job goes back to
     /// its queue. Nothing happens if it is not queued.
     pub fn queue_again(&mut self, id: JobId) {
-        if let Some(Stage::Queued { .. }) = self.stage(id)
-            && let Some(enqueue) = self.enqueue_effect(id)
-        {
-            // It was in the queue, so all of it is on disk that the pool may know.
-            self.outbox.at_once(enqueue);
+        if self.is_queued(id) {
+            self.enqueue(id);
         }
     }
 

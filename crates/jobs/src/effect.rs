@@ -9,8 +9,9 @@ use crate::{AttemptId, Change, ChangeId, JobId, RequestId, Stage};
 
 /// What the caller must do.
 ///
-/// Everything but [`Save`](Effect::Save) and [`Withdraw`](Effect::Withdraw) comes only after the changes that it
-/// tells of are on disk.
+/// All that a peer sees comes only after the changes that it tells of are on disk. The queues of pools are not seen:
+/// [`Enqueue`](Effect::Enqueue) and [`Withdraw`](Effect::Withdraw) come at once, so that a worker that waits is chosen
+/// while the disk writes, and both are saved together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Save this change, after all with smaller numbers, and report [`committed`](crate::Jobs::committed).
@@ -42,8 +43,8 @@ pub enum Effect {
         /// The worker.
         worker: WorkerName,
     },
-    /// The worker was chosen for the attempt, which is no longer wanted: have it wait for another job, or stop the
-    /// attempt at once. If it has left meanwhile, do nothing.
+    /// The worker was chosen for the attempt, which is no longer wanted, and does not get it: have it wait for another
+    /// job. If it has left meanwhile, do nothing.
     Unassign {
         /// The attempt.
         attempt: AttemptId,

@@ -6,24 +6,19 @@ use crate::fault::Fault;
 use crate::{AttemptId, Change, Effect, JobId, Jobs, Loss, LossReason, Outcome, Stage};
 
 impl Jobs {
-    /// Has the job put into its pool's queue, once what was done to it is on disk.
+    /// Has the job put into its pool's queue. That waits for no disk: the worker that is found there does.
     pub(crate) fn enqueue(&mut self, id: JobId) {
-        if let Some(enqueue) = self.enqueue_effect(id) {
-            self.outbox.once_saved(enqueue);
+        if let Some(job) = self.jobs.get(&id) {
+            let enqueue = Effect::Enqueue {
+                job: id,
+                client: job.new.client.clone(),
+                pool: job.new.pool.clone(),
+                hint: job.new.hint.clone(),
+                urgent: job.new.urgent,
+                fair_start: job.fair_start,
+            };
+            self.outbox.at_once(enqueue);
         }
-    }
-
-    /// Returns what puts a job into its pool's queue.
-    pub(crate) fn enqueue_effect(&self, id: JobId) -> Option<Effect> {
-        let job = self.jobs.get(&id)?;
-        Some(Effect::Enqueue {
-            job: id,
-            client: job.new.client.clone(),
-            pool: job.new.pool.clone(),
-            hint: job.new.hint.clone(),
-            urgent: job.new.urgent,
-            fair_start: job.fair_start,
-        })
     }
 
     /// The stage of a job has changed: its watchers see the new one, and its limits are set anew.

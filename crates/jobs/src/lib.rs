@@ -21,8 +21,9 @@
 //! };
 //! jobs.submit(Time::EPOCH, new, RequestId(1));
 //!
-//! // The submission is answered once it is on disk, and not before.
 //! let Some(Effect::Save(number, Change::Submitted { .. })) = jobs.next_effect() else { panic!() };
+//! assert!(matches!(jobs.next_effect(), Some(Effect::Enqueue { .. })));
+//! // The submission is answered once it is on disk, and not before.
 //! assert_eq!(jobs.next_effect(), None);
 //! jobs.committed(number);
 //! assert!(matches!(jobs.next_effect(), Some(Effect::Answer { request: RequestId(1), .. })));
@@ -176,7 +177,6 @@ impl Jobs {
                 Effect::Start { attempt, worker } if !self.is_current(attempt) => {
                     Effect::Unassign { attempt, worker }
                 }
-                Effect::Enqueue { job, .. } if !self.is_queued(job) => continue,
                 Effect::Start { attempt, worker } => {
                     self.received(attempt);
                     Effect::Start { attempt, worker }
@@ -198,13 +198,12 @@ impl Jobs {
             .filter(|job| refused(job))
             .map(|job| job.new.id);
         let refused: BTreeSet<JobId> = refused.collect();
-        for (request, job) in self.outbox.drop_held(&refused) {
-            self.outbox.at_once(Effect::Refuse { request, job });
-        }
         self.ending.retain(|(_, ending)| !refused.contains(ending));
         for job in &refused {
+            self.leave_queue_or_worker(*job);
             self.drop_job(*job);
         }
+        self.outbox.refuse(&refused);
         let due = self.outbox.discard(&refused);
         self.pass_on(due);
     }
@@ -217,6 +216,18 @@ impl Jobs {
 
     fn is_queued(&self, id: JobId) -> bool {
         matches!(self.stage(id), Some(Stage::Queued { .. }))
+    }
+
+    /// A job that is refused may be in its queue, or a worker may have been chosen for it.
+    fn leave_queue_or_worker(&mut self, id: JobId) {
+        match self.stage(id).cloned() {
+            Some(Stage::Queued { .. }) => self.outbox.at_once(Effect::Withdraw { job: id }),
+            Some(Stage::Assigned(Attempt { number, worker, .. })) => {
+                self.release(&worker, AttemptId { job: id, number });
+            }
+            // It has ended, or no worker could have it yet.
+            _ => {}
+        }
     }
 
     fn drop_job(&mut self, id: JobId) {

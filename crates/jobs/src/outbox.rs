@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use crate::{Change, ChangeId, Effect, JobId, RequestId};
+use crate::{Change, ChangeId, Effect, JobId};
 
 /// What the caller must do, in order; and what it must not do yet.
 #[derive(Debug, Default)]
@@ -78,18 +78,23 @@ impl Outbox {
         self.held.drain(..due).map(|(_, effect)| effect).collect()
     }
 
-    /// Drops what is held about these jobs, and returns the requests that were to be answered.
-    pub(crate) fn drop_held(&mut self, jobs: &BTreeSet<JobId>) -> Vec<(RequestId, JobId)> {
-        let mut requests = Vec::new();
+    /// These jobs are refused: those who wait for what is held about them are told so instead.
+    pub(crate) fn refuse(&mut self, jobs: &BTreeSet<JobId>) {
+        let ready = &mut self.ready;
         self.held.retain(|(_, effect)| match effect {
             Effect::Answer { request, job } if jobs.contains(job) => {
-                requests.push((*request, *job));
+                let (request, job) = (*request, *job);
+                ready.push_back(Effect::Refuse { request, job });
                 false
             }
-            Effect::Enqueue { job, .. } | Effect::Changed { job, .. } => !jobs.contains(job),
+            Effect::Start { attempt, worker } if jobs.contains(&attempt.job) => {
+                let (attempt, worker) = (*attempt, worker.clone());
+                ready.push_back(Effect::Unassign { attempt, worker });
+                false
+            }
+            Effect::Changed { job, .. } => !jobs.contains(job),
             _ => true,
         });
-        requests
     }
 
     /// Returns the latest change that is on disk.

@@ -251,7 +251,7 @@ fn nothing_waits_for_a_submission_that_was_refused() {
     let again = new(JobId::from_bits(9), Some("key"), Terms::default());
     story.jobs.submit(at(1), again.clone(), RequestId(3));
     let effects: Vec<_> = std::iter::from_fn(|| story.jobs.next_effect()).collect();
-    let [Effect::Save(last, _)] = effects[..] else {
+    let [Effect::Save(last, _), Effect::Enqueue { .. }] = effects[..] else {
         panic!("one change, and no answer: {effects:?}")
     };
     story.jobs.not_committed(last);
@@ -282,14 +282,16 @@ fn a_submission_that_cannot_be_saved_is_refused_and_nothing_else_is() {
     });
     let last: ChangeId = numbers.max().expect("something is to be saved");
     story.jobs.not_committed(last);
+    let refuse = Effect::Refuse {
+        request: RequestId(2),
+        job: refused,
+    };
+    let effects: Vec<_> = std::iter::from_fn(|| story.jobs.next_effect()).collect();
     assert_eq!(
-        story.jobs.next_effect(),
-        Some(Effect::Refuse {
-            request: RequestId(2),
-            job: refused
-        })
+        effects,
+        [Effect::Withdraw { job: refused }, refuse],
+        "the cancellation waits"
     );
-    assert_eq!(story.jobs.next_effect(), None, "the cancellation waits");
     story.jobs.committed(last);
     story.settle();
     assert!(story.was_told(&Effect::Answer {
@@ -300,6 +302,38 @@ fn a_submission_that_cannot_be_saved_is_refused_and_nothing_else_is() {
         story.outcome(),
         Some(&Outcome::Cancelled(CancelledBy::Client))
     );
+}
+
+#[test]
+fn a_worker_is_chosen_while_the_submission_is_on_its_way_to_the_disk() {
+    let mut story = Story::new();
+    story
+        .jobs
+        .submit(at(0), new(JOB, None, Terms::default()), REQUEST);
+    story.jobs.assign(at(0), JOB, &worker(), true);
+    let effects: Vec<_> = std::iter::from_fn(|| story.jobs.next_effect()).collect();
+    let [
+        Effect::Save(_, Change::Submitted { .. }),
+        Effect::Enqueue { .. },
+        Effect::Save(last, Change::Assigned { .. }),
+    ] = effects[..]
+    else {
+        panic!("nobody is told before both are on disk: {effects:?}")
+    };
+    // Its worker did not get it, and waits for another job.
+    story.jobs.not_committed(last);
+    let effects: Vec<_> = std::iter::from_fn(|| story.jobs.next_effect()).collect();
+    let refuse = Effect::Refuse {
+        request: REQUEST,
+        job: JOB,
+    };
+    let unassign = Effect::Unassign {
+        attempt: attempt(1),
+        worker: worker(),
+    };
+    assert_eq!(effects, [refuse, unassign]);
+    story.jobs.check().expect("every invariant holds");
+    assert!(story.jobs.is_empty());
 }
 
 #[test]

@@ -104,6 +104,7 @@ fn the_promises_hold_in_a_cluster() {
         "run",
         "start of the scheduler",
         "stop",
+        "unassignment",
     ];
     for what in expected {
         assert!(

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use cluster_api::EncodedDescription;
 use job_store::Details;
 use jobs::Stage;
 use pool::{TicketId, Time};
@@ -15,6 +16,8 @@ pub(super) struct Live {
     pub(super) pool: Rc<Reactor>,
     /// Goes to the store with the submission.
     pub(super) details: Option<Box<Details>>,
+    /// Until the submission is on disk. A worker may be found before that.
+    pub(super) description: Option<Box<EncodedDescription>>,
     /// How large its description is, in bytes.
     pub(super) description_bytes: usize,
     /// Its ticket in the pool, from when it is queued until its attempt ends.
@@ -56,6 +59,7 @@ impl Live {
         Self {
             pool,
             details: None,
+            description: None,
             description_bytes,
             ticket: None,
             reservation: None,

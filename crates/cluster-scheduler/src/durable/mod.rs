@@ -21,6 +21,7 @@ mod report;
 mod retention;
 mod retry;
 mod returning;
+mod saving;
 mod state;
 mod store_thread;
 mod submission;
@@ -36,8 +37,8 @@ use std::time::Duration;
 use cluster_api::RpcError;
 use futures::StreamExt as _;
 use futures::channel::{mpsc, oneshot};
-use job_store::{Committer, Report, Sealer};
-use jobs::{AttemptId, JobId, Jobs, RequestId};
+use job_store::{Committer, Report, Sealer, Write};
+use jobs::{AttemptId, ChangeId, JobId, Jobs, RequestId};
 use pool::Time;
 use tokio::sync::Notify;
 
@@ -71,6 +72,8 @@ pub(crate) struct DurableJobs {
     logs: LogUsage,
     /// `None` once the scheduler ends: nothing is saved any more then.
     committer: RefCell<Option<Committer>>,
+    /// Changes for the committer.
+    unsent: RefCell<Vec<(ChangeId, Write)>>,
     /// Reads and writes logs.
     store: StoreThread,
     /// Reads what clients ask for. A page of the history may take some 10 ms.
@@ -148,6 +151,7 @@ impl DurableJobs {
             audit: AuditLog::after(totals.last_audit),
             logs: LogUsage::new(totals.log_bytes),
             committer: RefCell::new(Some(committer)),
+            unsent: RefCell::default(),
             store,
             records,
             descriptions,
@@ -237,6 +241,7 @@ impl DurableJobs {
     /// scheduler ends, such as workers that lose their connections, changes no job.
     pub(crate) fn close(&self) {
         self.save_attached_at_end();
+        self.send_unsent();
         drop(self.committer.take());
     }
 

@@ -3,8 +3,7 @@
 use std::rc::Rc;
 
 use cluster_api::{Job, RpcError, TicketEnd};
-use job_store::Write;
-use jobs::{AttemptId, Change, Effect, JobId, RequestId, Stage};
+use jobs::{AttemptId, Effect, JobId, RequestId, Stage};
 
 use super::live::{LogState, View};
 use super::queue::Enqueued;
@@ -17,15 +16,7 @@ impl DurableJobs {
     pub(super) fn perform(&self) {
         while let Some(effect) = self.next_effect() {
             match effect {
-                Effect::Save(number, change) => {
-                    let details = match &change {
-                        Change::Submitted { new, .. } => self.take_details(new.id),
-                        _ => None,
-                    };
-                    if let Some(committer) = &*self.committer.borrow() {
-                        committer.save(number, Write::new(change, details));
-                    }
-                }
+                Effect::Save(number, change) => self.save(number, change),
                 Effect::Enqueue {
                     job,
                     client,
@@ -43,16 +34,19 @@ impl DurableJobs {
                 Effect::Withdraw { job } => self.withdraw(job),
                 Effect::Start { attempt, .. } => self.start(attempt),
                 Effect::Unassign { attempt, .. } => {
-                    // The worker gets it, and is asked to stop at once: a call that fails would disturb its other jobs.
-                    self.start(attempt);
-                    self.stop(attempt);
+                    let unassigned = self.state.borrow_mut().held.remove(&attempt);
+                    // The worker waits for another job.
+                    drop(unassigned);
                 }
                 Effect::Stop { attempt, .. } => self.stop(attempt),
-                Effect::Answer { request, job } => self.answer(request, Ok(job)),
-                Effect::Refuse { request, job } => {
-                    if let Some(committer) = &*self.committer.borrow() {
-                        committer.discard(job);
+                Effect::Answer { request, job } => {
+                    if let Some(live) = self.state.borrow_mut().live.get_mut(&job) {
+                        live.description = None;
                     }
+                    self.answer(request, Ok(job));
+                }
+                Effect::Refuse { request, job } => {
+                    self.discard(job);
                     self.state.borrow_mut().live.remove(&job);
                     let cause = self.save_error.borrow().clone().unwrap_or_default();
                     let error = format!("cannot save the job: {cause}; submit it again later");
@@ -79,11 +73,6 @@ impl DurableJobs {
 
     fn next_effect(&self) -> Option<Effect> {
         self.state.borrow_mut().jobs.next_effect()
-    }
-
-    fn take_details(&self, job: JobId) -> Option<job_store::Details> {
-        let details = self.state.borrow_mut().live.get_mut(&job)?.details.take();
-        details.map(|details| *details)
     }
 
     fn answer(&self, request: RequestId, answer: Answer) {
@@ -131,12 +120,12 @@ impl DurableJobs {
     /// The pool has found a worker for a queued job, which will serve it as `job`. The worker is answered once that is
     /// on disk.
     pub(super) fn assigned(
-        self: &Rc<Self>,
+        &self,
         id: JobId,
         job: Job,
         worker: pool::WorkerName,
         outlives_connection: bool,
-        answer: HeldAssignment,
+        give: Box<dyn FnOnce(AttemptId)>,
     ) {
         let now = self.clock.unix_now();
         let assigned = self
@@ -147,22 +136,22 @@ impl DurableJobs {
         let Some(attempt) = assigned else {
             return;
         };
-        {
-            let mut state = self.state.borrow_mut();
-            state.held.insert(attempt, answer);
-            if let Some(live) = state.live.get_mut(&id) {
-                live.attempts = attempt.number;
-                live.log.send_replace(LogState::default());
-            }
-        }
         let run = Rc::new(Run {
             attempt,
             worker,
             outlives_connection,
             is_interrupted: false,
         });
-        self.began(&run, job.clone(), None);
-        tokio::task::spawn_local(Rc::clone(self).follow(run, job));
+        {
+            let mut state = self.state.borrow_mut();
+            state
+                .held
+                .insert(attempt, HeldAssignment { run, job, give });
+            if let Some(live) = state.live.get_mut(&id) {
+                live.attempts = attempt.number;
+                live.log.send_replace(LogState::default());
+            }
+        }
         self.perform();
     }
 
@@ -178,9 +167,11 @@ impl DurableJobs {
     }
 
     fn start(&self, attempt: AttemptId) {
-        let answer = self.state.borrow_mut().held.remove(&attempt);
-        if let Some(answer) = answer {
-            answer(attempt);
+        let held = self.state.borrow_mut().held.remove(&attempt);
+        if let (Some(HeldAssignment { run, job, give }), Some(this)) = (held, self.this.upgrade()) {
+            self.began(&run, job.clone(), None);
+            tokio::task::spawn_local(this.follow(run, job));
+            give(attempt);
         }
     }
 

@@ -1,5 +1,5 @@
-//! Durable jobs in the queues of their pools. Nothing of a queued job's description is in memory: it is read when a
-//! worker was found.
+//! Durable jobs in the queues of their pools. Nothing of a queued job's description is in memory once it is on disk: it
+//! is read when a worker was found.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -100,7 +100,11 @@ impl DurableJobs {
         if !self.is_queued(job) {
             return;
         }
-        match self.description(job).await {
+        let read = match self.new_description(job) {
+            Some(description) => Ok(Some(Ok(description))),
+            None => self.description(job).await,
+        };
+        match read {
             // Nothing that was read is of use any more.
             _ if chosen.has_left() => {
                 drop(chosen);
@@ -123,6 +127,13 @@ impl DurableJobs {
         }
     }
 
+    /// Returns the description of a job that is on its way to the disk.
+    fn new_description(&self, job: JobId) -> Option<EncodedDescription> {
+        let state = self.state.borrow();
+        let description = state.live.get(&job)?.description.as_deref();
+        description.cloned()
+    }
+
     fn assign(self: &Rc<Self>, job: JobId, chosen: ChosenWorker, description: EncodedDescription) {
         // It may have been cancelled while its description was read.
         if !self.is_queued(job) {
@@ -133,8 +144,8 @@ impl DurableJobs {
         }
         let (resolver, promise) = Job::promise();
         let (worker, keeps_jobs) = (chosen.name().clone(), chosen.keeps_jobs());
-        let answer = Box::new(move |attempt| chosen.give(description, resolver, attempt));
-        self.assigned(job, promise.job(), worker, keeps_jobs, answer);
+        let give = Box::new(move |attempt| chosen.give(description, resolver, attempt));
+        self.assigned(job, promise.job(), worker, keeps_jobs, give);
     }
 
     /// Returns the description of a job, or why it can never be used; `None` while the scheduler ends.

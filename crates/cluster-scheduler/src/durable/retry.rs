@@ -75,8 +75,8 @@ impl DurableJobs {
             },
             ..new
         };
-        let reserved = (reserved, again.size());
-        self.accept(Rc::clone(pool), reserved, new, details).await
+        self.accept(Rc::clone(pool), (again, reserved), new, details)
+            .await
     }
 
     /// Returns the description of a job that may be submitted again.

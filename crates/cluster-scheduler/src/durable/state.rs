@@ -16,8 +16,14 @@ use crate::config::PoolName;
 use crate::history::JobResult;
 use crate::reactor::Reactor;
 
-/// A worker that is to get an attempt. Calling it answers the worker; dropped, it lets the worker wait for another job.
-pub(super) type HeldAssignment = Box<dyn FnOnce(AttemptId)>;
+/// A worker that is to get an attempt. If it is dropped, the worker waits for another job.
+pub(super) struct HeldAssignment {
+    pub(super) run: Rc<Run>,
+    /// The job, as the worker will serve it.
+    pub(super) job: Job,
+    /// Answers the worker.
+    pub(super) give: Box<dyn FnOnce(AttemptId)>,
+}
 
 /// What is in memory.
 pub(super) struct State {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use cluster_api::{JobRequest, Label, Refusal, RpcError};
+use cluster_api::{EncodedDescription, JobRequest, Label, Refusal, RpcError};
 use futures::channel::oneshot;
 use job_store::{Details, Reader as _};
 use jobs::{JobId, JobKey, NewJob};
@@ -36,18 +36,17 @@ impl DurableJobs {
         let key = request.key.as_deref().map(JobKey::new).transpose();
         let key = key.map_err(|error| RpcError::failed(error.to_string()))?;
         let (new, details) = self.prepare(pool, client, key, &request)?;
-        let bytes = description.size();
-        self.accept(Rc::clone(pool), (reservation, bytes), new, details)
-            .await
+        let described = (request.description, reservation);
+        self.accept(Rc::clone(pool), described, new, details).await
     }
 
     /// Accepts a job, unless its client has submitted it before. When this returns, it is on disk.
     ///
-    /// With the reservation comes the size of the description, in bytes.
+    /// With the description comes its place in the quota.
     pub(super) async fn accept(
         self: &Rc<Self>,
         pool: Rc<Reactor>,
-        (reservation, description_bytes): (QueueReservation, usize),
+        (description, reservation): (EncodedDescription, QueueReservation),
         new: NewJob,
         details: Details,
     ) -> Result<Watching, RpcError> {
@@ -59,8 +58,9 @@ impl DurableJobs {
         if let Some(job) = self.ended_with_key(&new.client, new.key.as_ref()).await? {
             return Ok(self.watch_from_now_on(job));
         }
-        let mut live = Live::new(pool, description_bytes, 0, self.clock.unix_now());
+        let mut live = Live::new(pool, description.size(), 0, self.clock.unix_now());
         live.details = Some(Box::new(details));
+        live.description = Some(Box::new(description));
         live.reservation = Some(reservation);
         let (job, answered) = self.add(new, live);
         drop(turn);

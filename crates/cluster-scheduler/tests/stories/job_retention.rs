@@ -84,6 +84,30 @@ fn while_jobs_cannot_be_saved_all_else_goes_on() {
 }
 
 #[test]
+fn a_worker_that_was_chosen_for_a_job_that_is_refused_takes_the_next() {
+    story(async {
+        let site = Site::start().await;
+        let (client, _connected) = connect(&site).await;
+        let builder = MockBuilder::new();
+        let _worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        let full = fill_disk(&site);
+        let refused = client.submit_durable(&request("refused")).await;
+        assert_eq!(refused.unwrap_err().kind, RpcErrorKind::Overloaded);
+        builder.end("attached", BuildOutcome::Succeeded("as ever"));
+        let ticket = client.submit("pool", &docker("attached"), false);
+        assert_eq!(ticket.job().result().await.unwrap(), "as ever");
+
+        full.execute_batch("ROLLBACK").unwrap();
+        builder.end("accepted", BuildOutcome::Succeeded("done"));
+        let (_, accepted) = submit(&client, &request("accepted")).await;
+        assert_eq!(ended(&accepted).await, (1, success("done")));
+        assert_eq!(builder.started(), ["w1 attached", "w1 accepted"]);
+        let page = client.list_durable(&JobQuery::default()).await.unwrap();
+        assert_eq!(page.jobs.iter().filter(|job| !job.attached).count(), 1);
+    });
+}
+
+#[test]
 fn a_log_that_cannot_be_written_stops_no_job() {
     story(async {
         let any_port = "127.0.0.1:0".parse().unwrap();

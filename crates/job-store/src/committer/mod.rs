@@ -26,7 +26,7 @@ use crate::{AttachedRecord, Entry, Expired, Expiry, Pruned, Write, Writer};
 const MAX_BATCH: usize = 10_000;
 
 /// How many jobs are removed at once: what takes some milliseconds.
-const PIECE: u32 = 500;
+const PIECE: u32 = 100;
 
 /// How long to wait before changes that could not be saved are tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -71,7 +71,7 @@ pub struct Committer {
 
 #[derive(Debug)]
 enum Request {
-    Save(ChangeId, Write),
+    Save(Vec<(ChangeId, Write)>),
     SaveAttached(Vec<AttachedRecord>),
     Discard(JobId),
     Prune(Time),
@@ -116,10 +116,10 @@ impl Committer {
         })
     }
 
-    /// Saves a change, after all that were given before.
-    pub fn save(&self, number: ChangeId, write: Write) {
-        self.counters.add();
-        self.send(Request::Save(number, write));
+    /// Saves these changes, after all that were given before, and together.
+    pub fn save(&self, changes: Vec<(ChangeId, Write)>) {
+        self.counters.add(changes.len());
+        self.send(Request::Save(changes));
     }
 
     /// Saves attached jobs together, and reports that. So many at a time that changes need not wait long.
@@ -139,7 +139,7 @@ impl Committer {
 
     /// Saves something that is no change of a job. Returns its number, by which it is reported: 1, 2, and so on.
     pub fn append(&self, entry: Entry) -> u64 {
-        self.counters.add();
+        self.counters.add(1);
         self.appended.set(self.appended.get() + 1);
         self.send(Request::Append(entry));
         self.appended.get()
@@ -232,7 +232,7 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
 
     fn take(&mut self, request: Request) {
         match request {
-            Request::Save(number, write) => self.unsaved.push_back((number, write)),
+            Request::Save(changes) => self.unsaved.extend(changes),
             Request::SaveAttached(records) => self.attached.push_back(records),
             Request::Prune(ended_before) => self.prune = Some(ended_before),
             Request::Append(entry) => self.counters.remove(self.entries.add(entry)),

@@ -29,8 +29,8 @@ pub struct CommitterStats {
 }
 
 impl Counters {
-    pub(super) fn add(&self) {
-        self.queued.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn add(&self, count: usize) {
+        self.queued.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     /// So many are on disk, or not wanted any more.

@@ -438,15 +438,10 @@ impl World {
     }
 
     fn enqueue(&mut self, job: JobId, fair_start: Option<Time>) -> Result<(), String> {
-        let Some(row) = self.disk.row(job) else {
+        let saved = self.disk.row(job).and_then(|row| row.saved.fair_start);
+        if saved.is_some() && saved != fair_start {
             return Err(format!(
-                "durable before reported: {job} is queued, and not on disk"
-            ));
-        };
-        if row.saved.fair_start.is_some() && row.saved.fair_start != fair_start {
-            return Err(format!(
-                "{job} loses its place: it was {:?}, and is {fair_start:?}",
-                row.saved.fair_start
+                "{job} loses its place: it was {saved:?}, and is {fair_start:?}"
             ));
         }
         if self.queue.contains(&job) {

@@ -54,11 +54,6 @@ impl Scheduler {
                 urgent,
                 ..
             } => {
-                if self.disk.row(job).is_none() {
-                    context.oracle.broken(format!(
-                        "durable before reported: {job} is queued, and not on disk"
-                    ));
-                }
                 let ticket = process
                     .pool
                     .submit(context.now, &client, hint.as_str(), urgent);
@@ -73,9 +68,9 @@ impl Scheduler {
                 }
             }
             Effect::Start { attempt, .. } => self.start_attempt(context, attempt),
-            Effect::Unassign { attempt, worker } => {
-                self.start_attempt(context, attempt);
-                self.send_to_worker(context, &worker, ToWorker::Stop { attempt });
+            Effect::Unassign { attempt, .. } => {
+                context.oracle.count("unassignment");
+                process.wait_on(attempt);
             }
             Effect::Stop { attempt, worker } => {
                 context.oracle.count("stop");
@@ -199,6 +194,20 @@ impl Process {
                 reply(context, connection, ToClient::Cancelled { job });
             }
             Some(Request::Return { .. }) | None => {}
+        }
+    }
+
+    /// The worker that was chosen for an attempt waits for another job.
+    fn wait_on(&mut self, attempt: AttemptId) {
+        let Some((connection, ticket)) = self.held.remove(&attempt) else {
+            return;
+        };
+        self.pool.job_finished(ticket);
+        let worker = self.connections.get(&connection);
+        if let Some((_, id, _)) = worker.and_then(|worker| worker.worker.as_ref())
+            && let Ok(pop) = self.pool.pop(*id)
+        {
+            self.pops.insert(pop, connection);
         }
     }
 
