@@ -82,7 +82,9 @@ impl Outbox {
     pub(crate) fn drop_held(&mut self, jobs: &BTreeSet<JobId>) -> Vec<(RequestId, JobId)> {
         let mut requests = Vec::new();
         self.held.retain(|(_, effect)| match effect {
-            Effect::Answer { request, job } if jobs.contains(job) => {
+            Effect::Answer { request, job } | Effect::AnswerEnded { request, job }
+                if jobs.contains(job) =>
+            {
                 requests.push((*request, *job));
                 false
             }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use cluster_api::{Job, RpcError, TicketEnd};
 use job_store::Write;
-use jobs::{AttemptId, Change, Effect, JobId, RequestId, Stage};
+use jobs::{AttemptId, CancelError, Change, Effect, JobId, RequestId, Stage};
 
 use super::live::{LogState, View};
 use super::queue::Enqueued;
@@ -49,6 +49,9 @@ impl DurableJobs {
                 }
                 Effect::Stop { attempt, .. } => self.stop(attempt),
                 Effect::Answer { request, job } => self.answer(request, Ok(job)),
+                Effect::AnswerEnded { request, .. } => {
+                    self.answer(request, Err(has_ended()));
+                }
                 Effect::Refuse { request, job } => {
                     if let Some(committer) = &*self.committer.borrow() {
                         committer.discard(job);
@@ -197,4 +200,9 @@ impl DurableJobs {
             tokio::task::spawn_local(async move { drop(stopped.await) });
         }
     }
+}
+
+/// The error of a request to cancel a job that has ended.
+fn has_ended() -> RpcError {
+    RpcError::failed(CancelError::Ended.to_string())
 }
