@@ -251,6 +251,7 @@ impl DurableJobs {
             Report::AttachedSaved(saved) => self.attached.saved(saved),
             Report::Pruned(pruned) => self.pruned(pruned),
             Report::Expired(expired) => self.expired(expired),
+            Report::Cleanup(cleanup, result) => Self::cleanup_reported(cleanup, result),
             Report::Appended(up_to) => self.audit.appended(up_to),
             Report::NotAppended(up_to) => self.audit.not_appended(up_to),
             Report::Failed { up_to, error } => {
