@@ -91,8 +91,8 @@ impl ServeDurableJob for DurableJobService {
     ) -> Result<(String, DurableJob), RpcError> {
         let client = self.may("retry")?;
         client.check_access()?;
-        let submitted = self.jobs.retry(self.job, key, continues).await?;
-        let submitted = submitted.by(&client.peer);
+        let peer = client.peer.clone();
+        let submitted = self.jobs.retry(self.job, peer, key, continues).await?;
         Ok(Self::serve(Rc::clone(client), submitted))
     }
 

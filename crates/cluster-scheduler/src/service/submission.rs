@@ -144,9 +144,8 @@ impl ServeSubmission for SubmissionService {
     ) -> Result<(String, DurableJob), RpcError> {
         let submitted = self
             .durable_jobs()?
-            .submit(self.client.clone(), job)
+            .submit(self.client.clone(), self.peer.clone(), job)
             .await?;
-        let submitted = submitted.by(&self.peer);
         Ok(DurableJobService::serve(self, submitted))
     }
 
@@ -160,7 +159,7 @@ impl ServeSubmission for SubmissionService {
         Ok(match observing {
             true => DurableJobService::observed(self, found),
             false => {
-                let watching = jobs.watch_from_now_on(found).by(&self.peer);
+                let watching = jobs.watch_from_now_on(found, self.peer.clone());
                 DurableJobService::serve(self, watching)
             }
         })
