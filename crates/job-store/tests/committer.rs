@@ -300,13 +300,15 @@ fn an_entry_that_could_not_be_saved_is_tried_again() {
     let (committer, reports) = start(&disk);
     let entry = Entry::Audit(AuditEntry::default());
     assert_eq!(committer.append(entry.clone()), 1);
-    assert_eq!(next(&reports), Report::NotAppended(1));
+    let failed = Report::NotAppended {
+        up_to: 1,
+        error: "the jobs' database is damaged: the disk is full".to_owned(),
+    };
+    assert_eq!(next(&reports), failed);
     let stats = committer.stats();
     assert!(stats.is_failing && stats.failures > 0, "{stats:?}");
     disk.is_full.store(false, Ordering::SeqCst);
-    let appended = reports
-        .iter()
-        .find(|report| *report != Report::NotAppended(1));
+    let appended = reports.iter().find(|report| *report != failed);
     assert_eq!(appended, Some(Report::Appended(1)));
     let stats = committer.stats();
     assert!(!stats.is_failing && stats.queued == 0, "{stats:?}");

@@ -133,7 +133,9 @@ mod tests {
         let archiver = start();
         archiver.inbox().unwrap().send(ATTEMPT).unwrap();
         // Long enough for most threads to make the mistake.
-        reports.recv_timeout(Duration::from_millis(200)).unwrap_err();
+        reports
+            .recv_timeout(Duration::from_millis(200))
+            .unwrap_err();
         drop(archiver);
         reports.try_recv().unwrap_err();
         let archiver = start();

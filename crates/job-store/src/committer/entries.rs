@@ -47,9 +47,12 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
                 self.entries.unsaved.clear();
                 Report::Appended(last)
             }
-            Err(_) => {
+            Err(error) => {
                 self.counters.failed();
-                Report::NotAppended(last)
+                Report::NotAppended {
+                    up_to: last,
+                    error: error.to_string(),
+                }
             }
         };
         (self.report)(report);

@@ -51,8 +51,13 @@ pub enum Report {
     Pruned(Vec<Pruned>),
     /// The entries up to this number are on disk. See [`Committer::append`].
     Appended(u64),
-    /// The entries up to this number could not be saved, and are tried again in a moment.
-    NotAppended(u64),
+    /// Entries could not be saved, and are tried again in a moment.
+    NotAppended {
+        /// The number of the latest of them.
+        up_to: u64,
+        /// Why.
+        error: String,
+    },
     /// This has expired, and is not in the store any more. See [`Committer::expire`].
     Expired(Expired),
     /// Nothing can be removed for this reason, or can be again. It is tried again when that is asked for again.
