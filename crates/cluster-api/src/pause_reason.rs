@@ -59,8 +59,7 @@ impl PauseReason {
 
 /// Truncates a text to the limit, between two characters.
 fn truncated(text: &str) -> String {
-    let end = text.floor_char_boundary(MAX_TEXT);
-    text.get(..end).unwrap_or_default().to_owned()
+    visible::beginning(text, MAX_TEXT).to_owned()
 }
 
 /// Reads the reasons of one worker.

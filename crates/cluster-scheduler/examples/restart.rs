@@ -14,10 +14,10 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cluster_api::{JobRequest, Submission, Unwatched};
+use cluster_api::Submission;
 use cluster_scheduler::Scheduler;
 use futures::future::try_join_all;
-use testkit::{Connected, MockBuilder, MockWorker, config_in, docker};
+use testkit::{Connected, MockBuilder, MockWorker, config_in, job_request};
 use tokio::task::JoinHandle;
 
 /// Counts what is allocated.
@@ -112,8 +112,10 @@ async fn queue(directory: &Path, jobs: usize) -> Result<(), Box<dyn Error>> {
     let client = Submission::from_client(connected.client.clone());
     let began = Instant::now();
     for first in (0..jobs).step_by(IN_FLIGHT) {
-        let requests = (first..jobs.min(first + IN_FLIGHT)).map(request);
-        let requests = requests.collect::<Result<Vec<_>, _>>()?;
+        let numbers = first..jobs.min(first + IN_FLIGHT);
+        let requests: Vec<_> = numbers
+            .map(|job| job_request(&format!("image-{job}")))
+            .collect();
         try_join_all(
             requests
                 .iter()
@@ -132,19 +134,4 @@ async fn queue(directory: &Path, jobs: usize) -> Result<(), Box<dyn Error>> {
 async fn allocated() -> usize {
     tokio::time::sleep(SETTLING).await;
     ALLOCATED.load(Ordering::Relaxed)
-}
-
-fn request(job: usize) -> Result<JobRequest, cluster_api::RpcError> {
-    Ok(JobRequest {
-        pool: "pool".to_owned(),
-        description: docker(&format!("image-{job}")).encode()?,
-        urgent: false,
-        key: None,
-        labels: Vec::new(),
-        attempts: None,
-        queue_limit: None,
-        run_limit: None,
-        silence_limit: None,
-        unwatched: Unwatched::Continues,
-    })
 }

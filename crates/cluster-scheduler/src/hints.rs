@@ -19,8 +19,7 @@ pub(crate) fn key(hint: &str) -> Cow<'_, str> {
     if hint.len() <= KEPT_BYTES {
         return Cow::Borrowed(hint);
     }
-    let beginning = hint.floor_char_boundary(BEGINNING_BYTES);
-    let (beginning, _) = hint.split_at(beginning);
+    let beginning = visible::beginning(hint, BEGINNING_BYTES);
     let digest = Sha256::digest(hint);
     Cow::Owned(format!("{beginning}… sha256:{digest:x}"))
 }

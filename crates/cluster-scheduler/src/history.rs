@@ -17,7 +17,7 @@ pub(crate) enum JobResult {
     Failed,
     /// A client or an operator cancelled it.
     Cancelled,
-    /// Its worker is shutting down, or is unfit.
+    /// Its worker is shutting down, or is unfit, or left before it had received the job.
     Lost,
     /// Its worker disconnected. It is lost, unless the worker keeps it.
     Disconnected,

@@ -37,7 +37,7 @@ pub(crate) async fn drain(cluster: &Cluster, connections: &Connections, within: 
     }
     let ended = async {
         until_idle(cluster, deadline).await;
-        tracing::info!(target: "scheduler", "No job is running any more");
+        log_idle(cluster);
         // A result waits behind all of the log that its client has asked for.
         connections.flushed().await;
     };
@@ -89,6 +89,18 @@ fn log_progress(running: usize, deadline: Instant) {
         target: "scheduler",
         "Waiting for {} to end, for up to {} s", counted(running, "job"), left.as_secs_f64().ceil()
     );
+}
+
+fn log_idle(cluster: &Cluster) {
+    let kept: usize = cluster.pools().values().map(|pool| pool.count_kept()).sum();
+    match kept {
+        0 => tracing::info!(target: "scheduler", "No job is running any more"),
+        kept => tracing::info!(
+            target: "scheduler",
+            "No job is running any more that would be lost; not waiting for {}, which workers keep",
+            counted(kept, "durable job")
+        ),
+    }
 }
 
 fn running(cluster: &Cluster) -> usize {

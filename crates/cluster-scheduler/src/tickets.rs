@@ -65,6 +65,8 @@ struct Queued {
 /// A ticket whose job a worker has taken.
 pub(crate) struct Running {
     pub(crate) since: Time,
+    /// How long it was queued, in seconds.
+    pub(crate) waited: f64,
     /// Who has taken it, in which registration, and under which name.
     pub(crate) worker: WorkerId,
     /// Which job of this registration it is, counted from 1.
@@ -104,7 +106,7 @@ impl Tickets {
         Some(self.queued.remove(&ticket)?.work)
     }
 
-    /// Gives a queued ticket to a worker. Returns what is to be done, and since when it has been queued.
+    /// Gives a queued ticket to a worker. Returns what is to be done.
     pub(crate) fn start(
         &mut self,
         now: Time,
@@ -113,7 +115,7 @@ impl Tickets {
         job_number: u64,
         name: WorkerName,
         keeps_jobs: bool,
-    ) -> Option<(Work, Time)> {
+    ) -> Option<Work> {
         let Queued { since, work } = self.queued.remove(&ticket)?;
         let (durable, attached) = match &work {
             Work::Attached(request) => (None, request.attached.clone()),
@@ -121,6 +123,7 @@ impl Tickets {
         };
         let running = Running {
             since: now,
+            waited: now.secs_after(since),
             worker,
             job_number,
             name,
@@ -129,7 +132,7 @@ impl Tickets {
             attached,
         };
         self.running.insert(ticket, running);
-        Some((work, since))
+        Some(work)
     }
 
     /// A worker has returned with a job that it took in an earlier registration.
@@ -143,6 +146,7 @@ impl Tickets {
     ) {
         let running = Running {
             since: now,
+            waited: 0.0,
             worker,
             // It has none in this registration.
             job_number: 0,
@@ -184,11 +188,11 @@ impl Tickets {
             .count()
     }
 
-    /// Returns how many jobs workers have that have not ended, and are lost with this scheduler.
-    pub(crate) fn count_running(&self) -> usize {
+    /// Returns how many jobs workers have that have not ended: those that are lost with this scheduler, or the others.
+    pub(crate) fn count_running(&self, outlives_connection: bool) -> usize {
         let running = self.running.values();
         running
-            .filter(|running| !running.outlives_connection)
+            .filter(|running| running.outlives_connection == outlives_connection)
             .count()
     }
 

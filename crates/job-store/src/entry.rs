@@ -73,13 +73,24 @@ pub struct KeptLog {
     pub bytes: u64,
 }
 
+/// What a store knows of the log of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogStatus {
+    /// Nothing: it is not whole, or there is none, or it was not counted before the process was killed.
+    Uncounted,
+    /// It is whole.
+    Counted,
+    /// It was whole, and is not kept any more.
+    Removed,
+}
+
 /// Which logs and entries to remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
     /// Logs that were whole before this time.
     pub logs_before: Time,
-    /// The oldest logs, until so many bytes are free.
-    pub excess_bytes: u64,
+    /// The oldest logs, until the others take no more of the disk than this, in bytes.
+    pub max_log_bytes: u64,
     /// Entries of the audit log from before this time.
     pub audit_before: Time,
 }

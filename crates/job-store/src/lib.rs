@@ -52,8 +52,10 @@ mod seal;
 pub mod sqlite;
 
 pub use attached::AttachedRecord;
-pub use committer::{Committer, CommitterStats, Report};
-pub use entry::{AuditEntry, AuditPage, AuditQuery, Entry, Expired, Expiry, KeptLog, Totals};
+pub use committer::{Cleanup, Committer, CommitterStats, Report};
+pub use entry::{
+    AuditEntry, AuditPage, AuditQuery, Entry, Expired, Expiry, KeptLog, LogStatus, Totals,
+};
 pub use error::{OpenError, StoreError};
 use std::ops::RangeInclusive;
 
@@ -235,19 +237,12 @@ pub trait Reader: Send {
     /// [`StoreError`] when the store cannot be read.
     fn audit(&mut self, query: &AuditQuery) -> Result<AuditPage, StoreError>;
 
-    /// Tells whether the log of an attempt was kept, and is not any more.
+    /// Returns what is known of the log of an attempt.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot be read.
-    fn is_log_removed(&mut self, attempt: AttemptId) -> Result<bool, StoreError>;
-
-    /// Returns whether a log is among those that are whole, removed or not.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the store cannot be read.
-    fn is_log_counted(&mut self, attempt: AttemptId) -> Result<bool, StoreError>;
+    fn log_status(&mut self, attempt: AttemptId) -> Result<LogStatus, StoreError>;
 
     /// Returns what is known of a job.
     ///

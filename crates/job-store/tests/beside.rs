@@ -1,9 +1,10 @@
 //! What a store keeps beside the jobs: the audit log, and which logs there are.
 
+use job_store::LogStatus::{Counted, Removed, Uncounted};
 use job_store::sqlite::{self, SqliteReader, SqliteWriter};
 use job_store::{
-    AuditEntry, AuditQuery, Details, Entry, Expired, Expiry, KeptLog, Query, Reader as _, Sealer,
-    Totals, Write, Writer as _,
+    AuditEntry, AuditQuery, Details, Entry, Expired, Expiry, KeptLog, LogStatus, Query,
+    Reader as _, Sealer, Totals, Write, Writer as _,
 };
 use jobs::{AttemptId, CancelledBy, Change, JobId, NewJob, Outcome, Terms};
 use pool::{CacheHint, ClientId, Time};
@@ -37,6 +38,11 @@ impl Store {
         let page = self.reader.audit(&query).expect("the store can be read");
         let times = page.entries.iter().map(|entry| entry.time.micros());
         (times.collect(), page.next)
+    }
+
+    fn log_status(&mut self, job: u64) -> LogStatus {
+        let status = self.reader.log_status(log(job, 0, 0).attempt);
+        status.expect("the store can be read")
     }
 
     /// Adds a job that has ended, or one that has not.
@@ -91,10 +97,10 @@ fn log(job: u64, since: i64, bytes: u64) -> KeptLog {
     }
 }
 
-fn expire(store: &mut Store, logs_before: i64, excess_bytes: u64) -> Vec<KeptLog> {
+fn expire(store: &mut Store, logs_before: i64, max_log_bytes: u64) -> Vec<KeptLog> {
     let expiry = Expiry {
         logs_before: time(logs_before),
-        excess_bytes,
+        max_log_bytes,
         audit_before: Time::EPOCH,
     };
     let expired = store.writer.expire(&expiry, 2).expect("the disk takes it");
@@ -135,7 +141,7 @@ fn the_audit_log_has_pages_and_an_age() {
     // What is too old goes in pieces.
     let expiry = Expiry {
         logs_before: Time::EPOCH,
-        excess_bytes: 0,
+        max_log_bytes: u64::MAX,
         audit_before: time(4),
     };
     let mut removed = || {
@@ -154,22 +160,16 @@ fn logs_are_removed_by_age_and_by_size_and_those_of_unfinished_jobs_are_not() {
         store.append(&[Entry::Log(log(number, number.cast_signed(), 100))]);
     }
     // By age: the first. The second belongs to a job that has not ended.
-    assert_eq!(expire(&mut store, 3, 0), [log(1, 1, 100)]);
-    assert_eq!(expire(&mut store, 3, 0), []);
-    // By size, in pieces of two.
-    assert_eq!(expire(&mut store, 0, 150), [log(3, 3, 100), log(4, 4, 100)]);
+    assert_eq!(expire(&mut store, 3, 400), [log(1, 1, 100)]);
+    assert_eq!(expire(&mut store, 3, 400), []);
+    // By size, in pieces of two; and no more of them if it is asked for twice.
+    assert_eq!(expire(&mut store, 0, 250), [log(3, 3, 100), log(4, 4, 100)]);
+    assert_eq!(expire(&mut store, 0, 250), []);
     let totals = store.writer.totals().expect("the store can be read");
     assert_eq!(totals.log_bytes, 200);
-    let mut is_removed = |number| {
-        let attempt = log(number, 0, 0).attempt;
-        store
-            .reader
-            .is_log_removed(attempt)
-            .expect("the store can be read")
-    };
     assert_eq!(
-        [1, 2, 3, 5, 6].map(&mut is_removed),
-        [true, false, true, false, false]
+        [1, 2, 3, 5, 6].map(|number| store.log_status(number)),
+        [Removed, Counted, Removed, Counted, Uncounted]
     );
     // With its job, the rest of what is known of a log goes.
     let pruned = store.writer.prune(time(11), 9).expect("the disk takes it");
@@ -207,14 +207,30 @@ fn a_log_without_a_job_is_not_counted_after_a_restart() {
     let mut store = Store::open(folder);
     let totals = store.writer.totals().expect("it can be read");
     assert_eq!(totals.log_bytes, 30);
-    let mut is_counted = |number| {
-        let attempt = log(number, 0, 0).attempt;
-        store
-            .reader
-            .is_log_counted(attempt)
-            .expect("the store can be read")
-    };
-    assert_eq!([1, 2].map(&mut is_counted), [true, false]);
+    assert_eq!(
+        [1, 2].map(|number| store.log_status(number)),
+        [Counted, Uncounted]
+    );
+}
+
+/// The total from which it is known how much to remove stays right whatever adds to it and takes from it.
+#[test]
+fn as_many_logs_are_removed_as_take_too_much() {
+    let mut store = Store::new();
+    (1..=6).for_each(|number| store.job(number, true));
+    store.append(&[Entry::Log(log(1, 1, 100)), Entry::Log(log(2, 2, 100))]);
+    assert_eq!(expire(&mut store, 0, 200), []);
+    // Counted again, it takes more. Two more are whole.
+    let more = [log(2, 2, 150), log(3, 3, 100), log(4, 4, 100)];
+    store.append(&more.map(Entry::Log));
+    assert_eq!(expire(&mut store, 0, 350), [log(1, 1, 100)]);
+    assert_eq!(expire(&mut store, 0, 350), []);
+    // With their jobs, all are gone.
+    let pruned = store.writer.prune(time(11), 4).expect("the disk takes it");
+    assert_eq!(pruned.iter().map(|job| job.log_bytes).sum::<u64>(), 350);
+    store.append(&[Entry::Log(log(5, 5, 100)), Entry::Log(log(6, 6, 100))]);
+    assert_eq!(expire(&mut store, 0, 200), []);
+    assert_eq!(expire(&mut store, 0, 100), [log(5, 5, 100)]);
 }
 
 #[test]

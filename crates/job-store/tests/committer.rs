@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use job_store::{
-    AttachedRecord, AuditEntry, Committer, Details, Entry, Expired, Expiry, Pruned, Reader as _,
-    Report, Sealer, StoreError, Totals, Write, Writer, sqlite,
+    AttachedRecord, AuditEntry, Cleanup, Committer, Details, Entry, Expired, Expiry, Pruned,
+    Reader as _, Report, Sealer, StoreError, Totals, Write, Writer, sqlite,
 };
 use jobs::{CancelledBy, Change, ChangeId, JobId, NewJob, Outcome, Saved, Terms};
 use pool::{CacheHint, ClientId, Time};
@@ -24,6 +24,8 @@ struct Disk {
     entries: Arc<Mutex<Vec<Entry>>>,
     /// How many descriptions are to be wiped.
     sealed: Arc<Mutex<usize>>,
+    /// Why nothing can be removed at present.
+    removal_error: Arc<Mutex<Option<&'static str>>>,
     /// Held while a commit is not to come to its end.
     gate: Arc<Mutex<()>>,
 }
@@ -57,12 +59,14 @@ impl Writer for Disk {
     }
 
     fn prune(&mut self, _: Time, at_most: u32) -> Result<Vec<Pruned>, StoreError> {
+        self.check_removal()?;
         let mut old = self.old.lock().expect("nothing panicked");
         let pieces = old.len().min(at_most as usize);
         Ok(old.drain(..pieces).collect())
     }
 
     fn wipe(&mut self, _: Time, at_most: u32) -> Result<usize, StoreError> {
+        self.check_removal()?;
         let mut sealed = self.sealed.lock().expect("nothing panicked");
         let piece = (*sealed).min(at_most as usize);
         *sealed -= piece;
@@ -83,7 +87,17 @@ impl Writer for Disk {
     }
 
     fn expire(&mut self, _: &Expiry, _: u32) -> Result<Expired, StoreError> {
+        self.check_removal()?;
         Ok(Expired::default())
+    }
+}
+
+impl Disk {
+    fn check_removal(&self) -> Result<(), StoreError> {
+        match *self.removal_error.lock().expect("nothing panicked") {
+            Some(error) => Err(StoreError::Damaged(error.to_owned())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -286,16 +300,64 @@ fn an_entry_that_could_not_be_saved_is_tried_again() {
     let (committer, reports) = start(&disk);
     let entry = Entry::Audit(AuditEntry::default());
     assert_eq!(committer.append(entry.clone()), 1);
-    assert_eq!(next(&reports), Report::NotAppended(1));
+    let failed = Report::NotAppended {
+        up_to: 1,
+        error: "the jobs' database is damaged: the disk is full".to_owned(),
+    };
+    assert_eq!(next(&reports), failed);
     let stats = committer.stats();
     assert!(stats.is_failing && stats.failures > 0, "{stats:?}");
     disk.is_full.store(false, Ordering::SeqCst);
-    let appended = reports
-        .iter()
-        .find(|report| *report != Report::NotAppended(1));
+    let appended = reports.iter().find(|report| *report != failed);
     assert_eq!(appended, Some(Report::Appended(1)));
     let stats = committer.stats();
     assert!(!stats.is_failing && stats.queued == 0, "{stats:?}");
     let entries = disk.entries.lock().expect("nothing panicked").clone();
     assert_eq!(entries, [entry]);
+}
+
+#[test]
+fn what_cannot_be_removed_is_reported_once_for_each_reason() {
+    let disk = Disk::default();
+    let (committer, reports) = start(&disk);
+    let expiry = Expiry {
+        logs_before: Time::EPOCH,
+        max_log_bytes: 0,
+        audit_before: Time::EPOCH,
+    };
+    // What is reported when all is asked for once, and what is saved next.
+    let mut last = 0;
+    let mut asked = |error| {
+        *disk.removal_error.lock().expect("nothing panicked") = error;
+        committer.prune(Time::EPOCH);
+        committer.expire(expiry);
+        committer.wipe(Time::EPOCH);
+        // They may be done with the first of these, and are with the second.
+        last += 2;
+        save(&committer, last - 1);
+        let reported = |up_to| {
+            let is_other = |report: &Report| *report != Report::Committed(ChangeId(up_to));
+            std::iter::from_fn(|| Some(next(&reports)))
+                .take_while(is_other)
+                .collect::<Vec<_>>()
+        };
+        let first = reported(last - 1);
+        save(&committer, last);
+        [first, reported(last)].concat()
+    };
+    let all = [Cleanup::Prune, Cleanup::Expire, Cleanup::Wipe];
+    let failed = |error: &str| {
+        let error = format!("the jobs' database is damaged: {error}");
+        all.map(|cleanup| Report::Cleanup(cleanup, Err(error.clone())))
+    };
+    assert_eq!(asked(None), []);
+    assert_eq!(asked(Some("a bad page")), failed("a bad page"));
+    assert_eq!(asked(Some("a bad page")), []);
+    assert_eq!(asked(Some("another")), failed("another"));
+    assert_eq!(
+        asked(None),
+        all.map(|cleanup| Report::Cleanup(cleanup, Ok(())))
+    );
+    assert_eq!(asked(None), []);
+    assert_eq!(committer.stats().cleanup_failures, 9);
 }

@@ -181,18 +181,51 @@ fn what_a_killed_process_left_behind_is_removed() {
         job: JobId::from_bits(0x0123_4567_89ab_cdee),
         ..ATTEMPT
     };
-    folder.logs.write(other).expect("a new log");
+    let earlier = AttemptId {
+        number: 1,
+        ..ATTEMPT
+    };
+    for left in [other, earlier] {
+        folder.logs.write(left).expect("a new log");
+    }
     fs::write(folder.file("zst.draft"), "half").expect("wrote a file");
-    let foreign = folder.file("log").with_file_name("notes");
-    fs::write(&foreign, "not ours").expect("wrote a file");
+    let foreign = ["notes", "28t5cy4tqkff.x.log", "28t5cy4tqkff.2.log.old"];
+    let foreign = foreign.map(|name| folder.file("log").with_file_name(name));
+    for path in &foreign {
+        fs::write(path, "not ours").expect("wrote a file");
+    }
     let folders = folder.logs.folders().expect("a list");
     assert_eq!(folders, [folder.folder.path().join("28")]);
-    let removed = folder.logs.sweep(&folders[0], |job| job == ATTEMPT.job);
-    assert_eq!(removed.expect("it can be swept"), 2);
+    let removed = folder.logs.sweep(&folders[0], |attempt| attempt == ATTEMPT);
+    assert_eq!(removed.expect("it can be swept"), 3);
     assert_eq!(folder.read(0, 1000), text);
-    assert!(matches!(
-        folder.logs.length(other),
-        Err(LogError::Missing(_))
-    ));
-    assert!(!folder.file("zst.draft").exists() && foreign.exists());
+    for left in [other, earlier] {
+        let missing = folder.logs.length(left);
+        assert!(matches!(missing, Err(LogError::Missing(_))), "{missing:?}");
+    }
+    assert!(!folder.file("zst.draft").exists());
+    assert!(foreign.iter().all(|path| path.exists()));
+}
+
+#[test]
+fn each_log_is_listed_once_whatever_files_it_has() {
+    let (folder, text) = Folder::with_log(1000);
+    let listed = || {
+        let logs = folder.logs.list(&folder.folder.path().join("28"));
+        let logs = logs.expect("a list").into_iter();
+        logs.map(|log| (log.attempt.number, log.is_archived))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(listed(), [(2, false)]);
+    let other = AttemptId {
+        number: 1,
+        ..ATTEMPT
+    };
+    folder.logs.write(other).expect("a new log");
+    folder.logs.archive(ATTEMPT).expect("the disk takes it");
+    fs::write(folder.file("zst.draft"), "half").expect("wrote a file");
+    assert_eq!(listed(), [(1, false), (2, true)]);
+    // Killed after the archive was whole, and before the log was removed.
+    fs::write(folder.file("log"), &text).expect("wrote a file");
+    assert_eq!(listed(), [(1, false), (2, true)]);
 }

@@ -14,7 +14,7 @@ use crate::{
 /// Why a job cannot be cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelError {
-    /// It has ended, or there is no such job.
+    /// It has ended, and that is on disk; or there is no such job.
     Ended,
 }
 
@@ -123,7 +123,8 @@ impl Jobs {
         self.set_alarm(id);
     }
 
-    /// A client or an operator cancels a job. It has ended with that; the request is answered once this is on disk.
+    /// A client or an operator cancels a job. It has ended with that; the request is answered once this is on disk. If
+    /// it had ended before, [that](Effect::AnswerEnded) is the answer, once it is on disk.
     ///
     /// # Errors
     ///
@@ -136,12 +137,15 @@ impl Jobs {
         request: RequestId,
     ) -> Result<(), CancelError> {
         self.now = self.now.max(now);
-        match self.jobs.get(&id).map(|job| &job.stage) {
-            None | Some(Stage::Ended { .. }) => return Err(CancelError::Ended),
-            Some(_) => {}
-        }
-        self.end(id, Outcome::Cancelled(by));
-        self.outbox.once_saved(Effect::Answer { request, job: id });
+        let answer = match self.stage(id) {
+            None => return Err(CancelError::Ended),
+            Some(Stage::Ended { .. }) => Effect::AnswerEnded { request, job: id },
+            Some(_) => {
+                self.end(id, Outcome::Cancelled(by));
+                Effect::Answer { request, job: id }
+            }
+        };
+        self.outbox.once_saved(answer);
         Ok(())
     }
 

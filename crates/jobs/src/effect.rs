@@ -72,6 +72,13 @@ pub enum Effect {
         /// The job.
         job: JobId,
     },
+    /// Answer a client's request to cancel this job with the error that the job has ended before.
+    AnswerEnded {
+        /// The request.
+        request: RequestId,
+        /// The job.
+        job: JobId,
+    },
     /// Answer a client's submission with the error that it cannot be saved. There is no such job; drop what is to be
     /// saved of it.
     Refuse {

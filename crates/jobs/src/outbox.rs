@@ -82,7 +82,9 @@ impl Outbox {
     pub(crate) fn refuse(&mut self, jobs: &BTreeSet<JobId>) {
         let ready = &mut self.ready;
         self.held.retain(|(_, effect)| match effect {
-            Effect::Answer { request, job } if jobs.contains(job) => {
+            Effect::Answer { request, job } | Effect::AnswerEnded { request, job }
+                if jobs.contains(job) =>
+            {
                 let (request, job) = (*request, *job);
                 ready.push_back(Effect::Refuse { request, job });
                 false

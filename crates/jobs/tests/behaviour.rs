@@ -357,6 +357,57 @@ fn a_job_that_is_cancelled_does_not_succeed_any_more() {
     assert_eq!(again, Err(CancelError::Ended));
 }
 
+/// Else a client would know of an end that a crash may undo.
+#[test]
+fn that_a_job_has_ended_is_answered_when_that_is_on_disk() {
+    let mut story = Story::running(Terms::default());
+    story
+        .jobs
+        .attempt_ended(at(1), attempt(1), &worker(), success());
+    let asked = story
+        .jobs
+        .cancel(at(2), JOB, CancelledBy::Client, RequestId(2));
+    assert_eq!(asked, Ok(()));
+    let effects: Vec<_> = std::iter::from_fn(|| story.jobs.next_effect()).collect();
+    let [Effect::Save(last, _)] = effects[..] else {
+        panic!("one change, and no answer: {effects:?}")
+    };
+    story.jobs.committed(last);
+    story.settle();
+    assert!(story.was_told(&Effect::AnswerEnded {
+        request: RequestId(2),
+        job: JOB
+    }));
+    assert!(matches!(
+        story.outcome(),
+        Some(Outcome::Done(Verdict::Succeeded(_)))
+    ));
+}
+
+#[test]
+fn a_request_to_cancel_what_was_refused_is_refused() {
+    let mut story = Story::new();
+    story
+        .jobs
+        .submit(at(0), new(JOB, None, Terms::default()), REQUEST);
+    for request in [2, 3].map(RequestId) {
+        let asked = story.jobs.cancel(at(0), JOB, CancelledBy::Client, request);
+        assert_eq!(asked, Ok(()));
+    }
+    let numbers = std::iter::from_fn(|| story.jobs.next_effect());
+    let numbers = numbers.filter_map(|effect| match effect {
+        Effect::Save(number, _) => Some(number),
+        _ => None,
+    });
+    let last = numbers.max().expect("something is to be saved");
+    story.jobs.not_committed(last);
+    story.settle();
+    for request in [1, 2, 3].map(RequestId) {
+        assert!(story.was_told(&Effect::Refuse { request, job: JOB }));
+    }
+    assert_eq!(story.jobs.len(), 0);
+}
+
 #[test]
 fn a_worker_that_returns_in_time_goes_on() {
     let mut story = Story::running(Terms::default());

@@ -1,6 +1,8 @@
 //! Descriptions of jobs, by the names that a [`MockBuilder`](crate::MockBuilder) knows them by.
 
-use cluster_api::{Action, CustomJob, CustomPayload, Description, DockerBuild, Dockerfile};
+use cluster_api::{
+    Action, CustomJob, CustomPayload, Description, DockerBuild, Dockerfile, JobRequest, Unwatched,
+};
 
 /// The hint of upstream's tests.
 const DEFAULT_HINT: &str = "1";
@@ -19,6 +21,14 @@ pub fn docker_with_hint(dockerfile: &str, hint: &str) -> Description {
     }));
     description.cache_hint = hint.to_owned();
     description
+}
+
+/// Returns a request for a durable job that builds `dockerfile` in a pool named `pool`, also without its client.
+pub fn job_request(dockerfile: &str) -> JobRequest {
+    JobRequest {
+        unwatched: Unwatched::Continues,
+        ..JobRequest::new("pool", docker(dockerfile).encode().unwrap())
+    }
 }
 
 /// Describes a custom job whose payload is the struct `OBuilder` with `spec` in it.

@@ -40,7 +40,7 @@ mod story;
 mod transcript;
 
 pub use self::connected::Connected;
-pub use self::description::{custom, docker, docker_with_hint};
+pub use self::description::{custom, docker, docker_with_hint, job_request};
 pub use self::log_capture::LogCapture;
 pub use self::mock_builder::{BuildOutcome, MockBuilder, PIECE};
 pub use self::mock_scheduler::{MockConnection, MockScheduler};

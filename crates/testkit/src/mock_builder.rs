@@ -35,6 +35,8 @@ pub struct MockBuilder {
     running: Cell<usize>,
     /// How many more bytes each log has before its last line.
     pub(crate) log_filling: Cell<usize>,
+    /// Whether its jobs write nothing to their logs.
+    pub(crate) is_quiet: Cell<bool>,
     /// How often a piece of a log was requested.
     pub log_requests: Cell<usize>,
     changed: Notify,
@@ -74,6 +76,11 @@ impl MockBuilder {
     /// Adds this many bytes to each log before its last line, and lets no answer have more than [`PIECE`] bytes of it.
     pub fn fill_logs(&self, size: usize) {
         self.log_filling.set(size);
+    }
+
+    /// Has jobs write nothing to their logs.
+    pub fn print_nothing(&self) {
+        self.is_quiet.set(true);
     }
 
     /// Returns the most bytes of a log that one answer has.

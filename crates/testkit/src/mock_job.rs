@@ -84,7 +84,9 @@ impl MockJob {
     }
 
     fn print(&self, line: &str) {
-        self.log.borrow_mut().extend(format!("{line}\n").bytes());
+        if !self.builder.is_quiet.get() {
+            self.log.borrow_mut().extend(format!("{line}\n").bytes());
+        }
         self.changed.notify_waiters();
     }
 }

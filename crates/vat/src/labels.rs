@@ -1,5 +1,7 @@
 //! How errors call a lost peer.
 
+use visible::shortened;
+
 /// How many labels are shown.
 const MAX_LABELS: usize = 4;
 
@@ -16,16 +18,13 @@ pub(crate) struct Labels {
 }
 
 impl Labels {
-    pub(crate) fn add(&mut self, mut label: String) {
+    pub(crate) fn add(&mut self, label: String) {
         if self.shown.len() == MAX_LABELS {
             self.more += 1;
             return;
         }
-        if label.len() > MAX_LABEL_BYTES {
-            label.truncate(label.floor_char_boundary(MAX_LABEL_BYTES));
-            label.push('…');
-        }
-        self.shown.push(label);
+        self.shown
+            .push(shortened(&label, MAX_LABEL_BYTES).into_owned());
     }
 
     /// Returns the descriptions as one text; `None` if there are none.

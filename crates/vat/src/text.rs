@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use visible::is_visible;
+use visible::{beginning, is_visible};
 
 /// The longest reason of an exception that is passed on, in bytes. Upstream's contain the last lines of a build at
 /// most.
@@ -31,7 +31,7 @@ pub(crate) fn is_reason_too_long(reason: &[u8]) -> bool {
 
 /// Returns the first `limit` bytes at most, and how many bytes are left.
 fn cut(text: &str, limit: usize) -> (&str, usize) {
-    let start = text.get(..text.floor_char_boundary(limit)).unwrap_or(text);
+    let start = beginning(text, limit);
     (start, text.len() - start.len())
 }
 

@@ -3,11 +3,12 @@
 //! Names, hints, exceptions and logs come from other machines. Printed as they are, they could control a terminal,
 //! forge lines or look like something else. This crate has the one rule for which characters are printed as they are,
 //! and the other rules that all programs share for what they show: names and their order, times, sizes, plurals,
-//! errors with their causes, URLs without credentials.
+//! texts that are cut, errors with their causes, URLs without credentials.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
 
+mod beginning;
 mod causes;
 mod count;
 mod credentials;
@@ -18,6 +19,7 @@ mod size;
 
 use core::fmt;
 
+pub use self::beginning::{beginning, shortened};
 pub use self::causes::with_causes;
 pub use self::count::counted;
 pub use self::credentials::without_credentials;

@@ -7,6 +7,7 @@ use cluster_api::{
 };
 use jobs::{Attempt, AttemptEnd, CancelledBy, Loss, LossReason, Outcome, Stage};
 use pool::{TicketId, WorkerName};
+use visible::beginning;
 
 use super::AttachedJob;
 use super::job::Reference;
@@ -58,8 +59,14 @@ impl AttachedJob {
     }
 
     /// An operator asks the worker to stop it, which the worker may report in no way.
-    pub(crate) fn stopped_by_operator(&self) {
-        self.stopped_by_operator.set(true);
+    pub(crate) fn operator_stops(&self) {
+        self.operator_stops.set(self.operator_stops.get() + 1);
+    }
+
+    /// The worker could not be asked: a later end has another cause.
+    pub(crate) fn operator_failed(&self) {
+        let others = self.operator_stops.get().saturating_sub(1);
+        self.operator_stops.set(others);
     }
 
     /// It has ended on its worker, or was lost with that.
@@ -102,7 +109,7 @@ impl AttachedJob {
     fn cancelled_by(&self, reported: WireCancelledBy) -> CancelledBy {
         match reported {
             WireCancelledBy::Operator => CancelledBy::Operator,
-            _ if self.stopped_by_operator.get() => CancelledBy::Operator,
+            _ if self.operator_stops.get() > 0 => CancelledBy::Operator,
             // The worker stopped it because nobody holds it any more.
             _ if self.job().is_none() => CancelledBy::Departure,
             WireCancelledBy::Client | WireCancelledBy::Unknown => CancelledBy::Client,
@@ -133,6 +140,5 @@ impl AttachedJob {
 
 /// Returns as much of a text as is kept.
 fn cut(text: &str) -> String {
-    let end = text.floor_char_boundary(MAX_TEXT_BYTES);
-    text.get(..end).unwrap_or_default().to_owned()
+    beginning(text, MAX_TEXT_BYTES).to_owned()
 }

@@ -42,8 +42,8 @@ pub(crate) struct AttachedJob {
     pub(super) is_unsaved: Cell<bool>,
     /// Whether its end is saved.
     is_end_saved: Cell<bool>,
-    /// An operator has asked the worker to stop it.
-    pub(super) stopped_by_operator: Cell<bool>,
+    /// How many operators have asked the worker to stop it, but for those whose calls failed.
+    pub(super) operator_stops: Cell<u32>,
 }
 
 /// The scheduler's reference to the job on its worker.
@@ -113,7 +113,7 @@ impl AttachedJob {
             log_turn: Cell::default(),
             is_unsaved: Cell::new(false),
             is_end_saved: Cell::new(false),
-            stopped_by_operator: Cell::new(false),
+            operator_stops: Cell::default(),
         }
     }
 

@@ -103,3 +103,52 @@ fn compress(logs: &Logs, attempt: AttemptId) -> Result<(u64, bool), LogError> {
     let is_new = logs.archive(attempt)?;
     Ok((logs.stored_bytes(attempt)?, is_new))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jobs::JobId;
+
+    use super::*;
+
+    const ATTEMPT: AttemptId = AttemptId {
+        job: JobId::from_bits(7),
+        number: 1,
+    };
+
+    /// An archive in the making would be swept away.
+    #[test]
+    fn nothing_is_compressed_before_the_sweep() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::open(folder.path()).unwrap();
+        logs.write(ATTEMPT).unwrap().append(0, b"text").unwrap();
+        let (report, reports) = mpsc::channel();
+        let start = || {
+            let report = report.clone();
+            let report = move |Archived { attempt, bytes }| report.send((attempt, bytes)).unwrap();
+            let logs = Logs::open(folder.path()).unwrap();
+            Archiver::start(logs, |_| Ok(vec![ATTEMPT]), report).unwrap()
+        };
+        let archiver = start();
+        archiver.inbox().unwrap().send(ATTEMPT).unwrap();
+        // Long enough for most threads to make the mistake.
+        reports
+            .recv_timeout(Duration::from_millis(200))
+            .unwrap_err();
+        drop(archiver);
+        reports.try_recv().unwrap_err();
+        let archiver = start();
+        archiver.begin();
+        // It is counted once, though it is handed over, too.
+        archiver.inbox().unwrap().send(ATTEMPT).unwrap();
+        let (attempt, bytes) = reports.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_eq!(
+            (attempt, bytes),
+            (ATTEMPT, logs.stored_bytes(ATTEMPT).unwrap())
+        );
+        drop(archiver);
+        reports.try_recv().unwrap_err();
+        assert!(!logs.archive(ATTEMPT).unwrap(), "it was compressed before");
+    }
+}

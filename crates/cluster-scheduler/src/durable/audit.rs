@@ -44,9 +44,12 @@ impl AuditLog {
 
     /// The entries up to this one could not be saved, and are tried again. What operators do goes on: they may be about
     /// to free the disk.
-    pub(super) fn not_appended(&self, up_to: u64) {
+    pub(super) fn not_appended(&self, up_to: u64, error: &str) {
         for (call, line) in self.answer(up_to) {
-            tracing::warn!(target: "scheduler", "Cannot save an entry of the audit log: {line}; retrying");
+            tracing::warn!(
+                target: "scheduler",
+                "Cannot save an entry of the audit log: {line}: {error}; retrying"
+            );
             // An error means that the operator does not wait any more.
             call.send(()).ok();
         }

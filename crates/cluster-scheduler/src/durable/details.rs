@@ -9,7 +9,7 @@ use cluster_api::{
 use job_store::{AttemptRecord, Query, Reader as _};
 use jobs::{AttemptEnd, CancelledBy, JobId, Verdict};
 use pool::{ClientId, Time};
-use visible::Shown;
+use visible::{Shown, shortened};
 
 use super::describe::Found;
 use super::{DurableJobs, convert};
@@ -135,7 +135,7 @@ fn attempt_end(end: &AttemptEnd, ago: Duration) -> WireEnd {
     WireEnd {
         word: word.to_owned(),
         ago,
-        detail: shortened(detail),
+        detail: shortened(&detail, MAX_DETAIL_BYTES).into_owned(),
     }
 }
 
@@ -149,11 +149,3 @@ fn failure(detail: &str, exit_code: Option<u8>) -> String {
 
 /// The longest detail of an end, in bytes. A job's output may be far longer.
 const MAX_DETAIL_BYTES: usize = 4 << 10;
-
-fn shortened(mut text: String) -> String {
-    if text.len() > MAX_DETAIL_BYTES {
-        text.truncate(text.floor_char_boundary(MAX_DETAIL_BYTES));
-        text.push('…');
-    }
-    text
-}

@@ -256,8 +256,9 @@ impl DurableJobs {
             Report::AttachedSaved(saved) => self.attached.saved(saved),
             Report::Pruned(pruned) => self.pruned(pruned),
             Report::Expired(expired) => self.expired(expired),
+            Report::Cleanup(cleanup, result) => Self::cleanup_reported(cleanup, result),
             Report::Appended(up_to) => self.audit.appended(up_to),
-            Report::NotAppended(up_to) => self.audit.not_appended(up_to),
+            Report::NotAppended { up_to, error } => self.audit.not_appended(up_to, &error),
             Report::Failed { up_to, error } => {
                 // Once, and not every second.
                 if self.save_error.borrow().as_ref() != Some(&error) {

@@ -1,14 +1,15 @@
 //! Opens what is kept of durable jobs, before the pools are there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use futures::channel::mpsc;
-use job_store::logs::{LogError, Logs};
+use job_store::logs::{ListedLog, LogError, Logs};
 use job_store::sqlite::SqliteReader;
 use job_store::{
-    Committer, OpenError, Reader as _, Report, Sealer, StoreError, Totals, Writer as _, sqlite,
+    Committer, LogStatus, OpenError, Reader as _, Report, Sealer, StoreError, Totals, Writer as _,
+    sqlite,
 };
 use jobs::{AttemptId, JobId, Saved};
 use pool::Time;
@@ -69,24 +70,16 @@ impl Threads {
         database: &Path,
         reader: SqliteReader,
         logs: &Path,
-        unfinished: HashSet<JobId>,
+        unfinished: HashMap<JobId, u32>,
         now: Time,
     ) -> Result<Self, KeepError> {
-        let mut known = sqlite::open_reader(database)?;
-        let leftovers = move |logs: &Logs| {
-            let whole = |attempt: &AttemptId| {
-                // Small logs of attached jobs are not compressed, and counted already.
-                if unfinished.contains(&attempt.job)
-                    || known.is_log_counted(*attempt).unwrap_or(true)
-                {
-                    return false;
-                }
-                // That of a job that came after the start may grow.
-                let record = known.record(attempt.job).ok().flatten();
-                record.is_some_and(|record| record.submitted < now)
-            };
-            Ok(logs.growing_logs()?.into_iter().filter(whole).collect())
+        let known = sqlite::open_reader(database)?;
+        let mut leftovers = Leftovers {
+            known,
+            unfinished,
+            started: now,
         };
+        let leftovers = move |logs: &Logs| leftovers.find(logs);
         let (report, archived) = mpsc::unbounded();
         // An error means that the scheduler has ended.
         let report = move |archived| drop(report.unbounded_send(archived));
@@ -102,6 +95,44 @@ impl Threads {
             archiver,
             archived,
         })
+    }
+}
+
+/// Finds the logs that an earlier process has left: they are whole, and not counted, as it was killed before that.
+struct Leftovers {
+    known: SqliteReader,
+    /// The jobs that had not ended when this process started, and the numbers of their latest attempts.
+    unfinished: HashMap<JobId, u32>,
+    started: Time,
+}
+
+impl Leftovers {
+    fn find(&mut self, logs: &Logs) -> Result<Vec<AttemptId>, LogError> {
+        let mut found = Vec::new();
+        for folder in logs.folders()? {
+            let listed = logs.list(&folder)?.into_iter();
+            let whole = listed.filter(|log| self.is_uncounted(log.attempt) && self.is_whole(log));
+            found.extend(whole.map(|log| log.attempt));
+        }
+        Ok(found)
+    }
+
+    /// Tells whether nothing is added to a log any more.
+    fn is_whole(&mut self, log: &ListedLog) -> bool {
+        let AttemptId { job, number } = log.attempt;
+        match self.unfinished.get(&job) {
+            Some(latest) => log.is_archived || number < *latest,
+            None => {
+                // That of a job that came after the start may grow.
+                let record = self.known.record(job).ok().flatten();
+                record.is_some_and(|record| record.submitted < self.started)
+            }
+        }
+    }
+
+    fn is_uncounted(&mut self, attempt: AttemptId) -> bool {
+        let status = self.known.log_status(attempt);
+        status.is_ok_and(|status| status == LogStatus::Uncounted)
     }
 }
 
@@ -127,7 +158,8 @@ pub(crate) fn open(places: Places, now: Time) -> Result<Opened, KeepError> {
         ),
     }
     let description_sizes = reader.description_sizes()?.into_iter().collect();
-    let unfinished: HashSet<JobId> = saved.iter().map(|saved| saved.new.id).collect();
+    let unfinished = saved.iter().map(|saved| (saved.new.id, saved.attempts));
+    let unfinished = unfinished.collect();
     let threads = Threads::start(&database, reader, &logs, unfinished, now)?;
     let (reporter, reports) = mpsc::unbounded();
     // An error means that the scheduler has ended.

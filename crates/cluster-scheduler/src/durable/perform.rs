@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use cluster_api::{Job, RpcError, TicketEnd};
-use jobs::{AttemptId, Effect, JobId, RequestId, Stage};
+use jobs::{AttemptId, CancelError, Effect, JobId, RequestId, Stage};
 
 use super::live::{LogState, View};
 use super::queue::Enqueued;
@@ -45,6 +45,7 @@ impl DurableJobs {
                     }
                     self.answer(request, Ok(job));
                 }
+                Effect::AnswerEnded { request, .. } => self.answer(request, Err(has_ended())),
                 Effect::Refuse { request, job } => {
                     self.discard(job);
                     self.state.borrow_mut().live.remove(&job);
@@ -188,4 +189,9 @@ impl DurableJobs {
             tokio::task::spawn_local(async move { drop(stopped.await) });
         }
     }
+}
+
+/// The error of a request to cancel a job that has ended.
+fn has_ended() -> RpcError {
+    RpcError::failed(CancelError::Ended.to_string())
 }

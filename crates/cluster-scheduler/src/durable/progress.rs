@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use cluster_api::{DurableLogChunk, DurableStatus, RpcError};
 use futures::channel::oneshot;
-use job_store::Reader as _;
 use job_store::logs::LogError;
+use job_store::{LogStatus, Reader as _};
 use jobs::{AttemptId, CancelledBy, JobId, Jobs, Stage};
 use tokio::sync::watch;
 use visible::Shown;
@@ -135,10 +135,10 @@ impl DurableJobs {
 
     /// Returns the log of an attempt that has no file: nothing was written, or it was removed.
     async fn no_log(&self, attempt: AttemptId) -> Result<Vec<u8>, RpcError> {
-        let removed = self.read(move |reader| reader.is_log_removed(attempt));
-        match removed.await? {
-            false => Ok(Vec::new()),
-            true => Err(RpcError::failed(format!(
+        let status = self.read(move |reader| reader.log_status(attempt));
+        match status.await? {
+            LogStatus::Uncounted | LogStatus::Counted => Ok(Vec::new()),
+            LogStatus::Removed => Err(RpcError::failed(format!(
                 "the log of {attempt} is not kept any more; see the scheduler's --keep-logs and --max-logs-size"
             ))),
         }

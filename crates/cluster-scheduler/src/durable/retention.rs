@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use job_store::{Entry, Expired, Expiry, KeptLog, Pruned};
+use job_store::{Cleanup, Entry, Expired, Expiry, KeptLog, Pruned};
 use jobs::AttemptId;
 use pool::Time;
 
@@ -69,14 +69,10 @@ impl DurableJobs {
     }
 
     fn expire(&self) {
-        let excess = self
-            .logs
-            .whole()
-            .saturating_sub(self.settings.max_logs_bytes);
         if let Some(committer) = &*self.committer.borrow() {
             committer.expire(Expiry {
                 logs_before: self.before(self.settings.keep_logs),
-                excess_bytes: excess,
+                max_log_bytes: self.settings.max_logs_bytes,
                 audit_before: self.before(self.settings.keep_audit),
             });
         }
@@ -119,5 +115,20 @@ impl DurableJobs {
             self.store
                 .run(move |kept| kept.remove_expired(&expired.logs)),
         );
+    }
+    /// The store cannot remove something, or can again. Logged once, and not every hour.
+    pub(super) fn cleanup_reported(cleanup: Cleanup, result: Result<(), String>) {
+        let what = match cleanup {
+            Cleanup::Prune => "jobs",
+            Cleanup::Wipe => "descriptions of jobs",
+            Cleanup::Expire => "logs and entries of the audit log",
+        };
+        match result {
+            Ok(()) => tracing::info!(target: "scheduler", "Old {what} can be removed again"),
+            Err(error) => tracing::error!(
+                target: "scheduler",
+                "Cannot remove old {what}: {error}; retrying within an hour"
+            ),
+        }
     }
 }

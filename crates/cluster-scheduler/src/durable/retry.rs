@@ -6,6 +6,7 @@ use std::time::Duration;
 use cluster_api::{EncodedDescription, Refusal, RpcError};
 use job_store::{Details, Reader as _, Sealed, State, Submitted};
 use jobs::{JobId, JobKey, NewJob, ReturnTimeouts, Terms, Unwatched};
+use vat::Peer;
 use visible::{Elapsed, Shown};
 
 use super::submission::new_id;
@@ -18,10 +19,12 @@ pub(super) fn wipe_interval(retry_for: Duration) -> Duration {
 }
 
 impl DurableJobs {
-    /// Submits a job again, which its client watches from now on. When this returns, the new job is on disk.
+    /// Submits a job again, which its client watches over its connection from now on. When this returns, the new job is
+    /// on disk.
     pub(crate) async fn retry(
         self: &Rc<Self>,
         job: JobId,
+        peer: Peer,
         key: Option<String>,
         continues: bool,
     ) -> Result<Watching, RpcError> {
@@ -75,7 +78,7 @@ impl DurableJobs {
             },
             ..new
         };
-        self.accept(Rc::clone(pool), (again, reserved), new, details)
+        self.accept(Rc::clone(pool), (again, reserved), new, details, peer)
             .await
     }
 

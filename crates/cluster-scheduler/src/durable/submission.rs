@@ -8,6 +8,7 @@ use futures::channel::oneshot;
 use job_store::{Details, Reader as _};
 use jobs::{JobId, JobKey, NewJob};
 use pool::ClientId;
+use vat::Peer;
 use visible::Shown;
 
 use super::live::Live;
@@ -17,10 +18,11 @@ use crate::queue_quota::QueueReservation;
 use crate::reactor::Reactor;
 
 impl DurableJobs {
-    /// A client submits a job, and watches it from now on. When this returns, the job is on disk.
+    /// A client submits a job, and watches it over its connection from now on. When this returns, the job is on disk.
     pub(crate) async fn submit(
         self: &Rc<Self>,
         client: ClientId,
+        peer: Peer,
         request: JobRequest,
     ) -> Result<Watching, RpcError> {
         let pool = self.pools.get(request.pool.as_str()).ok_or_else(|| {
@@ -37,7 +39,8 @@ impl DurableJobs {
         let key = key.map_err(|error| RpcError::failed(error.to_string()))?;
         let (new, details) = self.prepare(pool, client, key, &request)?;
         let described = (request.description, reservation);
-        self.accept(Rc::clone(pool), described, new, details).await
+        self.accept(Rc::clone(pool), described, new, details, peer)
+            .await
     }
 
     /// Accepts a job, unless its client has submitted it before. When this returns, it is on disk.
@@ -49,6 +52,7 @@ impl DurableJobs {
         (description, reservation): (EncodedDescription, QueueReservation),
         new: NewJob,
         details: Details,
+        peer: Peer,
     ) -> Result<Watching, RpcError> {
         // From the look at the store to the submission: of two with the same key, one waits for the other.
         let turn = match new.key {
@@ -56,7 +60,7 @@ impl DurableJobs {
             None => None,
         };
         if let Some(job) = self.ended_with_key(&new.client, new.key.as_ref()).await? {
-            return Ok(self.watch_from_now_on(job));
+            return Ok(self.watch_from_now_on(job, peer));
         }
         let mut live = Live::new(pool, description.size(), 0, self.clock.unix_now());
         live.details = Some(Box::new(details));
@@ -68,7 +72,7 @@ impl DurableJobs {
         let watching = Watching {
             jobs: Rc::clone(self),
             job,
-            client: None,
+            client: peer,
         };
         answered
             .await

@@ -1,10 +1,13 @@
-//! Removes logs that a killed scheduler has left behind: their jobs were removed, and they were to follow.
+//! Removes logs that a killed scheduler has left behind: they had expired, or their jobs were removed, and they were to
+//! follow.
 
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use job_store::Reader as _;
 use job_store::logs::LogError;
+use job_store::sqlite::SqliteReader;
+use job_store::{LogStatus, Reader as _, StoreError};
+use jobs::AttemptId;
 
 use super::DurableJobs;
 
@@ -42,9 +45,16 @@ impl DurableJobs {
         let swept = self.store.run(move |kept| {
             let reader = &mut kept.reader;
             // What cannot be looked up now may be kept.
-            let is_kept = |job| unsaved.contains(&job) || reader.is_kept(job).unwrap_or(true);
+            let is_kept = |attempt: AttemptId| {
+                unsaved.contains(&attempt.job) || is_kept(reader, attempt).unwrap_or(true)
+            };
             kept.logs.sweep(&folder, is_kept)
         });
         swept.await.unwrap_or(Ok(0))
     }
+}
+
+fn is_kept(reader: &mut SqliteReader, attempt: AttemptId) -> Result<bool, StoreError> {
+    let status = reader.log_status(attempt)?;
+    Ok(status != LogStatus::Removed && reader.is_kept(attempt.job)?)
 }

@@ -11,22 +11,12 @@ use super::DurableJobs;
 pub(crate) struct Watching {
     pub(crate) jobs: Rc<DurableJobs>,
     pub(crate) job: JobId,
-    /// The client; `None` until it is known, and then it counts as one that closes its connection.
-    pub(crate) client: Option<Peer>,
-}
-
-impl Watching {
-    /// Returns it with the client that watches.
-    pub(crate) fn by(mut self, client: &Peer) -> Self {
-        self.client = Some(client.clone());
-        self
-    }
+    pub(crate) client: Peer,
 }
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        let is_silent = self.client.as_ref().is_some_and(Peer::fell_silent);
-        let departure = match is_silent {
+        let departure = match self.client.fell_silent() {
             true => Departure::Silent,
             false => Departure::Closed,
         };
@@ -36,12 +26,12 @@ impl Drop for Watching {
 
 impl DurableJobs {
     /// A client watches a job, or the same one again.
-    pub(crate) fn watch_from_now_on(self: &Rc<Self>, job: JobId) -> Watching {
+    pub(crate) fn watch_from_now_on(self: &Rc<Self>, job: JobId, client: Peer) -> Watching {
         self.apply(|jobs, _| jobs.watch(job));
         Watching {
             jobs: Rc::clone(self),
             job,
-            client: None,
+            client,
         }
     }
 

@@ -72,7 +72,12 @@ impl Reactor {
 
     /// Returns how many jobs workers are running that are lost with this scheduler.
     pub(crate) fn count_running(&self) -> usize {
-        self.state.borrow().tickets.count_running()
+        self.state.borrow().tickets.count_running(false)
+    }
+
+    /// Returns how many jobs workers are running that they keep while this scheduler is away.
+    pub(crate) fn count_kept(&self) -> usize {
+        self.state.borrow().tickets.count_running(true)
     }
 
     /// Returns a signal that changes whenever a worker registers, leaves, or runs more or fewer jobs.

@@ -65,37 +65,44 @@ impl Reactor {
             self.log_cancelled(ticket, by);
             return Ok(None);
         };
+        if let Some(attached) = &job.attached {
+            attached.operator_stops();
+        }
+        let stopped = self.stop(ticket, &job).await;
+        if let (Err(_), Some(attached)) = (&stopped, &job.attached) {
+            attached.operator_failed();
+        }
+        stopped?;
+        self.log_cancelled(ticket, by);
+        Ok(Some(job.worker))
+    }
+
+    /// Asks the worker to stop a job.
+    async fn stop(&self, ticket: TicketId, job: &RunningJob) -> Result<(), CancelError> {
         let failed = |reason: String| CancelError::Failed {
             ticket,
             worker: job.worker.clone(),
             reason,
         };
-        if let Some(attached) = &job.attached {
-            attached.stopped_by_operator();
-        }
         let asked = match &job.handle {
             Some(worker) => worker.cancel_job(job.job_number).await,
             None => return Err(CancelError::Unknown(ticket)),
         };
-        match asked {
-            Ok(()) => {}
+        let stopped = match asked {
             Err(error) if error.kind == RpcErrorKind::Unimplemented => {
                 let held = self.state.borrow().tickets.held(ticket);
-                let job = held.ok_or_else(|| {
+                let held = held.ok_or_else(|| {
                     failed(
                         "the worker does not cancel jobs by number, and the client has released the ticket; \
                          cancel it from the client"
                             .to_owned(),
                     )
                 })?;
-                job.cancel()
-                    .await
-                    .map_err(|error| failed(error.to_string()))?;
+                held.cancel().await
             }
-            Err(error) => return Err(failed(error.to_string())),
-        }
-        self.log_cancelled(ticket, by);
-        Ok(Some(job.worker))
+            asked => asked,
+        };
+        stopped.map_err(|error| failed(error.to_string()))
     }
 
     fn running_job(&self, ticket: TicketId) -> Option<RunningJob> {

@@ -147,6 +147,7 @@ impl Assignment {
         (description, job): (EncodedDescription, JobResolver),
         attached: Option<Rc<AttachedJob>>,
     ) -> Self {
+        reactor.job_given(ticket);
         if let Some(attached) = &attached {
             attached.assigned(worker.clone());
         }
@@ -212,8 +213,7 @@ impl Drop for PromisedJob {
             if let Some(attached) = &self.attached {
                 attached.lost_with_worker();
             }
-            self.reactor
-                .job_finished(self.ticket, JobResult::Disconnected);
+            self.reactor.job_finished(self.ticket, JobResult::Lost);
         }
     }
 }

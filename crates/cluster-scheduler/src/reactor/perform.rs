@@ -133,10 +133,7 @@ impl State {
         keeps_jobs: bool,
     ) -> Option<Work> {
         let job_number = self.workers.job_assigned(worker);
-        let (work, since) = self
-            .tickets
-            .start(now, ticket, worker, job_number, name, keeps_jobs)?;
-        self.history.waited.add(now.secs_after(since));
-        Some(work)
+        self.tickets
+            .start(now, ticket, worker, job_number, name, keeps_jobs)
     }
 }

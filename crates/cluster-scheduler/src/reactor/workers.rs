@@ -106,6 +106,14 @@ impl Reactor {
         });
     }
 
+    /// A worker that was chosen for a job gets it.
+    pub(super) fn job_given(&self, ticket: TicketId) {
+        let state = &mut *self.state.borrow_mut();
+        if let Some(running) = state.tickets.running(ticket) {
+            state.history.waited.add(running.waited);
+        }
+    }
+
     /// A worker that was chosen for a job did not get it: it was told nothing of it.
     pub(super) fn job_not_given(&self, ticket: TicketId) {
         self.change(|state, _| {

@@ -8,7 +8,7 @@ use cluster_api::{
 };
 use jobs::JobId;
 
-use super::submission::SubmissionService;
+use super::client_access::ClientAccess;
 use crate::cluster::Cluster;
 use crate::durable::{DurableJobs, Watching};
 
@@ -17,7 +17,7 @@ pub(crate) struct DurableJobService {
     jobs: Rc<DurableJobs>,
     job: JobId,
     /// The client; `None` for one that sees a shared job.
-    client: Option<Rc<SubmissionService>>,
+    client: Option<Rc<ClientAccess>>,
     /// `None` for one that only observes the job, and once the client has released it. A call in progress may outlive
     /// that.
     watching: Cell<Option<Watching>>,
@@ -25,15 +25,15 @@ pub(crate) struct DurableJobService {
 
 impl DurableJobService {
     /// Serves a job that its client watches. Returns its id, too.
-    pub(crate) fn serve(client: Rc<SubmissionService>, watching: Watching) -> (String, DurableJob) {
+    pub(super) fn serve(client: &Rc<ClientAccess>, watching: Watching) -> (String, DurableJob) {
         let (cluster, job) = (Rc::clone(&client.cluster), watching.job);
-        Self::serve_with(cluster, job, Some(client), Some(watching))
+        Self::serve_with(cluster, job, Some(Rc::clone(client)), Some(watching))
     }
 
     /// Serves a job that its client observes. Returns its id, too.
-    pub(crate) fn observed(client: Rc<SubmissionService>, job: JobId) -> (String, DurableJob) {
+    pub(super) fn observed(client: &Rc<ClientAccess>, job: JobId) -> (String, DurableJob) {
         let cluster = Rc::clone(&client.cluster);
-        Self::serve_with(cluster, job, Some(client), None)
+        Self::serve_with(cluster, job, Some(Rc::clone(client)), None)
     }
 
     /// Serves a job to those who may see it, and no more.
@@ -45,7 +45,7 @@ impl DurableJobService {
     fn serve_with(
         cluster: Rc<Cluster>,
         job: JobId,
-        client: Option<Rc<SubmissionService>>,
+        client: Option<Rc<ClientAccess>>,
         watching: Option<Watching>,
     ) -> (String, DurableJob) {
         let service = Rc::new(Self {
@@ -59,7 +59,7 @@ impl DurableJobService {
     }
 
     /// Returns the client whose job it is, who may change it.
-    fn may(&self, change: &str) -> Result<&Rc<SubmissionService>, RpcError> {
+    fn may(&self, change: &str) -> Result<&Rc<ClientAccess>, RpcError> {
         match &self.client {
             Some(client) => Ok(client),
             None => Err(RpcError::failed(format!(
@@ -90,15 +90,15 @@ impl ServeDurableJob for DurableJobService {
         continues: bool,
     ) -> Result<(String, DurableJob), RpcError> {
         let client = self.may("retry")?;
-        client.check_access()?;
-        let submitted = self.jobs.retry(self.job, key, continues).await?;
-        let submitted = submitted.by(&client.peer);
-        Ok(Self::serve(Rc::clone(client), submitted))
+        client.check()?;
+        let peer = client.peer.clone();
+        let submitted = self.jobs.retry(self.job, peer, key, continues).await?;
+        Ok(Self::serve(client, submitted))
     }
 
     async fn share(self: Rc<Self>) -> Result<String, RpcError> {
         // Whom it is shared with can see it for as long as it is kept.
-        self.may("share")?.check_access()?;
+        self.may("share")?.check()?;
         let id = self.cluster.shared_jobs().id(self.job);
         Ok(self.cluster.sturdy_ref(id).to_uri())
     }

@@ -1,6 +1,7 @@
 //! What others can call: one file for each interface, and [`restore`], by which they are reached.
 
 mod admin;
+mod client_access;
 mod drain;
 mod durable_job;
 mod operator;

@@ -88,10 +88,5 @@ impl Operator {
 }
 
 fn shortened(text: &str) -> String {
-    let end = text.floor_char_boundary(MAX_TEXT_BYTES);
-    let (kept, rest) = text.split_at(end);
-    match rest {
-        "" => kept.to_owned(),
-        _ => format!("{kept}…"),
-    }
+    visible::shortened(text, MAX_TEXT_BYTES).into_owned()
 }

@@ -10,29 +10,14 @@ use pool::ClientId;
 use vat::{Peer, ServiceId};
 use visible::Shown;
 
+use super::client_access::{AccessKind, ClientAccess};
 use super::durable_job::DurableJobService;
 use super::ticket::TicketService;
 use crate::cluster::Cluster;
 use crate::durable::DurableJobs;
 use crate::tickets::Request;
 
-pub(crate) struct SubmissionService {
-    pub(super) cluster: Rc<Cluster>,
-    client: ClientId,
-    /// The secret by which this very endpoint is reached.
-    id: ServiceId,
-    kind: Kind,
-    /// Whose connection it is.
-    pub(super) peer: Peer,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// It belongs to one client, and is revoked when that client is removed.
-    Personal,
-    /// All clients with `submission.cap` share it.
-    Shared,
-}
+pub(crate) struct SubmissionService(Rc<ClientAccess>);
 
 impl SubmissionService {
     /// Serves the endpoint of one client.
@@ -42,13 +27,13 @@ impl SubmissionService {
         id: ServiceId,
         peer: Peer,
     ) -> Submission {
-        Submission::serve(Rc::new(Self {
+        Self::serve(ClientAccess {
             cluster,
             client,
             id,
             peer,
-            kind: Kind::Personal,
-        }))
+            kind: AccessKind::Personal,
+        })
     }
 
     /// Serves the endpoint that all share.
@@ -58,37 +43,23 @@ impl SubmissionService {
         id: ServiceId,
         peer: Peer,
     ) -> Submission {
-        Submission::serve(Rc::new(Self {
+        Self::serve(ClientAccess {
             cluster,
             client,
             id,
             peer,
-            kind: Kind::Shared,
-        }))
+            kind: AccessKind::Shared,
+        })
+    }
+
+    fn serve(access: ClientAccess) -> Submission {
+        Submission::serve(Rc::new(Self(Rc::new(access))))
     }
 
     /// Returns the durable jobs, if this client still exists.
     fn durable_jobs(&self) -> Result<Rc<DurableJobs>, RpcError> {
-        self.check_access()?;
-        Ok(self.cluster.durable_jobs())
-    }
-
-    /// Fails if the client was removed.
-    pub(super) fn check_access(&self) -> Result<(), RpcError> {
-        match self.is_revoked() {
-            true => Err(Refusal::revoked()),
-            false => Ok(()),
-        }
-    }
-
-    /// Returns whether the client was removed, perhaps to be added again with another secret.
-    fn is_revoked(&self) -> bool {
-        match self.kind {
-            Kind::Personal => {
-                self.cluster.client_of(&self.id.digest()).as_ref() != Some(&self.client)
-            }
-            Kind::Shared => false,
-        }
+        self.0.check()?;
+        Ok(self.0.cluster.durable_jobs())
     }
 }
 
@@ -101,11 +72,12 @@ impl ServeSubmission for SubmissionService {
         description: EncodedDescription,
         urgent: bool,
     ) -> Result<Ticket, RpcError> {
-        if self.is_revoked() {
+        if self.0.is_revoked() {
             return Ok(Ticket::broken(Refusal::revoked()));
         }
-        let Some(reactor) = self.cluster.pool(&pool) else {
+        let Some(reactor) = self.0.cluster.pool(&pool) else {
             let names: Vec<_> = self
+                .0
                 .cluster
                 .pools()
                 .keys()
@@ -115,17 +87,18 @@ impl ServeSubmission for SubmissionService {
             return Ok(Ticket::broken(refusal));
         };
         let (length, size) = (description.length(), description.size());
-        let reservation = match self.cluster.quota().take(&self.client, length, size) {
+        let reservation = match self.0.cluster.quota().take(&self.0.client, length, size) {
             Ok(reservation) => reservation,
             Err(error) => return Ok(Ticket::broken(error.into())),
         };
         let attached =
-            self.cluster
+            self.0
+                .cluster
                 .durable_jobs()
-                .attach(&self.client, &pool, &description, urgent);
+                .attach(&self.0.client, &pool, &description, urgent);
         let (resolver, job) = Job::promise();
         let request = Request {
-            client: self.client.clone(),
+            client: self.0.client.clone(),
             description,
             job: resolver,
             _reservation: reservation,
@@ -144,10 +117,9 @@ impl ServeSubmission for SubmissionService {
     ) -> Result<(String, DurableJob), RpcError> {
         let submitted = self
             .durable_jobs()?
-            .submit(self.client.clone(), job)
+            .submit(self.0.client.clone(), self.0.peer.clone(), job)
             .await?;
-        let submitted = submitted.by(&self.peer);
-        Ok(DurableJobService::serve(self, submitted))
+        Ok(DurableJobService::serve(&self.0, submitted))
     }
 
     async fn find_durable(
@@ -156,24 +128,26 @@ impl ServeSubmission for SubmissionService {
         observing: bool,
     ) -> Result<(String, DurableJob), RpcError> {
         let jobs = self.durable_jobs()?;
-        let found = jobs.find(&self.client, &id).await?;
+        let found = jobs.find(&self.0.client, &id).await?;
         Ok(match observing {
-            true => DurableJobService::observed(self, found),
+            true => DurableJobService::observed(&self.0, found),
             false => {
-                let watching = jobs.watch_from_now_on(found).by(&self.peer);
-                DurableJobService::serve(self, watching)
+                let watching = jobs.watch_from_now_on(found, self.0.peer.clone());
+                DurableJobService::serve(&self.0, watching)
             }
         })
     }
 
     async fn list_durable(self: Rc<Self>, query: JobQuery) -> Result<JobPage, RpcError> {
-        self.durable_jobs()?.list(self.client.clone(), query).await
+        self.durable_jobs()?
+            .list(self.0.client.clone(), query)
+            .await
     }
 
     async fn save(self: Rc<Self>) -> Result<String, RpcError> {
-        if self.is_revoked() {
+        if self.0.is_revoked() {
             return Err(Refusal::revoked());
         }
-        Ok(self.cluster.sturdy_ref(self.id.clone()).to_uri())
+        Ok(self.0.cluster.sturdy_ref(self.0.id.clone()).to_uri())
     }
 }

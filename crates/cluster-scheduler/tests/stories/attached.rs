@@ -10,12 +10,12 @@ use testkit::{
 use crate::durable::{connect, ended, log, request, success};
 
 /// Submits a job as a client of upstream's does.
-async fn submit(client: &Submission, dockerfile: &str) -> Ticket {
+pub(crate) async fn submit(client: &Submission, dockerfile: &str) -> Ticket {
     let ticket = client.submit("pool", &docker(dockerfile), false).await;
     ticket.unwrap()
 }
 
-async fn list(client: &Submission) -> Vec<JobSummary> {
+pub(crate) async fn list(client: &Submission) -> Vec<JobSummary> {
     let page = client.list_durable(&JobQuery::default()).await;
     page.unwrap().jobs
 }
@@ -34,7 +34,7 @@ async fn listed(client: &Submission, states: &[JobState]) -> Vec<JobSummary> {
 }
 
 /// Finds the latest of so many jobs, once it is in this state.
-async fn latest(client: &Submission, count: usize, state: JobState) -> DurableJob {
+pub(crate) async fn latest(client: &Submission, count: usize, state: JobState) -> DurableJob {
     until(&format!("job {count} is {state}"), async || {
         let listed = list(client).await;
         listed.len() == count && listed.first().is_some_and(|job| job.state == state)

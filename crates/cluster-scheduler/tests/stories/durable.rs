@@ -7,24 +7,16 @@ use cluster_api::{
     ReturnTimeouts, Submission, Unwatched,
 };
 use testkit::{
-    BuildOutcome, Connected, MockBuilder, MockWorker, Site, custom, docker, story, until,
+    BuildOutcome, Connected, MockBuilder, MockWorker, Site, custom, job_request, story, until,
 };
 
 pub(crate) fn request(dockerfile: &str) -> JobRequest {
     JobRequest {
-        pool: "pool".to_owned(),
-        description: docker(dockerfile).encode().unwrap(),
-        urgent: false,
-        key: None,
         labels: vec![Label {
             name: "branch".to_owned(),
             value: "main".to_owned(),
         }],
-        attempts: None,
-        queue_limit: None,
-        run_limit: None,
-        silence_limit: None,
-        unwatched: Unwatched::Continues,
+        ..job_request(dockerfile)
     }
 }
 

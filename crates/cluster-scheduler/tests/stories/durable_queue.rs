@@ -5,6 +5,7 @@ use rusqlite::Connection;
 use testkit::{BuildOutcome, MockBuilder, MockWorker, Site, docker_with_hint, story, until};
 
 use crate::durable::{connect, ended, log, request, submit, success};
+use crate::metrics::shows;
 
 /// What comes between the submissions and the jobs.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +102,8 @@ fn the_queue_keeps_its_order_whatever_is_restarted() {
 #[test]
 fn a_job_that_cannot_be_read_ends_and_its_worker_gets_the_next() {
     story(async {
-        let site = Site::start().await;
+        let any_port = "127.0.0.1:0".parse().unwrap();
+        let site = Site::start_with(|config| config.metrics = Some(any_port)).await;
         let (client, _connected) = connect(&site).await;
         let (_, damaged) = submit(&client, &request("damaged")).await;
         let (_, whole) = submit(&client, &request("whole")).await;
@@ -126,6 +128,13 @@ fn a_job_that_cannot_be_read_ends_and_its_worker_gets_the_next() {
         assert!(log(&whole, 1).await.contains("Building"));
         assert_eq!(builder.started(), ["w1 whole"]);
         site.shows("w1 (0): [] (0 running)").await;
+        // A worker has had one of them.
+        let metrics = site.scheduler().metrics_address().unwrap();
+        shows(
+            metrics,
+            &["ocluster_pool_job_wait_seconds_count{pool=\"pool\"} 1"],
+        )
+        .await;
     });
 }
 

@@ -10,7 +10,10 @@ use cluster_api::{
     Unwatched,
 };
 use cluster_scheduler::SchedulerConfig;
-use testkit::{BuildOutcome, MockBuilder, MockWorker, Site, config_in, docker, story, until};
+use futures::FutureExt as _;
+use testkit::{
+    BuildOutcome, MockBuilder, MockWorker, Site, config_in, docker, follow_ticket, story, until,
+};
 
 use crate::durable::{connect, ended, log, request, submit, success};
 use crate::metrics::{get, shows};
@@ -108,6 +111,26 @@ fn a_worker_that_was_chosen_for_a_job_that_is_refused_takes_the_next() {
 }
 
 #[test]
+fn no_client_learns_of_an_end_that_is_not_saved() {
+    story(async {
+        let site = Site::start().await;
+        let (client, _connected) = connect(&site).await;
+        let (_, job) = submit(&client, &request("image")).await;
+        let full = fill_disk(&site);
+        let mut answers = [job.cancel(), job.cancel()];
+        // Both have arrived when a later call is answered.
+        client.list_durable(&JobQuery::default()).await.unwrap();
+        for answer in &mut answers {
+            assert_eq!(answer.now_or_never(), None);
+        }
+        full.execute_batch("ROLLBACK").unwrap();
+        let [first, second] = answers;
+        first.await.unwrap();
+        assert_eq!(second.await.unwrap_err().reason, "the job has ended");
+    });
+}
+
+#[test]
 fn a_log_that_cannot_be_written_stops_no_job() {
     story(async {
         let any_port = "127.0.0.1:0".parse().unwrap();
@@ -141,6 +164,36 @@ fn a_log_that_cannot_be_written_stops_no_job() {
         assert!(text.contains("Building long"), "{text}");
         assert_eq!(log(&short, 1).await, "");
         shows(metrics, &["ocluster_durable_logs_failing 0"]).await;
+    });
+}
+
+#[test]
+fn a_job_without_output_has_an_empty_log() {
+    story(async {
+        let site = Site::start().await;
+        let (client, connected) = connect(&site).await;
+        let builder = MockBuilder::new();
+        builder.print_nothing();
+        let worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        let (_, job) = submit(&client, &request("durable")).await;
+        let ticket = client.submit("pool", &docker("attached"), false).await;
+        let ticket = ticket.unwrap();
+        builder.end("durable", BuildOutcome::Succeeded("1"));
+        builder.end("attached", BuildOutcome::Succeeded("2"));
+        assert_eq!(ended(&job).await, (1, success("1")));
+        assert_eq!(follow_ticket(&ticket).await.log, "");
+        for summary in client
+            .list_durable(&JobQuery::default())
+            .await
+            .unwrap()
+            .jobs
+        {
+            let job = client.find_durable(&summary.id).await.unwrap();
+            assert_eq!(log(&job, 1).await, "");
+        }
+        // Nothing was warned of.
+        drop((job, ticket, client, connected, worker));
+        site.finish().await;
     });
 }
 

@@ -1,6 +1,7 @@
 //! A scheduler in this process, with clients and mock workers.
 
 mod attached;
+mod attached_cancellation;
 mod control;
 mod details;
 mod durable;

@@ -4,7 +4,6 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use cluster_api::{MAX_OUTPUT_BYTES, Outcome};
@@ -12,7 +11,6 @@ use jobs::{AttemptId, Time};
 
 use crate::clock::unix_time;
 use crate::leftovers::remove_leftover;
-use crate::log::LogFile;
 
 const LOG: &str = "log";
 const OUTCOME: &str = "outcome";
@@ -30,9 +28,9 @@ pub(super) struct Left {
     pub(super) attempt: AttemptId,
     /// When it ended, or last wrote to its log.
     pub(super) at: Time,
-    /// `None` if it has written nothing.
-    pub(super) log: Option<Arc<LogFile>>,
-    /// The length of the log.
+    /// The path of its log.
+    pub(super) log: PathBuf,
+    /// The length of the log. There is none if it has written nothing.
     pub(super) length: u64,
     /// `None` if it was interrupted.
     pub(super) outcome: Option<Outcome>,
@@ -105,9 +103,10 @@ fn attempt_of(name: &str) -> Option<AttemptId> {
 }
 
 fn read(attempt: AttemptId, directory: &Path) -> io::Result<Left> {
-    let (log, length) = match LogFile::open(&directory.join(LOG)) {
-        Ok((log, length)) => (Some(Arc::new(log)), length),
-        Err(error) if error.kind() == ErrorKind::NotFound => (None, 0),
+    let log = directory.join(LOG);
+    let length = match fs::metadata(&log) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == ErrorKind::NotFound => 0,
         Err(error) => return Err(error),
     };
     let outcome = read_outcome(&directory.join(OUTCOME))?;

@@ -1,17 +1,18 @@
 //! An attempt that an earlier process of this worker has left.
 
+use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use cluster_api::{HeldState, LogChunk, Outcome, RpcError, ServeJob};
 
 use super::Keeper;
 use super::directory::Left;
-use crate::log::{LogFile, MAX_CHUNK, ReadError};
+use crate::log::{MAX_CHUNK, ReadError, read_left};
 
 /// The job of such an attempt. It has ended.
 pub(super) struct RestoredJob {
-    log: Option<Arc<LogFile>>,
+    /// The path of its log, which is open only while it is read.
+    log: PathBuf,
     length: u64,
     /// `None` if it was interrupted.
     outcome: Option<Outcome>,
@@ -59,12 +60,12 @@ impl ServeJob for RestoredJob {
             return Err(failed(ReadError::BeyondEnd { start, length }));
         }
         let size = usize::try_from(length - start).unwrap_or(MAX_CHUNK);
-        let bytes = match &self.log {
-            Some(log) => {
-                let read = Arc::clone(log).read(start, size.min(MAX_CHUNK)).await;
+        let bytes = match size.min(MAX_CHUNK) {
+            0 => Vec::new(),
+            size => {
+                let read = read_left(self.log.clone(), start, size).await;
                 read.map_err(|error| failed(ReadError::Disk(error)))?
             }
-            None => Vec::new(),
         };
         // `start` is inside the log, whose length is that of a file.
         let next = i64::try_from(start + bytes.len() as u64).unwrap_or(i64::MAX);

@@ -1,7 +1,7 @@
 //! What an earlier process has left, and what is written for a later one.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use cluster_api::{HeldState, MAX_OUTPUT_BYTES, Outcome, RpcErrorKind};
@@ -22,6 +22,14 @@ fn leave(directory: &Path, log: Option<&str>, outcome: Option<&[u8]>) {
     if let Some(outcome) = outcome {
         fs::write(attempt.join("outcome"), outcome).unwrap();
     }
+}
+
+/// Returns the files in a directory that this process has open.
+fn open_files_in(directory: &Path) -> Vec<PathBuf> {
+    let open = fs::read_dir("/proc/self/fd").unwrap();
+    // Other tests close theirs meanwhile.
+    let paths = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    paths.filter(|path| path.starts_with(directory)).collect()
 }
 
 fn open(directory: &Path) -> Rc<KeptAttempts> {
@@ -50,6 +58,7 @@ fn what_was_left_is_listed_with_its_log_until_it_is_forgotten() {
                 ("28t5cy4tqkff", 3)
             );
             assert_eq!(held.state, state);
+            assert_eq!(open_files_in(directory.path()), Vec::<PathBuf>::new());
             let chunk = held.job.log(4).await.unwrap();
             assert_eq!((&*chunk.bytes, chunk.next), (&b"two\n"[..], 8));
             assert_eq!(held.job.log(-4).await.unwrap().bytes, b"two\n");

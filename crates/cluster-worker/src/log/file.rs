@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -93,20 +93,13 @@ fn create_kept(path: &Path) -> io::Result<LogFile> {
 
 /// A log's file.
 #[derive(Debug)]
-pub(crate) struct LogFile {
+pub(super) struct LogFile {
     file: File,
     /// Removes it when the last reference is dropped.
     _path: Option<TempPath>,
 }
 
 impl LogFile {
-    /// Opens a log that an earlier process has left. Returns its length, too.
-    pub(crate) fn open(path: &Path) -> io::Result<(Self, u64)> {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        Ok((Self { file, _path: None }, length))
-    }
-
     /// Waits until what was written is on disk.
     pub(super) async fn sync(self: Arc<Self>) -> Result<(), String> {
         blocking(move || self.file.sync_data().map_err(|error| error.to_string())).await
@@ -123,20 +116,34 @@ impl LogFile {
     }
 
     /// Reads `length` bytes at `offset`. All of them must have been written.
-    pub(crate) async fn read(
+    pub(super) async fn read(
         self: Arc<Self>,
         offset: u64,
         length: usize,
     ) -> Result<Vec<u8>, String> {
-        blocking(move || {
-            let mut bytes = vec![0; length];
-            self.file
-                .read_exact_at(&mut bytes, offset)
-                .map_err(|error| error.to_string())?;
-            Ok(bytes)
-        })
-        .await
+        blocking(move || read_at(&self.file, offset, length).map_err(|error| error.to_string()))
+            .await
     }
+}
+
+/// Reads `length` bytes at `offset` of a log that an earlier process has left. There may be a thousand: the file is
+/// open only meanwhile.
+pub(crate) async fn read_left(
+    path: PathBuf,
+    offset: u64,
+    length: usize,
+) -> Result<Vec<u8>, String> {
+    let read = move || {
+        let file = File::open(path)?;
+        read_at(&file, offset, length)
+    };
+    blocking(|| read().map_err(|error: io::Error| error.to_string())).await
+}
+
+fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
 }
 
 /// Runs `work` on a blocking thread.

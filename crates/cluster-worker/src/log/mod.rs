@@ -26,8 +26,8 @@ use redact::Redactor;
 use tokio::sync::Notify;
 use tracing::Instrument as _;
 
-use file::LogPlace;
-pub(crate) use file::{LogDir, LogFile};
+pub(crate) use file::{LogDir, read_left};
+use file::{LogFile, LogPlace};
 use output::Output;
 
 /// The largest answer, in bytes. Upstream's programs send up to 10 KiB and accept any size.

@@ -1,10 +1,10 @@
-//! What is saved beside the changes of jobs, and what expires.
+//! What is saved beside the changes of jobs.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::{CommitterThread, PIECE, Report};
-use crate::{Entry, Expiry, Writer};
+use super::{CommitterThread, Report};
+use crate::{Entry, Writer};
 
 /// How many entries wait for the disk at most. While it is full, the oldest of more are dropped.
 const MAX_WAITING: usize = 10_000;
@@ -17,8 +17,6 @@ pub(super) struct Entries {
     /// The number of the latest one.
     last: u64,
     pub(super) is_failing: bool,
-    /// What is to be removed.
-    pub(super) expiry: Option<Expiry>,
 }
 
 impl Entries {
@@ -49,31 +47,14 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
                 self.entries.unsaved.clear();
                 Report::Appended(last)
             }
-            Err(_) => {
+            Err(error) => {
                 self.counters.failed();
-                Report::NotAppended(last)
+                Report::NotAppended {
+                    up_to: last,
+                    error: error.to_string(),
+                }
             }
         };
         (self.report)(report);
-    }
-
-    /// Removes a piece of what has expired. What cannot be removed now is tried again when it is asked for again.
-    pub(super) fn expire(&mut self) {
-        let failing = self.is_failing || self.entries.is_failing;
-        let Some(expiry) = self.entries.expiry.take_if(|_| !failing) else {
-            return;
-        };
-        let Ok(expired) = self.writer.expire(&expiry, PIECE) else {
-            return;
-        };
-        if expired.logs.is_empty() && expired.entries == 0 {
-            return;
-        }
-        let freed: u64 = expired.logs.iter().map(|log| log.bytes).sum();
-        self.entries.expiry = Some(Expiry {
-            excess_bytes: expiry.excess_bytes.saturating_sub(freed),
-            ..expiry
-        });
-        (self.report)(Report::Expired(expired));
     }
 }

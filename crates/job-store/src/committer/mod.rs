@@ -3,6 +3,7 @@
 //! Whatever has piled up while one commit was being synced goes into the next ("group commit"), so the cost of a sync
 //! is shared exactly when there is much to save, and a single change waits for nothing but its own.
 
+mod cleanup;
 mod entries;
 mod stats;
 
@@ -17,6 +18,8 @@ use std::{io, mem};
 use jobs::{Change, ChangeId, JobId};
 use pool::Time;
 
+pub use self::cleanup::Cleanup;
+use self::cleanup::Cleanups;
 use self::entries::Entries;
 pub use self::stats::CommitterStats;
 use self::stats::Counters;
@@ -24,9 +27,6 @@ use crate::{AttachedRecord, Entry, Expired, Expiry, Pruned, Write, Writer};
 
 /// How many changes share one commit at most: what a disk takes in well under a second.
 const MAX_BATCH: usize = 10_000;
-
-/// How many jobs are removed at once: what takes some milliseconds.
-const PIECE: u32 = 100;
 
 /// How long to wait before changes that could not be saved are tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -51,10 +51,17 @@ pub enum Report {
     Pruned(Vec<Pruned>),
     /// The entries up to this number are on disk. See [`Committer::append`].
     Appended(u64),
-    /// The entries up to this number could not be saved, and are tried again in a moment.
-    NotAppended(u64),
+    /// Entries could not be saved, and are tried again in a moment.
+    NotAppended {
+        /// The number of the latest of them.
+        up_to: u64,
+        /// Why.
+        error: String,
+    },
     /// This has expired, and is not in the store any more. See [`Committer::expire`].
     Expired(Expired),
+    /// Nothing can be removed for this reason, or can be again. It is tried again when that is asked for again.
+    Cleanup(Cleanup, Result<(), String>),
 }
 
 /// Hands changes to the thread.
@@ -101,9 +108,8 @@ impl Committer {
                 unsaved: VecDeque::new(),
                 attached: VecDeque::new(),
                 is_failing: false,
-                prune: None,
-                wipe: None,
                 entries: Entries::default(),
+                cleanups: Cleanups::default(),
                 counters: shared,
             };
             committer.run(&inbox);
@@ -187,11 +193,8 @@ struct CommitterThread<W, F> {
     unsaved: VecDeque<(ChangeId, Write)>,
     attached: VecDeque<Vec<AttachedRecord>>,
     is_failing: bool,
-    /// Jobs that ended before this time are to be removed.
-    prune: Option<Time>,
-    /// The descriptions of jobs that ended before this time are to be wiped.
-    wipe: Option<Time>,
     entries: Entries,
+    cleanups: Cleanups,
     counters: Arc<Counters>,
 }
 
@@ -201,9 +204,7 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
             self.commit();
             self.save_attached();
             self.append();
-            self.prune();
-            self.expire();
-            self.wipe();
+            self.clean_up();
         }
         self.commit();
         self.save_attached();
@@ -214,7 +215,7 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
     fn receive(&mut self, inbox: &Receiver<Request>) -> bool {
         let first = if self.is_failing || self.entries.is_failing {
             inbox.recv_timeout(RETRY_AFTER)
-        } else if self.prune.is_some() || self.wipe.is_some() || self.entries.expiry.is_some() {
+        } else if self.cleanups.is_due() {
             inbox.recv_timeout(Duration::ZERO)
         } else {
             inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -234,10 +235,10 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
         match request {
             Request::Save(changes) => self.unsaved.extend(changes),
             Request::SaveAttached(records) => self.attached.push_back(records),
-            Request::Prune(ended_before) => self.prune = Some(ended_before),
+            Request::Prune(ended_before) => self.cleanups.prune = Some(ended_before),
             Request::Append(entry) => self.counters.remove(self.entries.add(entry)),
-            Request::Wipe(ended_before) => self.wipe = Some(ended_before),
-            Request::Expire(expiry) => self.entries.expiry = Some(expiry),
+            Request::Wipe(ended_before) => self.cleanups.wipe = Some(ended_before),
+            Request::Expire(expiry) => self.cleanups.expiry = Some(expiry),
             Request::Discard(job) => {
                 let before = self.unsaved.len();
                 self.unsaved.retain(|(_, write)| write.job() != job);
@@ -252,30 +253,6 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
             (self.report)(Report::AttachedSaved(
                 saved.map_err(|error| error.to_string()),
             ));
-        }
-    }
-
-    /// Removes a piece of what is to be removed. What cannot be removed now is tried again when it is asked for again.
-    fn prune(&mut self) {
-        let Some(ended_before) = self.prune.take_if(|_| !self.is_failing) else {
-            return;
-        };
-        if let Ok(pruned) = self.writer.prune(ended_before, PIECE)
-            && !pruned.is_empty()
-        {
-            self.prune = Some(ended_before);
-            tracing::trace!(target: "crash-point", point = "after-pruning");
-            (self.report)(Report::Pruned(pruned));
-        }
-    }
-
-    /// Wipes a piece of what is to be wiped; as [`prune`](Self::prune).
-    fn wipe(&mut self) {
-        let Some(ended_before) = self.wipe.take_if(|_| !self.is_failing) else {
-            return;
-        };
-        if let Ok(1..) = self.writer.wipe(ended_before, PIECE) {
-            self.wipe = Some(ended_before);
         }
     }
 

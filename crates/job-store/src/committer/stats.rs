@@ -11,6 +11,7 @@ pub(super) struct Counters {
     commits: AtomicU64,
     failures: AtomicU64,
     commit_micros: AtomicU64,
+    cleanup_failures: AtomicU64,
 }
 
 /// How saving goes.
@@ -26,6 +27,8 @@ pub struct CommitterStats {
     pub failures: u64,
     /// How long those took together that have succeeded.
     pub commit_time: Duration,
+    /// How often something could not be removed that was too old, or took too much of the disk.
+    pub cleanup_failures: u64,
 }
 
 impl Counters {
@@ -50,6 +53,10 @@ impl Counters {
         self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn cleanup_failed(&self) {
+        self.cleanup_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn read(&self) -> CommitterStats {
         CommitterStats {
             queued: self.queued.load(Ordering::Relaxed),
@@ -57,6 +64,7 @@ impl Counters {
             commits: self.commits.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             commit_time: Duration::from_micros(self.commit_micros.load(Ordering::Relaxed)),
+            cleanup_failures: self.cleanup_failures.load(Ordering::Relaxed),
         }
     }
 }

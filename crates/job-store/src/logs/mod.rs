@@ -21,6 +21,12 @@ pub const MAX_READ_BYTES: usize = 1 << 20;
 /// How many characters of an id name its folder.
 const FOLDER_CHARACTERS: usize = 2;
 
+/// How the name of a log ends that is not compressed.
+const GROWING: &str = "log";
+
+/// How the name of a log ends that is compressed.
+const ARCHIVED: &str = "zst";
+
 /// Why a log cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -74,6 +80,15 @@ pub struct LogWriter {
     path: PathBuf,
     file: File,
     length: u64,
+}
+
+/// A log that there is, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedLog {
+    /// Its attempt.
+    pub attempt: AttemptId,
+    /// Whether it is compressed, so that nothing is added to it any more.
+    pub is_archived: bool,
 }
 
 /// Where the log of an attempt is.
@@ -196,27 +211,6 @@ impl Logs {
         Ok(is_new)
     }
 
-    /// Returns the attempts whose logs are not compressed, in no order.
-    ///
-    /// # Errors
-    ///
-    /// [`LogError::Disk`] when the folder cannot be read.
-    pub fn growing_logs(&self) -> Result<Vec<AttemptId>, LogError> {
-        let mut found = Vec::new();
-        for folder in fs::read_dir(&self.folder).map_err(disk("list", &self.folder))? {
-            let folder = folder.map_err(disk("list", &self.folder))?.path();
-            // Not ours, if it is no folder.
-            let Ok(files) = fs::read_dir(&folder) else {
-                continue;
-            };
-            for file in files {
-                let name = file.map_err(disk("list", &folder))?.file_name();
-                found.extend(name.to_str().and_then(attempt_of));
-            }
-        }
-        Ok(found)
-    }
-
     /// Removes the logs of the first `attempts` attempts of a job, those that there are.
     ///
     /// # Errors
@@ -253,11 +247,11 @@ impl Logs {
     }
 
     fn growing(&self, attempt: AttemptId) -> PathBuf {
-        self.path(attempt, "log")
+        self.path(attempt, GROWING)
     }
 
     fn archived(&self, attempt: AttemptId) -> PathBuf {
-        self.path(attempt, "zst")
+        self.path(attempt, ARCHIVED)
     }
 
     fn path(&self, AttemptId { job, number }: AttemptId, extension: &str) -> PathBuf {
@@ -312,15 +306,6 @@ impl LogWriter {
     pub fn sync(&self) -> Result<(), LogError> {
         self.file.sync_data().map_err(disk("write", &self.path))
     }
-}
-
-/// Returns the attempt whose growing log has this name.
-fn attempt_of(name: &str) -> Option<AttemptId> {
-    let (job, number) = name.strip_suffix(".log")?.split_once('.')?;
-    Some(AttemptId {
-        job: job.parse().ok()?,
-        number: number.parse().ok()?,
-    })
 }
 
 fn read_at(file: &File, offset: u64, at_most: usize) -> io::Result<Vec<u8>> {

@@ -1,15 +1,23 @@
-//! Removes what a process that was killed has left in the folder of logs.
+//! Finds what a process that was killed has left in the folder of logs.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use jobs::JobId;
+use jobs::AttemptId;
 
 use super::archive::DRAFT_SUFFIX;
-use super::{LogError, Logs, disk, remove};
+use super::{ARCHIVED, GROWING, ListedLog, LogError, Logs, disk, remove};
+
+/// What a file in a folder of logs is.
+enum Found {
+    Log(ListedLog),
+    /// An archive that was not completed.
+    Draft,
+}
 
 impl Logs {
-    /// Returns the folders that logs are in. To [`sweep`](Self::sweep) one takes a short time.
+    /// Returns the folders that logs are in. To [`list`](Self::list) or [`sweep`](Self::sweep) one takes a short time.
     ///
     /// # Errors
     ///
@@ -20,8 +28,28 @@ impl Logs {
         Ok(paths.filter(|path| path.is_dir()).collect())
     }
 
-    /// Removes the logs in a folder whose jobs are not kept, and archives that were not completed. Returns how many
-    /// files that were. No log may be compressed meanwhile.
+    /// Returns the logs in a folder, each once.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Disk`] when they cannot be listed.
+    pub fn list(&self, folder: &Path) -> Result<Vec<ListedLog>, LogError> {
+        let mut listed = BTreeMap::new();
+        for (_, found) in files(folder)? {
+            if let Found::Log(log) = found {
+                // Where both files are, the process was killed before it had removed the one that is not compressed.
+                *listed.entry(log.attempt).or_default() |= log.is_archived;
+            }
+        }
+        let listed = listed.into_iter().map(|(attempt, is_archived)| ListedLog {
+            attempt,
+            is_archived,
+        });
+        Ok(listed.collect())
+    }
+
+    /// Removes the logs in a folder that are not kept, and archives that were not completed. Returns how many files
+    /// that were. No log may be compressed meanwhile.
     ///
     /// # Errors
     ///
@@ -29,23 +57,48 @@ impl Logs {
     pub fn sweep(
         &self,
         folder: &Path,
-        mut is_kept: impl FnMut(JobId) -> bool,
+        mut is_kept: impl FnMut(AttemptId) -> bool,
     ) -> Result<u32, LogError> {
-        let entries = fs::read_dir(folder).map_err(disk("list", folder))?;
         let mut removed = 0;
-        for path in entries.flatten().map(|entry| entry.path()) {
-            let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-                continue;
+        for (path, found) in files(folder)? {
+            let is_left = match found {
+                Found::Log(log) => !is_kept(log.attempt),
+                Found::Draft => true,
             };
-            // Other files are not ours.
-            let Some(job) = name.split_once('.').and_then(|(id, _)| id.parse().ok()) else {
-                continue;
-            };
-            if name.ends_with(DRAFT_SUFFIX) || !is_kept(job) {
+            if is_left {
                 remove(&path)?;
                 removed += 1;
             }
         }
         Ok(removed)
     }
+}
+
+/// Returns the files in a folder, but for those that are not ours.
+fn files(folder: &Path) -> Result<impl Iterator<Item = (PathBuf, Found)>, LogError> {
+    let entries = fs::read_dir(folder).map_err(disk("list", folder))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    Ok(paths.filter_map(|path| {
+        let found = found(path.file_name()?.to_str()?)?;
+        Some((path, found))
+    }))
+}
+
+/// Returns what a file of this name is.
+fn found(name: &str) -> Option<Found> {
+    let (job, rest) = name.split_once('.')?;
+    let (number, extension) = rest.split_once('.')?;
+    let attempt = AttemptId {
+        job: job.parse().ok()?,
+        number: number.parse().ok()?,
+    };
+    if extension.strip_suffix(DRAFT_SUFFIX) == Some(ARCHIVED) {
+        return Some(Found::Draft);
+    }
+    let is_archived = extension == ARCHIVED;
+    let is_log = is_archived || extension == GROWING;
+    is_log.then_some(Found::Log(ListedLog {
+        attempt,
+        is_archived,
+    }))
 }

@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{column, id};
 use crate::{
-    AuditEntry, AuditPage, AuditQuery, Entry, Expired, Expiry, KeptLog, StoreError, Totals,
+    AuditEntry, AuditPage, AuditQuery, Entry, Expired, Expiry, KeptLog, LogStatus, StoreError,
+    Totals,
 };
 
 /// The most entries of the audit log on a page.
@@ -59,13 +60,14 @@ fn append_audit(connection: &Connection, entry: &AuditEntry) -> rusqlite::Result
         .map(drop)
 }
 
-/// Removes what has expired, at most so many logs and entries.
+/// Removes what has expired, at most so many logs and entries. All logs take so many bytes.
 pub(super) fn expire(
     connection: &Connection,
     expiry: &Expiry,
+    log_bytes: u64,
     at_most: u32,
 ) -> rusqlite::Result<Expired> {
-    let logs = expired_logs(connection, expiry, at_most)?;
+    let logs = expired_logs(connection, expiry, log_bytes, at_most)?;
     // The row stays until its job is removed: it says that there was a log.
     let mut remove =
         connection.prepare_cached("UPDATE logs SET bytes = NULL WHERE job = ?1 AND number = ?2")?;
@@ -86,8 +88,10 @@ pub(super) fn expire(
 fn expired_logs(
     connection: &Connection,
     expiry: &Expiry,
+    log_bytes: u64,
     at_most: u32,
 ) -> rusqlite::Result<Vec<KeptLog>> {
+    let excess = log_bytes.saturating_sub(expiry.max_log_bytes);
     let mut oldest = connection.prepare_cached(
         "SELECT logs.job, logs.number, logs.since, logs.bytes FROM logs JOIN jobs ON jobs.id = logs.job
          WHERE logs.bytes IS NOT NULL AND jobs.state > 1 ORDER BY logs.since LIMIT ?1",
@@ -96,7 +100,7 @@ fn expired_logs(
     let (mut found, mut freed) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         let log = kept_log(row)?;
-        if log.since >= expiry.logs_before && freed >= expiry.excess_bytes {
+        if log.since >= expiry.logs_before && freed >= excess {
             break;
         }
         freed += log.bytes;
@@ -132,33 +136,45 @@ pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
         "DELETE FROM logs WHERE job NOT IN (SELECT id FROM jobs)",
         [],
     )?;
-    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let last = "SELECT coalesce(max(time), 0) FROM audit";
     Ok(Totals {
-        log_bytes: number("SELECT coalesce(sum(bytes), 0) FROM logs")?.unsigned_abs(),
-        last_audit: Time::from_micros(number("SELECT coalesce(max(time), 0) FROM audit")?),
+        log_bytes: all_log_bytes(connection)?,
+        last_audit: Time::from_micros(connection.query_row(last, [], |row| row.get(0))?),
     })
 }
 
-/// Returns whether a log is among those that are whole, removed or not.
-pub(super) fn is_log_counted(
+/// Returns what is known of the log of an attempt.
+pub(super) fn log_status(
     connection: &Connection,
     attempt: AttemptId,
-) -> Result<bool, StoreError> {
-    let mut query =
-        connection.prepare_cached("SELECT 1 FROM logs WHERE job = ?1 AND number = ?2")?;
-    Ok(query.exists(params![column(attempt.job), attempt.number])?)
-}
-
-pub(super) fn is_log_removed(
-    connection: &Connection,
-    attempt: AttemptId,
-) -> Result<bool, StoreError> {
+) -> rusqlite::Result<LogStatus> {
     let mut query = connection
         .prepare_cached("SELECT bytes IS NULL FROM logs WHERE job = ?1 AND number = ?2")?;
     let found = query.query_row(params![column(attempt.job), attempt.number], |row| {
         row.get(0)
     });
-    Ok(found.optional()?.unwrap_or(false))
+    Ok(match found.optional()? {
+        None => LogStatus::Uncounted,
+        Some(false) => LogStatus::Counted,
+        Some(true) => LogStatus::Removed,
+    })
+}
+
+/// Returns how many bytes the log of an attempt takes; 0 if it is not known.
+pub(super) fn log_bytes(connection: &Connection, attempt: AttemptId) -> rusqlite::Result<u64> {
+    let mut query =
+        connection.prepare_cached("SELECT bytes FROM logs WHERE job = ?1 AND number = ?2")?;
+    let found = query.query_row(params![column(attempt.job), attempt.number], |row| {
+        row.get::<_, Option<i64>>(0)
+    });
+    Ok(found.optional()?.flatten().unwrap_or(0).unsigned_abs())
+}
+
+/// Returns how many bytes all logs take. It goes through all of them.
+pub(super) fn all_log_bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    let sum = "SELECT coalesce(sum(bytes), 0) FROM logs";
+    let bytes: i64 = connection.query_row(sum, [], |row| row.get(0))?;
+    Ok(bytes.unsigned_abs())
 }
 
 pub(super) fn audit(connection: &Connection, query: &AuditQuery) -> Result<AuditPage, StoreError> {

@@ -20,8 +20,8 @@ use pool::{ClientId, Time};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::{
-    AttachedRecord, AuditPage, AuditQuery, Entry, Expired, Expiry, OpenError, Page, Pruned, Query,
-    Reader, Record, Sealed, StoreError, Submitted, Totals, Write, Writer,
+    AttachedRecord, AuditPage, AuditQuery, Entry, Expired, Expiry, LogStatus, OpenError, Page,
+    Pruned, Query, Reader, Record, Sealed, StoreError, Submitted, Totals, Write, Writer,
 };
 
 /// Opens (or makes) the file, and brings it up to date.
@@ -30,7 +30,10 @@ use crate::{
 ///
 /// [`OpenError`] when it cannot be used. Nothing has been written to it then.
 pub fn open(path: &Path) -> Result<(SqliteWriter, SqliteReader), OpenError> {
-    let writer = SqliteWriter(schema::open(path)?);
+    let writer = SqliteWriter {
+        connection: schema::open(path)?,
+        log_bytes: None,
+    };
     Ok((writer, open_reader(path)?))
 }
 
@@ -45,7 +48,11 @@ pub fn open_reader(path: &Path) -> Result<SqliteReader, OpenError> {
 
 /// The half of the file that saves.
 #[derive(Debug)]
-pub struct SqliteWriter(Connection);
+pub struct SqliteWriter {
+    connection: Connection,
+    /// How much of the disk all logs take that are whole, in bytes; `None` until that is asked for.
+    log_bytes: Option<u64>,
+}
 
 /// The half of the file that reads.
 #[derive(Debug)]
@@ -53,11 +60,11 @@ pub struct SqliteReader(Connection);
 
 impl Writer for SqliteWriter {
     fn restore(&mut self) -> Result<Vec<Saved>, StoreError> {
-        load::unfinished(&self.0)
+        load::unfinished(&self.connection)
     }
 
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
-        let transaction = self.0.transaction()?;
+        let transaction = self.connection.transaction()?;
         for write in writes {
             save::save(&transaction, write)?;
         }
@@ -66,7 +73,7 @@ impl Writer for SqliteWriter {
     }
 
     fn save_attached(&mut self, records: &[AttachedRecord]) -> Result<(), StoreError> {
-        let transaction = self.0.transaction()?;
+        let transaction = self.connection.transaction()?;
         for record in records {
             attached::save(&transaction, record)?;
         }
@@ -75,41 +82,64 @@ impl Writer for SqliteWriter {
     }
 
     fn end_attached(&mut self, at: Time) -> Result<usize, StoreError> {
-        let transaction = self.0.transaction()?;
+        let transaction = self.connection.transaction()?;
         let ended = attached::end_all(&transaction, at)?;
         transaction.commit()?;
         Ok(ended)
     }
 
     fn prune(&mut self, ended_before: Time, at_most: u32) -> Result<Vec<Pruned>, StoreError> {
-        let transaction = self.0.transaction()?;
+        let transaction = self.connection.transaction()?;
         let pruned = save::prune(&transaction, ended_before, at_most)?;
         transaction.commit()?;
+        self.logs_removed(pruned.iter().map(|job| job.log_bytes).sum());
         Ok(pruned)
     }
 
     fn wipe(&mut self, ended_before: Time, at_most: u32) -> Result<usize, StoreError> {
-        save::wipe(&self.0, ended_before, at_most)
+        save::wipe(&self.connection, ended_before, at_most)
     }
 
     fn totals(&mut self) -> Result<Totals, StoreError> {
-        Ok(beside::totals(&self.0)?)
+        let totals = beside::totals(&self.connection)?;
+        self.log_bytes = Some(totals.log_bytes);
+        Ok(totals)
     }
 
     fn append(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
-        let transaction = self.0.transaction()?;
+        let transaction = self.connection.transaction()?;
+        let (mut added, mut replaced) = (0, 0);
         for entry in entries {
+            if let Entry::Log(log) = entry {
+                replaced += beside::log_bytes(&transaction, log.attempt)?;
+                added += log.bytes;
+            }
             beside::append(&transaction, entry)?;
         }
         transaction.commit()?;
+        self.log_bytes = self.log_bytes.map(|before| before.saturating_add(added));
+        self.logs_removed(replaced);
         Ok(())
     }
 
     fn expire(&mut self, expiry: &Expiry, at_most: u32) -> Result<Expired, StoreError> {
-        let transaction = self.0.transaction()?;
-        let expired = beside::expire(&transaction, expiry, at_most)?;
+        let transaction = self.connection.transaction()?;
+        let log_bytes = match self.log_bytes {
+            Some(known) => known,
+            None => beside::all_log_bytes(&transaction)?,
+        };
+        let expired = beside::expire(&transaction, expiry, log_bytes, at_most)?;
         transaction.commit()?;
+        self.log_bytes = Some(log_bytes);
+        self.logs_removed(expired.logs.iter().map(|log| log.bytes).sum());
         Ok(expired)
+    }
+}
+
+impl SqliteWriter {
+    /// Logs were removed that took so many bytes.
+    fn logs_removed(&mut self, bytes: u64) {
+        self.log_bytes = self.log_bytes.map(|before| before.saturating_sub(bytes));
     }
 }
 
@@ -163,12 +193,8 @@ impl Reader for SqliteReader {
         beside::audit(&self.0, query)
     }
 
-    fn is_log_removed(&mut self, attempt: AttemptId) -> Result<bool, StoreError> {
-        beside::is_log_removed(&self.0, attempt)
-    }
-
-    fn is_log_counted(&mut self, attempt: AttemptId) -> Result<bool, StoreError> {
-        beside::is_log_counted(&self.0, attempt)
+    fn log_status(&mut self, attempt: AttemptId) -> Result<LogStatus, StoreError> {
+        Ok(beside::log_status(&self.0, attempt)?)
     }
 
     fn record(&mut self, job: JobId) -> Result<Option<Record>, StoreError> {

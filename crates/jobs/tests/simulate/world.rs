@@ -93,7 +93,7 @@ impl World {
     pub(crate) fn live(&mut self, step: Step) -> Result<(), String> {
         match step {
             Step::Submit { client, key, terms } => self.submit(client, key, terms)?,
-            Step::Cancel { job } => self.cancel(job),
+            Step::Cancel { job } => self.cancel(job)?,
             Step::Leave { job, departure } => {
                 if let Some(id) = nth(self.accepted.iter(), job) {
                     self.jobs.unwatch(self.now, id, departure);
@@ -272,7 +272,7 @@ impl World {
         Ok(())
     }
 
-    fn cancel(&mut self, job: usize) {
+    fn cancel(&mut self, job: usize) -> Result<(), String> {
         if let Some(id) = nth(self.accepted.iter(), job) {
             let request = self.request(Request::Cancel);
             if self
@@ -281,7 +281,19 @@ impl World {
                 .is_err()
             {
                 self.requests.remove(&request);
+                self.check_ended(id)?;
             }
+        }
+        Ok(())
+    }
+
+    /// A client was told that a job has ended.
+    fn check_ended(&self, job: JobId) -> Result<(), String> {
+        match self.disk.row(job).and_then(|row| row.outcome.as_ref()) {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "durable before reported: {job} is said to have ended, and has not on disk"
+            )),
         }
     }
 
@@ -415,6 +427,11 @@ impl World {
                     self.send(&worker, Message::Acknowledge(attempt));
                 }
                 Effect::Answer { request, job } => self.answer(request, job)?,
+                Effect::AnswerEnded { request, job } => {
+                    self.count("cancel too late");
+                    self.requests.remove(&request);
+                    self.check_ended(job)?;
+                }
                 Effect::Refuse { request, job } => {
                     self.count("refusal");
                     self.requests.remove(&request);

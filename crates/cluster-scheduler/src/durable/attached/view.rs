@@ -63,12 +63,17 @@ impl DurableJobs {
         }
         match attached.job() {
             Some(job) => {
-                if by == CancelledBy::Operator {
-                    attached.stopped_by_operator();
+                let is_operator = by == CancelledBy::Operator;
+                if is_operator {
+                    attached.operator_stops();
                 }
                 let asked = job.cancel();
                 drop(job);
-                asked.await
+                let result = asked.await;
+                if is_operator && result.is_err() {
+                    attached.operator_failed();
+                }
+                result
             }
             // Nobody holds it any more, so its worker stops it anyway.
             None if attached.was_taken() => Ok(()),

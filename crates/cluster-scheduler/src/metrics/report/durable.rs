@@ -50,7 +50,7 @@ fn jobs(page: &mut Page, report: &JobsReport) {
         totals.adopted,
     );
     let help =
-        "Time since the oldest outcome is known that its worker still keeps; 0 if there is none";
+        "Time for which the oldest outcome waits to be saved with its log; 0 if there is none";
     page.gauge(
         "ocluster_durable_oldest_unacknowledged_seconds",
         help,
@@ -65,7 +65,7 @@ fn store(page: &mut Page, report: &JobsReport) {
         logs_failing,
         ..
     } = report;
-    let help = "Bytes of the logs of durable jobs on disk";
+    let help = "Bytes on disk of the logs of durable and attached jobs, but for those of attached jobs that run";
     page.gauge("ocluster_durable_log_bytes", help, *log_bytes);
     let help = "Whether a log of a durable job cannot be written";
     page.gauge(
@@ -87,6 +87,12 @@ fn store(page: &mut Page, report: &JobsReport) {
         "ocluster_jobs_database_commits_failed_total",
         help,
         store.failures,
+    );
+    let help = "Number of times that old jobs, logs or descriptions could not be removed from the database";
+    page.counter(
+        "ocluster_jobs_database_cleanups_failed_total",
+        help,
+        store.cleanup_failures,
     );
     let help = "Time spent committing to the database of durable jobs";
     page.family("ocluster_jobs_database_commit_seconds", Kind::Summary, help)

@@ -77,6 +77,7 @@ fn durable_jobs() -> JobsReport {
             commits: 12,
             failures: 13,
             commit_time: Duration::from_millis(2500),
+            cleanup_failures: 17,
         },
         log_bytes: 14,
         logs_failing: true,

@@ -81,6 +81,8 @@ impl Scheduler {
                 self.send_to_worker(context, &worker, ToWorker::Forget { attempt });
             }
             Effect::Answer { request, job } => process.answer(context, request, job),
+            // Its client learns how the job ended from the status.
+            Effect::AnswerEnded { request, .. } => drop(process.requests.remove(&request)),
             Effect::Refuse { request, job } => {
                 process.unsaved.retain(|(_, change)| change.job() != job);
                 if let Some(Request::Submit { connection, wish }) =

@@ -249,6 +249,7 @@ fn a_scheduler_that_ends_does_not_wait_for_jobs_that_go_on() {
         script.prints("one").await;
         // The story would take longer than it may.
         site.scheduler().drain(Duration::from_secs(3600)).await;
+        assert!(site.logs.contains("not waiting for 1 durable job"));
         site.restart().await;
         script.prints("two").await;
         script.ends_with("done");
