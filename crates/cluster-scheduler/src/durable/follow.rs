@@ -44,10 +44,15 @@ const REWRITE_AFTER: Duration = Duration::from_secs(5);
 pub(super) const NOBODY: RequestId = RequestId(0);
 
 impl DurableJobs {
-    /// Follows an attempt: a new one, or one that its worker has returned with.
-    pub(super) async fn follow(self: Rc<Self>, run: Rc<Run>, job: Job) {
+    /// Follows an attempt that its worker has returned with.
+    pub(super) async fn follow_returned(self: Rc<Self>, run: Rc<Run>, job: Job) {
+        let start = self.kept_length(run.attempt).await;
+        self.follow(run, job, start).await;
+    }
+
+    /// Follows an attempt, of whose log so many bytes are kept: none of a new one.
+    pub(super) async fn follow(self: Rc<Self>, run: Rc<Run>, job: Job, start: u64) {
         let attempt = run.attempt;
-        let start = self.kept_length(attempt).await;
         let outcome = match self.copy_log(attempt, &job, start).await {
             // There is no outcome to wait for.
             LogEnd::Complete if run.is_interrupted => None,

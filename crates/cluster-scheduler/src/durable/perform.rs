@@ -171,7 +171,7 @@ impl DurableJobs {
         let held = self.state.borrow_mut().held.remove(&attempt);
         if let (Some(HeldAssignment { run, job, give }), Some(this)) = (held, self.this.upgrade()) {
             self.began(&run, job.clone(), None);
-            tokio::task::spawn_local(this.follow(run, job));
+            tokio::task::spawn_local(this.follow(run, job, 0));
             give(attempt);
         }
     }

@@ -190,7 +190,7 @@ impl DurableJobs {
             None
         };
         self.began(&run, job.clone(), adopted);
-        tokio::task::spawn_local(this.follow(run, job));
+        tokio::task::spawn_local(this.follow_returned(run, job));
     }
 
     /// Has a pool count an attempt among the jobs that a worker runs.
