@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::time::Duration;
 
-use cluster_api::{DurableOutcome, DurableStage, TicketStatus};
+use cluster_api::DurableOutcome;
 use cluster_client::{DurableError, DurableJob, LogEvent};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
@@ -15,6 +15,7 @@ use super::follow_events::FollowEvents;
 use super::notices;
 use super::observed::Observed;
 use super::outcome::{self, Failure};
+use super::status;
 use super::verdict::verdict;
 use super::waiting;
 use super::watched::print_result;
@@ -23,7 +24,6 @@ use cli::error::{CommandError, Kind};
 use cli::failure::Reason;
 use cli::output::Format;
 use cli::print::{print_bytes, print_error};
-use cli::quote::printable;
 use cli::signals::Interrupts;
 use cli::status_line::StatusLine;
 use cli::terminal::LogOutput;
@@ -71,6 +71,30 @@ pub(super) async fn follow(
     Err(interrupted)
 }
 
+/// Shows the log of a job from an offset of an attempt until the job has ended, and how it ended. An error does not
+/// mean that the job failed.
+pub(super) async fn show_log(
+    access: &Access,
+    job: DurableJob,
+    from: (u32, u64),
+) -> Result<(), CommandError> {
+    let followed = Followed::new(access, job, String::new(), Format::Text);
+    let is_complete = followed.show_log(from).await?;
+    let (attempts, outcome) = followed.ended().await?;
+    let id = followed.job.id();
+    let job = id.map_or_else(|| "The job".to_owned(), |id| format!("Job {id}"));
+    print_error(&format!("{job} {}\n", status::ended(attempts, &outcome)));
+    match is_complete {
+        true => Ok(()),
+        false => Err(incomplete()),
+    }
+}
+
+/// Returns the error of a command that could not show the whole log of the latest attempt.
+pub(super) fn incomplete() -> CommandError {
+    CommandError::failed("cannot show the whole log: its end is missing")
+}
+
 impl<'a> Followed<'a> {
     fn new(access: &'a Access, job: DurableJob, pool: String, format: Format) -> Self {
         Self {
@@ -85,12 +109,16 @@ impl<'a> Followed<'a> {
 
     /// Shows the log to its end, and then prints how the job ended.
     async fn until_end(&self) -> Result<(), CommandError> {
-        self.show_log().await?;
-        let (attempts, outcome) = match self.job.ended().await {
-            Ok(ended) => ended,
-            Err(error) => return Err(self.failed(error).await),
-        };
+        self.show_log((1, 0)).await?;
+        let (attempts, outcome) = self.ended().await?;
         self.report(attempts, &outcome).await
+    }
+
+    async fn ended(&self) -> Result<(u32, DurableOutcome), CommandError> {
+        match self.job.ended().await {
+            Ok(ended) => Ok(ended),
+            Err(error) => Err(self.failed(error).await),
+        }
     }
 
     async fn report(&self, attempts: u32, outcome: &DurableOutcome) -> Result<(), CommandError> {
@@ -141,27 +169,30 @@ impl<'a> Followed<'a> {
         }
     }
 
-    async fn show_log(&self) -> Result<(), CommandError> {
+    /// Shows the log from an offset of an attempt to its end. Returns whether it is complete.
+    async fn show_log(&self, from: (u32, u64)) -> Result<bool, CommandError> {
         let line = StatusLine::on_terminal();
         let ask = async || {
             self.job
                 .status()
                 .await
                 .ok()
-                .map(|status| stage(status.stage))
+                .map(|status| waiting::ticket_status(status.stage))
         };
+        let say = |notice: &str| self.say(&line, notice);
         match self.format {
             Format::Text => tokio::select! {
-                shown = self.copy_to_stdout(&line) => shown,
+                shown = self.copy_to_stdout(from, &line) => shown,
                 never = waiting::show(ask, &line) => match never {},
                 never = self.observed.learn(ask) => match never {},
-                never = notices::print(&self.job) => match never {},
+                never = notices::of_workers(&self.job, say) => match never {},
+                never = notices::of_connection(self.access, say) => match never {},
             },
             Format::Json => {
                 let events = FollowEvents::default();
                 tokio::select! {
                     shown = events.log(&self.job, &self.observed) => match shown {
-                        Ok(shown) => shown,
+                        Ok(shown) => shown.map(|()| true),
                         Err(error) => Err(self.failed(error).await),
                     },
                     never = events.follow(&self.job, &self.observed) => match never {},
@@ -171,8 +202,13 @@ impl<'a> Followed<'a> {
     }
 
     /// Copies the log to standard output, flushing each piece, and clears `line` before it.
-    async fn copy_to_stdout(&self, line: &StatusLine) -> Result<(), CommandError> {
-        let mut log = self.job.log();
+    async fn copy_to_stdout(
+        &self,
+        (attempt, offset): (u32, u64),
+        line: &StatusLine,
+    ) -> Result<bool, CommandError> {
+        let mut log = self.job.log_from(attempt, offset);
+        let mut is_complete = true;
         let copied = loop {
             match log.next().await {
                 Ok(Some(LogEvent::Bytes(bytes))) => {
@@ -182,19 +218,29 @@ impl<'a> Followed<'a> {
                     written.map_err(|error| CommandError::from_output(&error))?;
                 }
                 Ok(Some(LogEvent::Retrying { attempt, reason })) => {
-                    self.end_log();
-                    print_error(&retrying(attempt, &reason));
+                    is_complete = true;
+                    self.say(line, &notices::retrying(attempt, &reason));
                 }
                 Ok(Some(LogEvent::CutOff(reason))) => {
-                    self.end_log();
-                    print_error(&format!("Error tailing logs: {}\n", printable(&reason)));
+                    is_complete = false;
+                    self.say(line, &notices::cut_off(log.position().0, &reason));
                 }
-                Ok(None) => break Ok(()),
+                Ok(None) => break Ok(is_complete),
                 Err(error) => break Err(self.failed(error).await),
             }
         };
         self.end_log();
         copied
+    }
+
+    /// Prints a line of ours, apart from the log and above the status line.
+    fn say(&self, line: &StatusLine, notice: &str) {
+        if line.is_enabled() {
+            line.print_above(notice);
+        } else {
+            self.end_log();
+            print_error(&format!("{notice}\n"));
+        }
     }
 
     /// Resets the terminal after the log, so that what follows is in the usual colour and on a line of its own.
@@ -239,30 +285,10 @@ impl<'a> Followed<'a> {
     }
 }
 
-/// Returns the line about an attempt that begins after another one was lost.
-pub(super) fn retrying(attempt: u32, reason: &str) -> String {
-    format!(
-        "Attempt {} was lost: {}. Attempt {attempt} begins anew:\n",
-        attempt.saturating_sub(1),
-        printable(reason)
-    )
-}
-
 /// Writes a piece of a log to standard output.
 pub(super) async fn write_log(output: &RefCell<LogOutput>, bytes: &[u8]) -> io::Result<()> {
     let shown = output.borrow_mut().push(bytes);
     let mut stdout = tokio::io::stdout();
     stdout.write_all(&shown).await?;
     stdout.flush().await
-}
-
-/// Returns a stage of a durable job as the status of a ticket.
-pub(super) fn stage(stage: DurableStage) -> TicketStatus {
-    match stage {
-        DurableStage::Queued { ahead, obstacle } => TicketStatus::Queued { ahead, obstacle },
-        DurableStage::Running { worker, .. } | DurableStage::Away { worker, .. } => {
-            TicketStatus::Running { worker }
-        }
-        DurableStage::Ended { .. } => TicketStatus::Finished,
-    }
 }

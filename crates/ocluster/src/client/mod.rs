@@ -7,6 +7,7 @@ mod description;
 mod durable_args;
 mod ending;
 mod events;
+mod failures;
 mod follow_events;
 mod followed;
 mod jobs;

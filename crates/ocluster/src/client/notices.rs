@@ -1,4 +1,4 @@
-//! Lines about workers that are lost and return while a job is followed.
+//! Lines about workers and connections that are lost and return while a job is followed.
 
 use std::convert::Infallible;
 
@@ -6,11 +6,35 @@ use cluster_api::DurableStage;
 use cluster_client::DurableJob;
 use visible::CompactElapsed;
 
-use cli::print::print_error;
+use super::access::Access;
 use cli::quote::printable;
 
-/// Prints them until the future is dropped.
-pub(super) async fn print(job: &DurableJob) -> Infallible {
+/// Passes those about the connection to `say`, until the future is dropped.
+pub(super) async fn of_connection(access: &Access, say: impl Fn(&str)) -> Infallible {
+    access
+        .report_losses(|lost| say(&format!("{lost}; the job goes on")))
+        .await
+}
+
+/// Returns the line about an attempt that begins after another one was lost.
+pub(super) fn retrying(attempt: u32, reason: &str) -> String {
+    format!(
+        "Attempt {} was lost: {}. Attempt {attempt} begins anew:",
+        attempt.saturating_sub(1),
+        printable(reason)
+    )
+}
+
+/// Returns the line about an attempt whose log cannot be read to its end.
+pub(super) fn cut_off(attempt: u32, reason: &str) -> String {
+    format!(
+        "Cannot read the rest of the log of attempt {attempt}: {}",
+        printable(reason)
+    )
+}
+
+/// Passes those about workers to `say`, until the future is dropped.
+pub(super) async fn of_workers(job: &DurableJob, say: impl Fn(&str)) -> Infallible {
     let mut changes = job.changes();
     let mut before = None;
     // An error is reported by the reader of the log.
@@ -22,7 +46,7 @@ pub(super) async fn print(job: &DurableJob) -> Infallible {
             .as_ref()
             .and_then(|before| notice(before, &status.stage))
         {
-            print_error(&format!("{notice}\n"));
+            say(&notice);
         }
         before = Some(status.stage);
     }
