@@ -47,7 +47,7 @@ pub(crate) fn print_rest(shown: usize, are_more: bool, what: &str) {
     match shown {
         0 => print_error(&format!("No {what}.\n")),
         _ if are_more => print_error(&format!(
-            "These are the latest {shown}; show more {what} with --limit.\n"
+            "There are more than {shown} {what}; show more with --limit.\n"
         )),
         _ => {}
     }
