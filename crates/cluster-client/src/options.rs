@@ -44,7 +44,10 @@ impl Default for Options {
 
 /// What to do when the connection is lost, besides reconnecting: by default, to log a warning.
 #[derive(Clone, Default)]
-pub struct LossReport(Option<Rc<dyn Fn(&str)>>);
+pub struct LossReport(Option<Rc<ReportLoss>>);
+
+/// Reports the loss of a connection, given a text that names it and has the reason.
+type ReportLoss = dyn Fn(&str);
 
 impl LossReport {
     /// Calls a function instead, with a text that names the connection and has the reason.

@@ -136,7 +136,7 @@ impl Access {
             return CommandError::new(
                 Kind::WrongCap,
                 format_args!(
-                    "cannot use cap file \"{path}\": it is for one job; leave out the id, or use a client's"
+                    "cannot use cap file \"{path}\": it is for one job; use it with status, logs or wait, without an id"
                 ),
             );
         }

@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use super::access::Access;
+use super::cancellation::{CANCEL_TIMEOUT, Cancellation};
 use super::events;
 use super::follow_events::FollowEvents;
 use super::notices;
@@ -28,9 +29,6 @@ use cli::signals::Interrupts;
 use cli::status_line::StatusLine;
 use cli::terminal::LogOutput;
 
-/// How long a job may take to be cancelled, with the rest of its log.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How long to wait for the name of a worker.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -41,6 +39,8 @@ pub(super) struct Followed<'a> {
     format: Format,
     pool: String,
     observed: Observed,
+    /// Shows what the job waits for, until its log begins.
+    line: StatusLine,
     /// Filters the log for its destination.
     output: RefCell<LogOutput>,
 }
@@ -59,12 +59,13 @@ pub(super) async fn follow(
         ended = &mut following => return followed.leave(ended).await,
         interrupt = interrupts.next() => interrupt,
     };
-    followed.end_log();
-    print_error("Cancelling the job (interrupt again to exit immediately)\n");
+    followed.line.disable();
+    followed.say("Cancelling the job (interrupt again to exit immediately)");
+    let cancellation = Cancellation::new(&followed.job);
     let interrupted = tokio::select! {
-        message = followed.cancel(&mut following) => CommandError::interrupted(interrupt, message),
+        message = cancellation.run(&mut following) => cancellation.ended(interrupt, message),
         again = interrupts.next() => {
-            CommandError::interrupted(again, "Exiting without waiting; the job is still being cancelled.")
+            cancellation.ended(again, "Exiting without waiting; the job is still being cancelled.")
         }
     };
     followed.end_log();
@@ -103,6 +104,7 @@ impl<'a> Followed<'a> {
             format,
             pool,
             observed: Observed::durable(),
+            line: StatusLine::on_terminal(),
             output: RefCell::new(LogOutput::to_stdout()),
         }
     }
@@ -171,7 +173,7 @@ impl<'a> Followed<'a> {
 
     /// Shows the log from an offset of an attempt to its end. Returns whether it is complete.
     async fn show_log(&self, from: (u32, u64)) -> Result<bool, CommandError> {
-        let line = StatusLine::on_terminal();
+        let line = &self.line;
         let ask = async || {
             self.job
                 .status()
@@ -179,11 +181,11 @@ impl<'a> Followed<'a> {
                 .ok()
                 .map(|status| waiting::ticket_status(status.stage))
         };
-        let say = |notice: &str| self.say(&line, notice);
+        let say = |notice: &str| self.say(notice);
         match self.format {
             Format::Text => tokio::select! {
-                shown = self.copy_to_stdout(from, &line) => shown,
-                never = waiting::show(ask, &line) => match never {},
+                shown = self.copy_to_stdout(from) => shown,
+                never = waiting::show(ask, line) => match never {},
                 never = self.observed.learn(ask) => match never {},
                 never = notices::of_workers(&self.job, say) => match never {},
                 never = notices::of_connection(self.access, say) => match never {},
@@ -201,29 +203,25 @@ impl<'a> Followed<'a> {
         }
     }
 
-    /// Copies the log to standard output, flushing each piece, and clears `line` before it.
-    async fn copy_to_stdout(
-        &self,
-        (attempt, offset): (u32, u64),
-        line: &StatusLine,
-    ) -> Result<bool, CommandError> {
+    /// Copies the log to standard output, flushing each piece, and clears the status line before it.
+    async fn copy_to_stdout(&self, (attempt, offset): (u32, u64)) -> Result<bool, CommandError> {
         let mut log = self.job.log_from(attempt, offset);
         let mut is_complete = true;
         let copied = loop {
             match log.next().await {
                 Ok(Some(LogEvent::Bytes(bytes))) => {
-                    line.disable();
+                    self.line.disable();
                     self.observed.log(&bytes);
                     let written = write_log(&self.output, &bytes).await;
                     written.map_err(|error| CommandError::from_output(&error))?;
                 }
                 Ok(Some(LogEvent::Retrying { attempt, reason })) => {
                     is_complete = true;
-                    self.say(line, &notices::retrying(attempt, &reason));
+                    self.say(&notices::retrying(attempt, &reason));
                 }
                 Ok(Some(LogEvent::CutOff(reason))) => {
                     is_complete = false;
-                    self.say(line, &notices::cut_off(log.position().0, &reason));
+                    self.say(&notices::cut_off(log.position().0, &reason));
                 }
                 Ok(None) => break Ok(is_complete),
                 Err(error) => break Err(self.failed(error).await),
@@ -234,9 +232,9 @@ impl<'a> Followed<'a> {
     }
 
     /// Prints a line of ours, apart from the log and above the status line.
-    fn say(&self, line: &StatusLine, notice: &str) {
-        if line.is_enabled() {
-            line.print_above(notice);
+    fn say(&self, notice: &str) {
+        if self.line.is_enabled() {
+            self.line.print_above(notice);
         } else {
             self.end_log();
             print_error(&format!("{notice}\n"));
@@ -271,17 +269,6 @@ impl<'a> Followed<'a> {
             drop(timeout(CANCEL_TIMEOUT, self.job.cancel()).await);
         }
         ended
-    }
-
-    /// Cancels the job, shows the rest of its log, and returns what to print about it.
-    async fn cancel(&self, following: impl Future) -> &'static str {
-        let cancelled = futures::future::join(self.job.cancel(), following);
-        match timeout(CANCEL_TIMEOUT, cancelled).await {
-            Ok((Ok(()), _)) => "Interrupted: the job was cancelled.",
-            Ok((Err(DurableError::Refused(_)), _)) => "Interrupted: the job had already ended.",
-            Ok((Err(_), _)) => "Interrupted: the job could not be cancelled.",
-            Err(_) => "Interrupted: the job was asked to stop, but has not ended yet.",
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod cancel;
+mod cancellation;
 mod checks;
 mod description;
 mod durable_args;

@@ -170,7 +170,7 @@ fn each_command_prints_json() {
 }
 
 /// Starts a scheduler that is at the same place after a restart.
-fn start_scheduler(place: &Place) -> Running {
+pub(crate) fn start_scheduler(place: &Place) -> Running {
     let here = place.path().display();
     let mut scheduler = place.start(&format!(
         "ocluster-scheduler --capnp-secret-key-file=./capnp-secrets/key.pem \

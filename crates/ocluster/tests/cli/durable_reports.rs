@@ -2,8 +2,8 @@
 
 use rustix::process::Signal;
 
-use crate::cluster::Cluster;
-use crate::durable::{CAP, client, detach};
+use crate::cluster::{Cluster, install_fake_docker};
+use crate::durable::{CAP, client, detach, start_scheduler, submit};
 use crate::harness::{LIMIT, Place};
 
 /// Returns where the scheduler keeps the compressed log of an attempt.
@@ -83,7 +83,7 @@ fn each_job_that_cannot_be_waited_for_or_cancelled_is_reported() {
     );
     has(
         &waited.stderr,
-        &["you have no job \"none-1\"", "there is no job \"none-2\""],
+        &["you have no job \"none-1\"", "you have no job \"none-2\""],
     );
     let waited = client(place, "wait", &format!("{one} none-1"));
     assert_eq!(waited.code(), 130, "the first decides");
@@ -128,4 +128,25 @@ fn a_list_has_entries_only_and_standard_error_has_the_rest() {
     let none = client(place, "cancel", "--label pr=1").success();
     let error = "No job with that label is queued or running.\n";
     assert!(none.stderr.ends_with(error), "{}", none.stderr);
+}
+
+#[test]
+fn a_job_that_cannot_be_cancelled_as_its_scheduler_is_away_may_go_on() {
+    let place = Place::new();
+    install_fake_docker(&place);
+    std::fs::create_dir(place.path().join("capnp-secrets")).unwrap();
+    let scheduler = start_scheduler(&place);
+    let mut client = place.start(&submit("", "Dockerfile"));
+    client.wait_for("queued: ");
+    scheduler.signal(Signal::KILL);
+    client.wait_for("; reconnecting, the job goes on\n");
+    client.signal(Signal::INT);
+    client.wait_for("Cancelling the job");
+    client.signal(Signal::INT);
+    let ended = client.wait();
+    assert_eq!(ended.code(), 130);
+    let stderr = &ended.stderr;
+    let error = "Interrupted: the scheduler does not answer, so the job may go on.\n\
+                 Hint: cancel it later with: ocluster-client cancel CAP ";
+    assert!(stderr.contains(error), "{stderr}");
 }
