@@ -1,6 +1,7 @@
 //! Lists that a scheduler returns in pages.
 
 use cli::error::CommandError;
+use cli::output::Format;
 use cli::print::print_error;
 
 /// The most entries that are asked for at once.
@@ -42,11 +43,11 @@ pub(crate) fn next_page(before: Option<u64>, next: Option<u64>) -> Option<u64> {
 }
 
 /// Prints what a list of so many entries does not show, on standard error: standard output has the entries only. To be
-/// called when these are printed. `what` is the plural of an entry.
-pub(crate) fn print_rest(shown: usize, are_more: bool, what: &str) {
+/// called when these are printed. `what` is the plural of an entry. In JSON, the list tells whether there are more.
+pub(crate) fn print_rest(format: Format, shown: usize, are_more: bool, what: &str) {
     match shown {
         0 => print_error(&format!("No {what}.\n")),
-        _ if are_more => print_error(&format!(
+        _ if are_more && format == Format::Text => print_error(&format!(
             "There are more than {shown} {what}; show more with --limit.\n"
         )),
         _ => {}

@@ -57,7 +57,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         more: are_more,
     };
     common.format().print(|| text(&audit.calls), || &audit)?;
-    pages::print_rest(audit.calls.len(), are_more, "entries");
+    pages::print_rest(common.format(), audit.calls.len(), are_more, "entries");
     Ok(())
 }
 

@@ -76,7 +76,7 @@ pub(super) async fn run(
             more: listed.are_more,
         })?,
     }
-    pages::print_rest(jobs.len(), listed.are_more, "jobs");
+    pages::print_rest(format, jobs.len(), listed.are_more, "jobs");
     Ok(())
 }
 

@@ -54,7 +54,7 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
             more: listed.are_more,
         },
     )?;
-    pages::print_rest(jobs.len(), listed.are_more, "jobs");
+    pages::print_rest(common.format(), jobs.len(), listed.are_more, "jobs");
     Ok(())
 }
 
