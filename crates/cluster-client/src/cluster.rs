@@ -32,8 +32,7 @@ impl Cluster {
     ///
     /// For a program that may start before the scheduler does. Must be called within a `LocalSet`.
     pub fn new(sturdy_ref: SturdyRef, options: Options) -> Self {
-        let connection =
-            Connection::open(sturdy_ref, options.dial.clone(), options.reconnect_interval);
+        let connection = Connection::open(sturdy_ref, &options);
         Self::over(connection, options)
     }
 
@@ -64,12 +63,7 @@ impl Cluster {
     /// Returns the cluster that `sturdy_ref` gives access to, over a connection that there is already. Must be called
     /// within a `LocalSet`.
     pub fn connected(sturdy_ref: SturdyRef, session: Session, options: Options) -> Self {
-        let connection = Connection::resume(
-            sturdy_ref,
-            session,
-            options.dial.clone(),
-            options.reconnect_interval,
-        );
+        let connection = Connection::resume(sturdy_ref, session, &options);
         Self::over(connection, options)
     }
 

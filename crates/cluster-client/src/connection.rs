@@ -7,7 +7,10 @@ use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
-use vat::{Backoff, ConnectError, DialOptions, Dialer, Session, SturdyRef};
+use vat::{Backoff, ConnectError, DialOptions, Dialer, Failure, Session, SturdyRef};
+
+use crate::Options;
+use crate::options::LossReport;
 
 /// The state of the connection.
 enum State {
@@ -27,6 +30,13 @@ enum Availability {
     Down(Option<Arc<ConnectError>>),
 }
 
+/// How to connect and reconnect.
+struct DialingOptions {
+    dial: DialOptions,
+    interval: Duration,
+    report: LossReport,
+}
+
 /// The connection, for as long as this lives.
 pub(crate) struct Connection {
     state: watch::Receiver<State>,
@@ -38,26 +48,16 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Begins to connect, and reconnects. Must be called within a `LocalSet`.
-    pub(crate) fn open(sturdy_ref: SturdyRef, dial: DialOptions, interval: Duration) -> Self {
-        Self::keep(sturdy_ref, None, dial, interval)
+    pub(crate) fn open(sturdy_ref: SturdyRef, options: &Options) -> Self {
+        Self::keep(sturdy_ref, None, options)
     }
 
     /// Keeps a connection that there is already, and reconnects. Must be called within a `LocalSet`.
-    pub(crate) fn resume(
-        sturdy_ref: SturdyRef,
-        session: Session,
-        dial: DialOptions,
-        interval: Duration,
-    ) -> Self {
-        Self::keep(sturdy_ref, Some(session), dial, interval)
+    pub(crate) fn resume(sturdy_ref: SturdyRef, session: Session, options: &Options) -> Self {
+        Self::keep(sturdy_ref, Some(session), options)
     }
 
-    fn keep(
-        sturdy_ref: SturdyRef,
-        session: Option<Session>,
-        dial: DialOptions,
-        interval: Duration,
-    ) -> Self {
+    fn keep(sturdy_ref: SturdyRef, session: Option<Session>, options: &Options) -> Self {
         let first = match &session {
             Some(session) => State::Up(session.clone()),
             None => State::Down { why: None },
@@ -65,7 +65,12 @@ impl Connection {
         let (sender, state) = watch::channel(first);
         let mut keeper = JoinSet::new();
         let target = sturdy_ref.clone();
-        keeper.spawn_local(keep_connected(target, session, dial, interval, sender));
+        let options = DialingOptions {
+            dial: options.dial.clone(),
+            interval: options.reconnect_interval,
+            report: options.on_lost.clone(),
+        };
+        keeper.spawn_local(keep_connected(target, session, options, sender));
         Self {
             state,
             sturdy_ref,
@@ -141,44 +146,60 @@ async fn changed(state: &mut watch::Receiver<State>) {
 async fn keep_connected(
     target: SturdyRef,
     session: Option<Session>,
-    dial: DialOptions,
-    interval: Duration,
+    options: DialingOptions,
     state: watch::Sender<State>,
 ) {
+    let DialingOptions {
+        dial,
+        interval,
+        report,
+    } = options;
     let mut backoff = Backoff::new(interval);
     let mut was_connected = session.is_some();
+    let mut begin = Instant::now();
     if let Some(session) = session {
-        lose(&session).await;
+        lose(&session, &report).await;
         state.send_replace(State::Down { why: None });
+        wait(&mut backoff, Failure::Lost, begin).await;
     }
     loop {
-        sleep(backoff.next_attempt(Instant::now().into_std())).await;
+        begin = Instant::now();
         // A new key each time: an OCaml scheduler keeps one connection per key, perhaps the broken one.
-        let why = match Dialer::new(dial.clone()).connect(&target).await {
+        let (why, failure) = match Dialer::new(dial.clone()).connect(&target).await {
             Ok(session) => {
                 tracing::info!("Connected to the scheduler at {}", target.address);
                 state.send_replace(State::Up(session.clone()));
-                lose(&session).await;
+                lose(&session, &report).await;
                 was_connected = true;
-                None
-            }
-            // That it is lost was logged.
-            Err(error) if was_connected => {
-                tracing::info!("Cannot connect to the scheduler: {error}; retrying");
-                Some(Arc::new(error))
+                (None, Failure::Lost)
             }
             Err(error) => {
-                tracing::warn!("Cannot connect to the scheduler: {error}; retrying");
-                Some(Arc::new(error))
+                match was_connected {
+                    // That it is lost was reported.
+                    true => tracing::info!("Cannot connect to the scheduler: {error}; retrying"),
+                    false => tracing::warn!("Cannot connect to the scheduler: {error}; retrying"),
+                }
+                let failure = match error.needs_another_cap_file() {
+                    true => Failure::Refused,
+                    false => Failure::NotConnected,
+                };
+                (Some(Arc::new(error)), failure)
             }
         };
         state.send_replace(State::Down { why });
+        wait(&mut backoff, failure, begin).await;
     }
 }
 
-/// Waits until a connection is lost, and logs that.
-async fn lose(session: &Session) {
-    let lost = session.closed().await;
+/// Waits until the next attempt to connect is due. The latest one was made at `begin`.
+async fn wait(backoff: &mut Backoff, failure: Failure, begin: Instant) {
+    // Without chance, it is the shortest wait.
+    let chance = getrandom::u64().unwrap_or_default();
+    sleep(backoff.next_wait(failure, begin.elapsed(), chance)).await;
+}
+
+/// Waits until a connection is lost, and reports that.
+async fn lose(session: &Session, report: &LossReport) {
     // It names the connection.
-    tracing::warn!("{}; reconnecting", lost.extra);
+    report.lost(&session.closed().await.extra);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cluster_api::{EncodedDescription, RpcError};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
-use vat::Backoff;
+use vat::{Backoff, Failure};
 
 use crate::cluster::Shared;
 use crate::decision::{self, Decision};
@@ -14,7 +14,7 @@ use crate::state::{JobState, Stage};
 use crate::waiting_limit::WaitingPermit;
 use crate::{Attempt, JobError};
 
-/// The shortest time between two attempts at one job, in case each is lost at once.
+/// The longest wait between two attempts at one job, in case each is lost at once.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Makes the attempts at one job.
@@ -51,12 +51,7 @@ impl Driver {
         let mut backoff = Backoff::new(RETRY_INTERVAL);
         let mut workers = 0;
         loop {
-            let delay = backoff.next_attempt(Instant::now().into_std());
-            tokio::select! {
-                biased;
-                _ = &mut self.cancelled => return Err(JobError::Cancelled),
-                () = sleep(delay) => {}
-            }
+            let begin = Instant::now();
             let (reason, suspect) = match self.attempt(description).await? {
                 Decision::Finish { result, stage } => return Ok((result, stage)),
                 Decision::Retry { reason, suspect } => (reason, suspect),
@@ -72,6 +67,14 @@ impl Driver {
                 state.lost = reason;
                 state.job = None;
             });
+            // Without chance, it is the shortest wait.
+            let chance = getrandom::u64().unwrap_or_default();
+            let delay = backoff.next_wait(Failure::NotConnected, begin.elapsed(), chance);
+            tokio::select! {
+                biased;
+                _ = &mut self.cancelled => return Err(JobError::Cancelled),
+                () = sleep(delay) => {}
+            }
         }
     }
 

@@ -86,4 +86,4 @@ pub use error::JobError;
 pub use job::Job;
 pub use log::{Log, LogEvent};
 pub use log_reader::LogReader;
-pub use options::{Options, Urgency};
+pub use options::{LossReport, Options, Urgency};

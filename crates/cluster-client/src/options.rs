@@ -18,8 +18,10 @@ pub struct Options {
     pub max_lost: u32,
     /// How long a job waits for a scheduler that cannot be reached before it is given up. 10 minutes by default.
     pub reconnect_timeout: Duration,
-    /// The shortest time between two attempts to connect. 10 s by default, as for workers.
+    /// The longest wait between two attempts to connect. 10 s by default, as for workers.
     pub reconnect_interval: Duration,
+    /// What to do when the connection is lost, besides reconnecting: by default, to log a warning.
+    pub on_lost: LossReport,
     /// Which jobs are urgent. None by default.
     pub urgency: Urgency,
     /// How to connect.
@@ -32,10 +34,41 @@ impl Default for Options {
             max_waiting: 200,
             max_lost: 5,
             reconnect_timeout: Duration::from_secs(10 * 60),
-            reconnect_interval: Backoff::INTERVAL,
+            reconnect_interval: Backoff::LONGEST,
+            on_lost: LossReport::default(),
             urgency: Urgency::Never,
             dial: DialOptions::default(),
         }
+    }
+}
+
+/// What to do when the connection is lost, besides reconnecting: by default, to log a warning.
+#[derive(Clone, Default)]
+pub struct LossReport(Option<Rc<ReportLoss>>);
+
+/// Reports the loss of a connection, given a text that names it and has the reason.
+type ReportLoss = dyn Fn(&str);
+
+impl LossReport {
+    /// Calls a function instead, with a text that names the connection and has the reason.
+    pub fn to(report: impl Fn(&str) + 'static) -> Self {
+        Self(Some(Rc::new(report)))
+    }
+
+    pub(crate) fn lost(&self, what: &str) {
+        match &self.0 {
+            Some(report) => report(what),
+            None => tracing::warn!("{what}; reconnecting"),
+        }
+    }
+}
+
+impl fmt::Debug for LossReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Some(_) => "To(..)",
+            None => "Logged",
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use cluster_api::Registration;
 use futures::future::{FutureExt as _, LocalBoxFuture};
-use vat::{DialOptions, Dialer, SturdyRef};
+use vat::{ConnectError, DialOptions, Dialer, Failure, SturdyRef};
 
 /// Reaches a scheduler.
 pub(crate) trait Uplink {
@@ -10,7 +10,26 @@ pub(crate) trait Uplink {
     ///
     /// # Errors
     /// Why that is not possible.
-    fn connect(&self) -> LocalBoxFuture<'_, Result<Connection, String>>;
+    fn connect(&self) -> LocalBoxFuture<'_, Result<Connection, NoConnection>>;
+}
+
+/// Why there is no connection to a scheduler.
+#[derive(Debug)]
+pub(crate) struct NoConnection {
+    pub(crate) failure: Failure,
+    pub(crate) reason: String,
+}
+
+impl From<ConnectError> for NoConnection {
+    fn from(error: ConnectError) -> Self {
+        Self {
+            failure: match error.needs_another_cap_file() {
+                true => Failure::Refused,
+                false => Failure::NotConnected,
+            },
+            reason: error.to_string(),
+        }
+    }
 }
 
 /// A connection to a scheduler. It closes when this and all capabilities from it are dropped.
@@ -39,14 +58,10 @@ impl Network {
 }
 
 impl Uplink for Network {
-    fn connect(&self) -> LocalBoxFuture<'_, Result<Connection, String>> {
+    fn connect(&self) -> LocalBoxFuture<'_, Result<Connection, NoConnection>> {
         async move {
             tracing::info!("Connecting to {}", self.sturdy_ref.address);
-            let session = self
-                .dialer
-                .connect(&self.sturdy_ref)
-                .await
-                .map_err(|error| error.to_string())?;
+            let session = self.dialer.connect(&self.sturdy_ref).await?;
             let registration = Registration::from_client(session.bootstrap());
             let peer = session.peer();
             let flushed = async move { peer.flushed().await };

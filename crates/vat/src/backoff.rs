@@ -1,73 +1,168 @@
 //! When to try again after a connection was lost, or could not be made.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Spaces out attempts: at most one in each interval.
+/// Decides how long to wait before the next attempt to connect.
 ///
-/// A plain value: the caller passes the time. The first attempt is made at once, and so is one after a connection that
-/// has lasted for an interval. Only repeated failures are slowed down.
+/// A plain value: the caller passes the time and the chance. After a connection that had lasted, the first wait is short,
+/// and different for each peer, so that the peers of a restarted server do not all arrive at once. The next ones
+/// grow. A peer that was refused waits for the longest time, as another attempt is unlikely to help.
 #[derive(Clone, Debug)]
 pub struct Backoff {
-    interval: Duration,
-    last: Option<Instant>,
+    longest: Duration,
+    /// The upper limit of the next wait.
+    limit: Duration,
+}
+
+/// Why another attempt is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The connection was lost.
+    Lost,
+    /// No connection could be made.
+    NotConnected,
+    /// The peer answers, and refuses. It takes a person to change that.
+    Refused,
 }
 
 impl Backoff {
-    /// Upstream's interval: a worker dials its scheduler at most every 10 s.
-    pub const INTERVAL: Duration = Duration::from_secs(10);
+    /// The longest wait of a worker or a client: upstream's workers always wait for so long.
+    pub const LONGEST: Duration = Duration::from_secs(10);
 
-    /// Returns a value that allows one attempt in each interval.
-    pub fn new(interval: Duration) -> Self {
+    /// The upper limit of the first wait: a server is restarted in about this time, and answers the peers of a large
+    /// cluster in it.
+    const FIRST: Duration = Duration::from_secs(1);
+
+    /// Returns a value whose waits grow to `longest`.
+    pub fn new(longest: Duration) -> Self {
         Self {
-            interval,
-            last: None,
+            longest,
+            limit: Self::FIRST.min(longest),
         }
     }
 
-    /// Plans an attempt; returns how long to wait before making it.
-    pub fn next_attempt(&mut self, now: Instant) -> Duration {
-        let at = match self.last {
-            Some(last) => now.max(last + self.interval),
-            None => now,
+    /// Returns how long to wait before the next attempt. The latest one began `age` ago, with its connection if there
+    /// was one. `chance` is random.
+    pub fn next_wait(&mut self, failure: Failure, age: Duration, chance: u64) -> Duration {
+        if failure == Failure::Lost && age >= self.longest {
+            let limit = Self::FIRST.min(self.longest);
+            self.limit = limit.saturating_mul(2).min(self.longest);
+            return share(limit, chance);
+        }
+        let limit = self.limit;
+        self.limit = limit.saturating_mul(2).min(self.longest);
+        let wait = match failure {
+            Failure::Refused => self.longest,
+            Failure::Lost | Failure::NotConnected => limit / 2 + share(limit / 2, chance),
         };
-        self.last = Some(at);
-        at.saturating_duration_since(now)
+        // The time that an attempt takes is not added to the wait.
+        wait.saturating_sub(age)
     }
 }
 
-impl Default for Backoff {
-    fn default() -> Self {
-        Self::new(Self::INTERVAL)
-    }
+/// Returns a random part of `limit`.
+fn share(limit: Duration, chance: u64) -> Duration {
+    let permille = u32::try_from(chance % 1000).unwrap_or_default();
+    limit * permille / 1000
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn seconds(n: u64) -> Duration {
-        Duration::from_secs(n)
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Chances that give the shortest and the longest wait.
+    const BOTH: [u64; 2] = [0, 999];
+
+    /// Returns a sequence of random numbers.
+    fn chances(seed: u64) -> impl FnMut() -> u64 {
+        let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        }
     }
 
     #[test]
-    fn one_attempt_in_ten_seconds() {
-        let start = Instant::now();
-        let mut backoff = Backoff::default();
-        assert_eq!(backoff.next_attempt(start), seconds(0));
-        // It fails after a second.
-        assert_eq!(backoff.next_attempt(start + seconds(1)), seconds(9));
-        // The next one starts at 10 and fails at once.
-        assert_eq!(backoff.next_attempt(start + seconds(10)), seconds(10));
-        // That one, started at 20, lasts for a minute.
-        assert_eq!(backoff.next_attempt(start + seconds(80)), seconds(0));
-        assert_eq!(backoff.next_attempt(start + seconds(80)), seconds(10));
+    fn the_first_wait_is_short_and_the_next_ones_grow() {
+        let waits = BOTH.map(|chance| {
+            let mut backoff = Backoff::new(Backoff::LONGEST);
+            let lost = backoff.next_wait(Failure::Lost, 60 * SECOND, chance);
+            let failed =
+                [(); 5].map(|()| backoff.next_wait(Failure::NotConnected, Duration::ZERO, chance));
+            let again = backoff.next_wait(Failure::Lost, 60 * SECOND, chance);
+            [&[lost][..], &failed, &[again]]
+                .concat()
+                .into_iter()
+                .map(|wait| wait.as_millis())
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(waits[0], [0, 1000, 2000, 4000, 5000, 5000, 0]);
+        assert_eq!(waits[1], [999, 1999, 3998, 7996, 9995, 9995, 999]);
     }
 
     #[test]
-    fn a_clock_that_stands_still_does_not_shorten_the_wait() {
-        let now = Instant::now();
-        let mut backoff = Backoff::new(seconds(3));
-        let waits: Vec<_> = (0..4).map(|_| backoff.next_attempt(now)).collect();
-        assert_eq!(waits, [seconds(0), seconds(3), seconds(6), seconds(9)]);
+    fn an_attempt_that_takes_long_shortens_the_wait() {
+        let mut backoff = Backoff::new(Backoff::LONGEST);
+        let mut wait = |age| backoff.next_wait(Failure::NotConnected, age * SECOND, 0);
+        assert_eq!([wait(0), wait(10)], [SECOND / 2, Duration::ZERO]);
+        // The waits grow all the same.
+        assert_eq!(wait(1), SECOND);
+    }
+
+    #[test]
+    fn a_peer_that_is_refused_waits_for_the_longest_time() {
+        for chance in BOTH {
+            let mut backoff = Backoff::new(Backoff::LONGEST);
+            let mut wait = |age| backoff.next_wait(Failure::Refused, age, chance);
+            assert_eq!(wait(Duration::ZERO), Backoff::LONGEST);
+            assert_eq!(wait(SECOND), Backoff::LONGEST - SECOND);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_lost_at_once_again_and_again_is_made_less_often() {
+        let mut backoff = Backoff::new(Backoff::LONGEST);
+        let mut chance = chances(1);
+        let waits = [(); 20].map(|()| backoff.next_wait(Failure::Lost, SECOND / 10, chance()));
+        assert!(
+            waits[5..].iter().all(|wait| *wait >= 4 * SECOND),
+            "{waits:?}"
+        );
+    }
+
+    /// Three hundred peers lose their connections at once, and the server is back after some time.
+    #[test]
+    fn the_peers_of_a_restarted_server_do_not_arrive_at_once() {
+        const PEERS: u64 = 300;
+        for outage in [0, 2, 5, 60].map(|seconds| seconds * SECOND) {
+            let mut attempts = Vec::new();
+            let mut arrivals = Vec::new();
+            for peer in 0..PEERS {
+                let (mut backoff, mut chance) = (Backoff::new(Backoff::LONGEST), chances(peer));
+                let mut now = backoff.next_wait(Failure::Lost, 60 * SECOND, chance());
+                while now < outage {
+                    attempts.push(now);
+                    now += backoff.next_wait(Failure::NotConnected, Duration::ZERO, chance());
+                }
+                arrivals.push(now);
+            }
+            attempts.extend(&arrivals);
+            for tenth in 0..700 {
+                let from = tenth * SECOND / 10;
+                let during = |at: &&Duration| (from..from + SECOND / 10).contains(*at);
+                let count = attempts.iter().filter(during).count();
+                assert!(count <= 60, "{count} attempts after {from:?}");
+            }
+            let last = arrivals.iter().max().map(|at| *at - outage);
+            assert!(last <= Some(Backoff::LONGEST), "{outage:?}: {last:?}");
+            // Those of a server that is back soon do not wait for so long.
+            if outage <= 2 * SECOND {
+                assert!(last <= Some(4 * SECOND), "{outage:?}: {last:?}");
+            }
+        }
     }
 }

@@ -229,7 +229,8 @@ impl ConnectionTask {
             return;
         };
         let address = &self.link.address;
-        if reason.needs_attention() {
+        // A program that has dialed learns the reason, and reports it in its own words.
+        if reason.needs_attention() && !self.link.is_dialed() {
             self.link
                 .warn(format_args!("Connection with {address} ended: {reason}"));
         } else {

@@ -116,7 +116,7 @@ mod tls;
 mod transport;
 
 pub use address::{Address, ParseAddressError};
-pub use backoff::Backoff;
+pub use backoff::{Backoff, Failure};
 pub use cap_file::CapFileError;
 pub use connect::{DialOptions, Dialer, Session};
 pub use connect_error::ConnectError;

@@ -13,12 +13,13 @@ use std::cell::OnceCell;
 use std::convert::Infallible;
 use std::future::ready;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cluster_api::{Description, Job, PoppedJob, Registration, RpcError, RpcErrorKind, Worker};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::Instrument as _;
-use vat::Backoff;
+use vat::{Backoff, Failure};
 use visible::Lines;
 
 use crate::activity::Activity;
@@ -34,7 +35,7 @@ use crate::metrics::{BuilderStats, Stats};
 use crate::outcome::JobError;
 use crate::running::Running;
 use crate::update::{Updater, container_id};
-use crate::uplink::{Connection, Uplink};
+use crate::uplink::{Connection, NoConnection, Uplink};
 use crate::vitals::Link;
 
 /// How often to prune the clones of repositories. Also how long to wait before Docker's files are pruned again, after
@@ -69,9 +70,10 @@ pub enum Exit {
 enum Ended {
     /// The worker is to end.
     Exit(Exit),
-    /// The connection was not made.
-    NotConnected(String),
-    Lost(String),
+    /// Why another connection is needed.
+    Failed(Failure, String),
+    /// The scheduler has refused the registration, for this reason.
+    Refused(String),
 }
 
 /// A worker.
@@ -92,7 +94,7 @@ pub(crate) struct Agent {
     pub(crate) intake: Intake,
     /// Set when the worker must end.
     pub(crate) exit: watch::Sender<Option<Exit>>,
-    /// The shortest time between two attempts to connect.
+    /// The longest wait between two attempts to connect.
     pub(crate) reconnect_interval: Duration,
     pub(crate) update_pause: Duration,
     /// Prevents other workers from using this worker's directory.
@@ -112,7 +114,7 @@ impl Default for AgentOptions {
         // Systems without this file have no containers.
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         Self {
-            reconnect_interval: Backoff::INTERVAL,
+            reconnect_interval: Backoff::LONGEST,
             update_pause: UPDATE_PAUSE,
             container: container_id(&mounts).map(str::to_owned),
         }
@@ -166,13 +168,16 @@ impl Agent {
 
     async fn stay_connected(self: &Rc<Self>, uplink: &dyn Uplink) -> Exit {
         let mut backoff = Backoff::new(self.reconnect_interval);
-        backoff.next_attempt(Instant::now());
         self.config.vitals.set_link(Link::Away);
         loop {
-            let (what, reason) = match self.work(uplink).await {
+            let begin = Instant::now();
+            let (failure, what, reason) = match self.work(uplink).await {
                 Ended::Exit(exit) => return exit,
-                Ended::NotConnected(reason) => ("Cannot connect to scheduler", reason),
-                Ended::Lost(reason) => ("Lost connection to scheduler", reason),
+                Ended::Failed(Failure::Lost, reason) => {
+                    (Failure::Lost, "Lost connection to scheduler", reason)
+                }
+                Ended::Failed(failure, reason) => (failure, "Cannot connect to scheduler", reason),
+                Ended::Refused(reason) => (Failure::Refused, "Registration refused", reason),
             };
             self.config.vitals.set_link(Link::Away);
             self.kept.disconnected();
@@ -181,7 +186,9 @@ impl Agent {
                 self.wind_down(Exit::Shutdown, ready(())).await;
                 return Exit::Shutdown;
             }
-            let delay = backoff.next_attempt(Instant::now());
+            // Without chance, it is the shortest wait.
+            let chance = getrandom::u64().unwrap_or_default();
+            let delay = backoff.next_wait(failure, begin.elapsed(), chance);
             tracing::warn!(
                 "{what} ({}). Will retry in {:.1}s...",
                 Lines(&reason),
@@ -212,7 +219,7 @@ impl Agent {
             flushed,
         } = match connection {
             Ok(connection) => connection,
-            Err(reason) => return Ended::NotConnected(reason),
+            Err(NoConnection { failure, reason }) => return Ended::Failed(failure, reason),
         };
         let jobs = ConnectionJobs::default();
         let worker = Worker::serve(Rc::new(WorkerObject {
@@ -230,13 +237,18 @@ impl Agent {
             self.config.vitals.set_link(Link::Registered);
             let activity = Activity::new(&joined.queue, &self.runner.is_paused);
             let _open = self.intake.open();
-            tokio::select! {
+            let reason = tokio::select! {
                 // First, so that a job that has arrived is started before the intake closes.
                 biased;
                 reason = self.take_jobs(&activity, &jobs, joined.keeps_jobs) => reason,
                 reason = self.watch_fitness(&activity) => reason,
                 reason = self.close_intake(&activity) => reason,
-            }
+            };
+            tracing::warn!(
+                "Worker loop failed (probably because queue connection failed): {}",
+                Lines(&reason)
+            );
+            Ended::Failed(Failure::Lost, reason)
         };
         tokio::select! {
             biased;
@@ -244,21 +256,19 @@ impl Agent {
                 self.wind_down(exit, flushed).await;
                 Ended::Exit(exit)
             }
-            reason = lost => Ended::Lost(reason),
-            reason = taking => {
-                tracing::warn!(
-                    "Worker loop failed (probably because queue connection failed): {}",
-                    Lines(&reason)
-                );
-                Ended::Lost(reason)
-            }
+            reason = lost => Ended::Failed(Failure::Lost, reason),
+            ended = taking => ended,
         }
     }
 
     /// Explains why the scheduler refused the registration, and what to do about it.
-    async fn refused(&self, service: Registration, error: &RpcError) -> String {
+    async fn refused(&self, service: Registration, error: &RpcError) -> Ended {
         let name = self.config.name.as_str();
         let cause = match error.kind {
+            // It may be restarting.
+            RpcErrorKind::Disconnected | RpcErrorKind::Overloaded => {
+                return Ended::Failed(Failure::Lost, error.to_string());
+            }
             RpcErrorKind::Unimplemented => match service.kind().await {
                 Ok(kind) => {
                     format!(
@@ -272,7 +282,7 @@ impl Agent {
             ),
             _ => error.to_string(),
         };
-        format!("cannot register worker {name:?}: {cause}")
+        Ended::Refused(format!("cannot register worker {name:?}: {cause}"))
     }
 
     /// Takes jobs until that fails. Returns the reason.

@@ -218,6 +218,10 @@ impl KeptAttempts {
         let Some(KeptJob::Served(job)) = job else {
             return;
         };
+        // It has just ended, and its outcome is being saved.
+        if job.outcome_so_far().is_some() {
+            return;
+        }
         let why = match reason {
             CancelReason::SchedulerAway(time) => {
                 format!(

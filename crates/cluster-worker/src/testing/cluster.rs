@@ -15,13 +15,13 @@ use crate::cancel::Cancel;
 use crate::executor::{AdmittedBuild, AnyBuild, Backend, Executor, Fitness, NoRoom, Unfit};
 use crate::log::JobLog;
 use crate::outcome::JobError;
-use crate::uplink::{Connection, Uplink};
+use crate::uplink::{Connection, NoConnection, Uplink};
 
 /// An uplink to a scheduler in the same process.
 pub(crate) struct Direct(pub(crate) Rc<MockScheduler>);
 
 impl Uplink for Direct {
-    fn connect(&self) -> LocalBoxFuture<'_, Result<Connection, String>> {
+    fn connect(&self) -> LocalBoxFuture<'_, Result<Connection, NoConnection>> {
         async move {
             let MockConnection { registration, lost } = self.0.connect();
             let lost = async move {

@@ -10,14 +10,11 @@ use jiff::tz::TimeZone;
 use super::Common;
 use super::service::{About, Service};
 use crate::json::admin::{Audit, AuditedCall};
+use crate::pages::{self, Listed};
 use cli::error::CommandError;
 use cli::human::table;
-use cli::print::print_error;
 use cli::quantities::age;
 use cli::quote::printable;
-
-/// How many entries are asked for at a time.
-const PAGE: u32 = 500;
 
 /// Show what operators did, the latest first
 ///
@@ -40,48 +37,28 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     let (cap, positionals) = common.split(args.positionals)?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
-    let audit = fetch(&service, args.since, args.limit as usize).await?;
-    if audit.calls.is_empty() {
-        print_error("No entries.\n");
-    }
-    common.format().print(|| text(&audit), || &audit)
-}
-
-/// Asks for pages until there are enough entries, or no more.
-async fn fetch(
-    service: &Service,
-    within: Option<Duration>,
-    limit: usize,
-) -> Result<Audit, CommandError> {
-    let mut calls = Vec::new();
-    let mut before = None;
-    loop {
-        let missing = u32::try_from(limit - calls.len()).unwrap_or(PAGE);
+    let fetch = async |before, at_most| {
         let query = AuditQuery {
-            within,
+            within: args.since,
             before,
-            at_most: Some(missing.min(PAGE)),
+            at_most: Some(at_most),
         };
-        let page = match service.admin().audit(&query).await {
-            Ok(page) => page,
+        match service.admin().audit(&query).await {
+            Ok(page) => Ok((page.entries, page.next)),
             Err(error) => {
                 let about = About::default();
-                return Err(service.failed("JobsAdmin.audit", about, error).await);
+                Err(service.failed("JobsAdmin.audit", about, error).await)
             }
-        };
-        calls.extend(page.entries.into_iter().take(limit - calls.len()).map(call));
-        // It gets smaller with each page. A scheduler for which it does not would be asked for ever.
-        let next = page
-            .next
-            .filter(|next| before.is_none_or(|before| *next < before));
-        if next.is_none() || calls.len() == limit {
-            return Ok(Audit {
-                calls,
-                more: next.is_some(),
-            });
         }
-        before = next;
-    }
+    };
+    let Listed { entries, are_more } = pages::list(args.limit, fetch).await?;
+    let audit = Audit {
+        calls: entries.into_iter().map(call).collect(),
+        more: are_more,
+    };
+    common.format().print(|| text(&audit.calls), || &audit)?;
+    pages::print_rest(common.format(), audit.calls.len(), are_more, "entries");
+    Ok(())
 }
 
 fn call(entry: AuditEntry) -> AuditedCall {
@@ -112,18 +89,14 @@ fn call(entry: AuditEntry) -> AuditedCall {
     }
 }
 
-fn text(audit: &Audit) -> String {
-    if audit.calls.is_empty() {
+fn text(calls: &[AuditedCall]) -> String {
+    if calls.is_empty() {
         return String::new();
     }
     let heading = ["TIME", "BY", "ACTION", "POOL", "OBJECT", "DETAIL"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    rows.extend(audit.calls.iter().map(row));
-    let more = match audit.more {
-        true => "There are more; see --limit.\n",
-        false => "",
-    };
-    table(&rows) + more
+    rows.extend(calls.iter().map(row));
+    table(&rows)
 }
 
 fn row(call: &AuditedCall) -> Vec<String> {

@@ -1,10 +1,13 @@
 //! The connection of a command to the durable jobs of its client.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
+use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_api::{Outcome, ServiceKind};
-use cluster_client::{Cluster, DurableError, DurableJob, Options};
+use cluster_client::{Cluster, DurableError, DurableJob, LossReport, Options};
+use tokio::sync::watch;
 use vat::Session;
 use visible::OneLine;
 
@@ -12,8 +15,9 @@ use super::ending::kind_of;
 use cli::capability_args::{CapFile, ConnectArgs, Positionals};
 use cli::connect::connect;
 use cli::error::{CommandError, Kind};
+use cli::print::print_error;
 
-/// The shortest time between two attempts to connect again.
+/// The longest wait between two attempts to connect again.
 const RECONNECT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The durable jobs of a client.
@@ -21,6 +25,8 @@ pub(super) struct Access {
     cluster: Cluster,
     session: Session,
     cap: CapFile,
+    /// How the connection was lost the last time.
+    lost: Rc<watch::Sender<String>>,
 }
 
 impl Access {
@@ -41,15 +47,29 @@ impl Access {
 
     /// Uses the connection that there is.
     pub(super) fn connected(cap: CapFile, session: Session) -> Result<Self, CommandError> {
+        let lost = Rc::new(watch::Sender::default());
+        let sender = Rc::clone(&lost);
         let options = Options {
             reconnect_interval: RECONNECT_INTERVAL,
+            on_lost: LossReport::to(move |what| report(&sender, what)),
             ..Options::default()
         };
         Ok(Self {
             cluster: Cluster::connected(cap.load()?, session.clone(), options),
             session,
             cap,
+            lost,
         })
+    }
+
+    /// Passes each loss of the connection to `say` instead of printing it, until the future is dropped.
+    pub(super) async fn report_losses(&self, say: impl Fn(&str)) -> Infallible {
+        let mut lost = self.lost.subscribe();
+        while lost.changed().await.is_ok() {
+            let what = lost.borrow_and_update().clone();
+            say(&what);
+        }
+        std::future::pending().await
     }
 
     pub(super) fn cluster(&self) -> &Cluster {
@@ -116,7 +136,7 @@ impl Access {
             return CommandError::new(
                 Kind::WrongCap,
                 format_args!(
-                    "cannot use cap file \"{path}\": it is for one job; leave out the id, or use a client's"
+                    "cannot use cap file \"{path}\": it is for one job; use it with status, logs or wait, without an id"
                 ),
             );
         }
@@ -132,4 +152,23 @@ impl Access {
             ),
         }
     }
+}
+
+/// Reports a lost connection: where a command shows it, or else as a line of its own.
+fn report(lost: &watch::Sender<String>, what: &str) {
+    let line = loss(what);
+    if lost.receiver_count() == 0 {
+        print_error(&format!("{line}\n"));
+    } else {
+        lost.send_replace(line);
+    }
+}
+
+/// Returns the line about a lost connection. The text about it is a part of errors too.
+fn loss(what: &str) -> String {
+    let what = OneLine(what).to_string();
+    let mut rest = what.chars();
+    let first = rest.next().map(|first| first.to_ascii_uppercase());
+    let what: String = first.into_iter().chain(rest).collect();
+    format!("{what}; reconnecting")
 }

@@ -3,18 +3,22 @@
 use std::ffi::OsString;
 
 use cluster_api::{DurableStage, JobQuery, JobState, Label};
+use futures::stream::{self, StreamExt as _};
 
 use super::access::Access;
-use super::jobs::list;
+use super::failures::Failures;
+use super::jobs::page;
 use crate::json::kept_jobs::CancelledKeptJobs;
 use crate::labels::label;
+use crate::pages::{PAGE, next_page};
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::output::Format;
-use cli::print::print_error;
+use cli::print::{print_error, print_line};
+use cli::quote::printable;
 
-/// The most jobs that are cancelled by label at once.
-const MOST: u32 = 100_000;
+/// How many jobs are cancelled by label at a time.
+const AT_ONCE: usize = 32;
 
 /// Cancel jobs that the scheduler keeps
 #[derive(Debug, clap::Args)]
@@ -33,7 +37,7 @@ pub(super) async fn run(
     format: Format,
 ) -> Result<(), CommandError> {
     let (cap, positionals) = connect.split(args.positionals)?;
-    let mut ids = positionals.rest("JOB")?;
+    let ids = positionals.rest("JOB")?;
     if ids.is_empty() == args.labels.is_empty() {
         return Err(match ids.is_empty() {
             true => CommandError::usage("required argument JOB is missing")
@@ -42,50 +46,100 @@ pub(super) async fn run(
         });
     }
     let access = Access::connect(cap).await?;
-    let are_given = !ids.is_empty();
-    if !are_given {
-        ids = labelled(&access, args.labels).await?;
-        if ids.is_empty() {
-            print_error("No job with that label is queued or running.\n");
-        }
+    let mut cancelling = Cancelling {
+        access: &access,
+        format,
+        cancelled: Vec::new(),
+        failures: Failures::new(format),
+    };
+    let ended = match ids.is_empty() {
+        false => cancelling.given(&ids).await,
+        true => cancelling.labelled(args.labels).await,
+    };
+    let Cancelling {
+        cancelled: jobs,
+        failures,
+        ..
+    } = cancelling;
+    match format {
+        Format::Text => {}
+        Format::Json => format.print(String::new, || CancelledKeptJobs { jobs })?,
     }
-    let mut cancelled = Vec::new();
-    for id in &ids {
-        match cancel(&access, id, are_given).await {
-            Ok(id) => cancelled.extend(id),
-            Err(error) => {
-                return Err(match cancelled.is_empty() {
-                    true => error,
-                    false => {
-                        error.hint(format_args!("already cancelled: {}", cancelled.join(", ")))
-                    }
-                });
+    ended.and_then(|()| failures.result())
+}
+
+/// Jobs that are being cancelled.
+struct Cancelling<'a> {
+    access: &'a Access,
+    format: Format,
+    /// The ids of those that were.
+    cancelled: Vec<String>,
+    failures: Failures,
+}
+
+impl Cancelling<'_> {
+    /// Cancels the jobs with these ids.
+    async fn given(&mut self, ids: &[String]) -> Result<(), CommandError> {
+        for (place, id) in ids.iter().enumerate() {
+            match cancel(self.access, id).await {
+                Ok(Some(id)) => self.done(id)?,
+                Ok(None) => {
+                    let ended = format!("cannot cancel job {}: it has ended", printable(id));
+                    let failed = CommandError::failed(ended);
+                    self.failures.report(place, failed)?;
+                }
+                Err(failed) => self.failures.report(place, failed)?,
             }
         }
+        Ok(())
     }
-    let text = || {
-        cancelled
-            .iter()
-            .map(|id| format!("Cancelled job {id}.\n"))
-            .collect()
-    };
-    format.print(text, || CancelledKeptJobs {
-        jobs: cancelled.clone(),
-    })
+
+    /// Cancels all jobs with these labels that were submitted before.
+    async fn labelled(&mut self, labels: Vec<Label>) -> Result<(), CommandError> {
+        let mut query = JobQuery {
+            labels,
+            states: vec![JobState::Queued, JobState::Running],
+            at_most: Some(PAGE),
+            ..JobQuery::default()
+        };
+        loop {
+            let (jobs, next) = page(self.access, &query).await?;
+            let access = self.access;
+            let ids = stream::iter(jobs).map(|job| job.id);
+            let mut cancelling = ids
+                .map(|id| async move { cancel(access, &id).await })
+                .buffered(AT_ONCE);
+            while let Some(cancelled) = cancelling.next().await {
+                match cancelled {
+                    Ok(Some(id)) => self.done(id)?,
+                    // It has ended since.
+                    Ok(None) => {}
+                    Err(failed) => self.failures.report(0, failed)?,
+                }
+            }
+            query.before = next_page(query.before, next);
+            if query.before.is_none() {
+                break;
+            }
+        }
+        if self.cancelled.is_empty() {
+            print_error("No job with that label is queued or running.\n");
+        }
+        Ok(())
+    }
+
+    /// Prints that a job was cancelled, as soon as it was: the next one may fail.
+    fn done(&mut self, id: String) -> Result<(), CommandError> {
+        if self.format == Format::Text {
+            print_line(format_args!("Cancelled job {id}."))?;
+        }
+        self.cancelled.push(id);
+        Ok(())
+    }
 }
 
-async fn labelled(access: &Access, labels: Vec<Label>) -> Result<Vec<String>, CommandError> {
-    let query = JobQuery {
-        labels,
-        states: vec![JobState::Queued, JobState::Running],
-        ..JobQuery::default()
-    };
-    let (jobs, _) = list(access, query, MOST).await?;
-    Ok(jobs.into_iter().map(|job| job.id).collect())
-}
-
-/// Cancels a job, and returns its whole id; `None` for one that has ended before, unless it was given by its user.
-async fn cancel(access: &Access, id: &str, is_given: bool) -> Result<Option<String>, CommandError> {
+/// Cancels a job, and returns its whole id; `None` for one that has ended before.
+async fn cancel(access: &Access, id: &str) -> Result<Option<String>, CommandError> {
     let job = access.observe(Some(id)).await?;
     let id = job.id().unwrap_or(id).to_owned();
     let Err(error) = job.cancel().await else {
@@ -93,11 +147,8 @@ async fn cancel(access: &Access, id: &str, is_given: bool) -> Result<Option<Stri
     };
     let status = job.status().await;
     let has_ended = status.is_ok_and(|status| matches!(status.stage, DurableStage::Ended { .. }));
-    match (has_ended, is_given) {
-        (true, false) => Ok(None),
-        (true, true) => Err(CommandError::failed(format_args!(
-            "cannot cancel job {id}: it has ended"
-        ))),
-        (false, _) => Err(access.failed(error).await),
+    match has_ended {
+        true => Ok(None),
+        false => Err(access.failed(error).await),
     }
 }

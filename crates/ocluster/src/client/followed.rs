@@ -4,17 +4,19 @@ use std::cell::RefCell;
 use std::io;
 use std::time::Duration;
 
-use cluster_api::{DurableOutcome, DurableStage, TicketStatus};
+use cluster_api::DurableOutcome;
 use cluster_client::{DurableError, DurableJob, LogEvent};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use super::access::Access;
+use super::cancellation::{CANCEL_TIMEOUT, Cancellation};
 use super::events;
 use super::follow_events::FollowEvents;
 use super::notices;
 use super::observed::Observed;
 use super::outcome::{self, Failure};
+use super::status;
 use super::verdict::verdict;
 use super::waiting;
 use super::watched::print_result;
@@ -23,13 +25,9 @@ use cli::error::{CommandError, Kind};
 use cli::failure::Reason;
 use cli::output::Format;
 use cli::print::{print_bytes, print_error};
-use cli::quote::printable;
 use cli::signals::Interrupts;
 use cli::status_line::StatusLine;
 use cli::terminal::LogOutput;
-
-/// How long a job may take to be cancelled, with the rest of its log.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait for the name of a worker.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -41,6 +39,8 @@ pub(super) struct Followed<'a> {
     format: Format,
     pool: String,
     observed: Observed,
+    /// Shows what the job waits for, until its log begins.
+    line: StatusLine,
     /// Filters the log for its destination.
     output: RefCell<LogOutput>,
 }
@@ -59,16 +59,41 @@ pub(super) async fn follow(
         ended = &mut following => return followed.leave(ended).await,
         interrupt = interrupts.next() => interrupt,
     };
-    followed.end_log();
-    print_error("Cancelling the job (interrupt again to exit immediately)\n");
+    followed.line.disable();
+    followed.say("Cancelling the job (interrupt again to exit immediately)");
+    let cancellation = Cancellation::new(&followed.job);
     let interrupted = tokio::select! {
-        message = followed.cancel(&mut following) => CommandError::interrupted(interrupt, message),
+        message = cancellation.run(&mut following) => cancellation.ended(interrupt, message),
         again = interrupts.next() => {
-            CommandError::interrupted(again, "Exiting without waiting; the job is still being cancelled.")
+            cancellation.ended(again, "Exiting without waiting; the job is still being cancelled.")
         }
     };
     followed.end_log();
     Err(interrupted)
+}
+
+/// Shows the log of a job from an offset of an attempt until the job has ended, and how it ended. An error does not
+/// mean that the job failed.
+pub(super) async fn show_log(
+    access: &Access,
+    job: DurableJob,
+    from: (u32, u64),
+) -> Result<(), CommandError> {
+    let followed = Followed::new(access, job, String::new(), Format::Text);
+    let is_complete = followed.show_log(from).await?;
+    let (attempts, outcome) = followed.ended().await?;
+    let id = followed.job.id();
+    let job = id.map_or_else(|| "The job".to_owned(), |id| format!("Job {id}"));
+    print_error(&format!("{job} {}\n", status::ended(attempts, &outcome)));
+    match is_complete {
+        true => Ok(()),
+        false => Err(incomplete()),
+    }
+}
+
+/// Returns the error of a command that could not show the whole log of the latest attempt.
+pub(super) fn incomplete() -> CommandError {
+    CommandError::failed("cannot show the whole log: its end is missing")
 }
 
 impl<'a> Followed<'a> {
@@ -79,18 +104,23 @@ impl<'a> Followed<'a> {
             format,
             pool,
             observed: Observed::durable(),
+            line: StatusLine::on_terminal(),
             output: RefCell::new(LogOutput::to_stdout()),
         }
     }
 
     /// Shows the log to its end, and then prints how the job ended.
     async fn until_end(&self) -> Result<(), CommandError> {
-        self.show_log().await?;
-        let (attempts, outcome) = match self.job.ended().await {
-            Ok(ended) => ended,
-            Err(error) => return Err(self.failed(error).await),
-        };
+        self.show_log((1, 0)).await?;
+        let (attempts, outcome) = self.ended().await?;
         self.report(attempts, &outcome).await
+    }
+
+    async fn ended(&self) -> Result<(u32, DurableOutcome), CommandError> {
+        match self.job.ended().await {
+            Ok(ended) => Ok(ended),
+            Err(error) => Err(self.failed(error).await),
+        }
     }
 
     async fn report(&self, attempts: u32, outcome: &DurableOutcome) -> Result<(), CommandError> {
@@ -141,27 +171,30 @@ impl<'a> Followed<'a> {
         }
     }
 
-    async fn show_log(&self) -> Result<(), CommandError> {
-        let line = StatusLine::on_terminal();
+    /// Shows the log from an offset of an attempt to its end. Returns whether it is complete.
+    async fn show_log(&self, from: (u32, u64)) -> Result<bool, CommandError> {
+        let line = &self.line;
         let ask = async || {
             self.job
                 .status()
                 .await
                 .ok()
-                .map(|status| stage(status.stage))
+                .map(|status| waiting::ticket_status(status.stage))
         };
+        let say = |notice: &str| self.say(notice);
         match self.format {
             Format::Text => tokio::select! {
-                shown = self.copy_to_stdout(&line) => shown,
-                never = waiting::show(ask, &line) => match never {},
+                shown = self.copy_to_stdout(from) => shown,
+                never = waiting::show(ask, line) => match never {},
                 never = self.observed.learn(ask) => match never {},
-                never = notices::print(&self.job) => match never {},
+                never = notices::of_workers(&self.job, say) => match never {},
+                never = notices::of_connection(self.access, say) => match never {},
             },
             Format::Json => {
                 let events = FollowEvents::default();
                 tokio::select! {
                     shown = events.log(&self.job, &self.observed) => match shown {
-                        Ok(shown) => shown,
+                        Ok(shown) => shown.map(|()| true),
                         Err(error) => Err(self.failed(error).await),
                     },
                     never = events.follow(&self.job, &self.observed) => match never {},
@@ -170,31 +203,42 @@ impl<'a> Followed<'a> {
         }
     }
 
-    /// Copies the log to standard output, flushing each piece, and clears `line` before it.
-    async fn copy_to_stdout(&self, line: &StatusLine) -> Result<(), CommandError> {
-        let mut log = self.job.log();
+    /// Copies the log to standard output, flushing each piece, and clears the status line before it.
+    async fn copy_to_stdout(&self, (attempt, offset): (u32, u64)) -> Result<bool, CommandError> {
+        let mut log = self.job.log_from(attempt, offset);
+        let mut is_complete = true;
         let copied = loop {
             match log.next().await {
                 Ok(Some(LogEvent::Bytes(bytes))) => {
-                    line.disable();
+                    self.line.disable();
                     self.observed.log(&bytes);
                     let written = write_log(&self.output, &bytes).await;
                     written.map_err(|error| CommandError::from_output(&error))?;
                 }
                 Ok(Some(LogEvent::Retrying { attempt, reason })) => {
-                    self.end_log();
-                    print_error(&retrying(attempt, &reason));
+                    is_complete = true;
+                    self.say(&notices::retrying(attempt, &reason));
                 }
                 Ok(Some(LogEvent::CutOff(reason))) => {
-                    self.end_log();
-                    print_error(&format!("Error tailing logs: {}\n", printable(&reason)));
+                    is_complete = false;
+                    self.say(&notices::cut_off(log.position().0, &reason));
                 }
-                Ok(None) => break Ok(()),
+                Ok(None) => break Ok(is_complete),
                 Err(error) => break Err(self.failed(error).await),
             }
         };
         self.end_log();
         copied
+    }
+
+    /// Prints a line of ours, apart from the log and above the status line.
+    fn say(&self, notice: &str) {
+        if self.line.is_enabled() {
+            self.line.print_above(notice);
+        } else {
+            self.end_log();
+            print_error(&format!("{notice}\n"));
+        }
     }
 
     /// Resets the terminal after the log, so that what follows is in the usual colour and on a line of its own.
@@ -226,26 +270,6 @@ impl<'a> Followed<'a> {
         }
         ended
     }
-
-    /// Cancels the job, shows the rest of its log, and returns what to print about it.
-    async fn cancel(&self, following: impl Future) -> &'static str {
-        let cancelled = futures::future::join(self.job.cancel(), following);
-        match timeout(CANCEL_TIMEOUT, cancelled).await {
-            Ok((Ok(()), _)) => "Interrupted: the job was cancelled.",
-            Ok((Err(DurableError::Refused(_)), _)) => "Interrupted: the job had already ended.",
-            Ok((Err(_), _)) => "Interrupted: the job could not be cancelled.",
-            Err(_) => "Interrupted: the job was asked to stop, but has not ended yet.",
-        }
-    }
-}
-
-/// Returns the line about an attempt that begins after another one was lost.
-pub(super) fn retrying(attempt: u32, reason: &str) -> String {
-    format!(
-        "Attempt {} was lost: {}. Attempt {attempt} begins anew:\n",
-        attempt.saturating_sub(1),
-        printable(reason)
-    )
 }
 
 /// Writes a piece of a log to standard output.
@@ -254,15 +278,4 @@ pub(super) async fn write_log(output: &RefCell<LogOutput>, bytes: &[u8]) -> io::
     let mut stdout = tokio::io::stdout();
     stdout.write_all(&shown).await?;
     stdout.flush().await
-}
-
-/// Returns a stage of a durable job as the status of a ticket.
-pub(super) fn stage(stage: DurableStage) -> TicketStatus {
-    match stage {
-        DurableStage::Queued { ahead, obstacle } => TicketStatus::Queued { ahead, obstacle },
-        DurableStage::Running { worker, .. } | DurableStage::Away { worker, .. } => {
-            TicketStatus::Running { worker }
-        }
-        DurableStage::Ended { .. } => TicketStatus::Finished,
-    }
 }

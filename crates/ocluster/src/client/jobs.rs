@@ -11,17 +11,15 @@ use visible::CompactElapsed;
 use super::access::Access;
 use crate::json::kept_jobs::{KeptJob, KeptJobs};
 use crate::labels::{label, labels};
+use crate::pages;
 use cli::appearance::has_colour;
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::human::table;
 use cli::output::Format;
-use cli::print::{print_bytes, print_error};
+use cli::print::print_bytes;
 use cli::quantities::age;
 use cli::quote::printable;
-
-/// The most jobs that are asked for at once.
-const PAGE: u32 = 500;
 
 /// List your jobs that the scheduler keeps, the latest first
 #[derive(Debug, clap::Args)]
@@ -61,50 +59,35 @@ pub(super) async fn run(
         before: None,
         at_most: None,
     };
-    let (jobs, are_more) = list(&access, query, args.limit).await?;
-    if jobs.is_empty() {
-        print_error("No jobs.\n");
-    }
-    if are_more {
-        print_error(&format!(
-            "There are more than {} jobs; list more with --limit.\n",
-            args.limit
-        ));
-    }
+    let fetch = async |before, at_most| {
+        let query = JobQuery {
+            before,
+            at_most: Some(at_most),
+            ..query.clone()
+        };
+        page(&access, &query).await
+    };
+    let listed = pages::list(args.limit, fetch).await?;
+    let jobs = &listed.entries;
     match format {
-        Format::Text => print_bytes(text(&jobs).as_bytes()),
+        Format::Text => print_bytes(text(jobs).as_bytes())?,
         Format::Json => format.print(String::new, || KeptJobs {
             jobs: jobs.iter().map(KeptJob::of).collect(),
-            more: are_more,
-        }),
+            more: listed.are_more,
+        })?,
     }
+    pages::print_rest(format, jobs.len(), listed.are_more, "jobs");
+    Ok(())
 }
 
-/// Returns at most so many jobs, and whether there are more.
-pub(super) async fn list(
+/// Returns a page of jobs, and where the next one begins.
+pub(super) async fn page(
     access: &Access,
-    mut query: JobQuery,
-    limit: u32,
-) -> Result<(Vec<JobSummary>, bool), CommandError> {
-    let limit = limit as usize;
-    let mut jobs = Vec::new();
-    loop {
-        query.at_most = Some(PAGE.min(u32::try_from(limit - jobs.len()).unwrap_or(PAGE)));
-        let page = match access.cluster().list_durable(&query).await {
-            Ok(page) => page,
-            Err(error) => return Err(access.failed(error).await),
-        };
-        jobs.extend(page.jobs);
-        jobs.truncate(limit);
-        match page.next {
-            None => return Ok((jobs, false)),
-            Some(_) if jobs.len() == limit => return Ok((jobs, true)),
-            // It gets smaller with each page. A scheduler for which it does not would be asked for ever.
-            Some(next) if query.before.is_some_and(|before| next >= before) => {
-                return Ok((jobs, true));
-            }
-            next => query.before = next,
-        }
+    query: &JobQuery,
+) -> Result<(Vec<JobSummary>, Option<u64>), CommandError> {
+    match access.cluster().list_durable(query).await {
+        Ok(page) => Ok((page.jobs, page.next)),
+        Err(error) => Err(access.failed(error).await),
     }
 }
 

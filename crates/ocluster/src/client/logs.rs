@@ -7,7 +7,7 @@ use cluster_client::{DurableError, DurableJob, LogEvent};
 
 use super::access::Access;
 use super::events::{self, print_log};
-use super::followed::{retrying, write_log};
+use super::followed::{self, write_log};
 use crate::decoder::Decoder;
 use crate::json::client::JobEvent;
 use cli::capability_args::ConnectArgs;
@@ -60,19 +60,36 @@ pub(super) async fn run(
         true => access.watch(id).await?,
         false => access.observe(id).await?,
     };
-    let output = match format {
-        Format::Text => LogOutput::to_stdout(),
-        Format::Json => LogOutput::to_json(),
-    };
-    let mut shown = Shown {
-        format,
-        output: RefCell::new(output),
-        decoder: Decoder::default(),
-    };
     let mut interrupts = Interrupts::listen()?;
-    let showed = tokio::select! {
-        showed = show(&job, args.attempt, args.tail, args.follow, &mut shown) => showed,
-        interrupt = interrupts.next() => Ok(Err(CommandError::interrupted(interrupt, ""))),
+    let (attempt, tail) = (args.attempt, args.tail);
+    tokio::select! {
+        shown = show(&access, &job, attempt, tail, args.follow, format) => shown,
+        interrupt = interrupts.next() => Err(CommandError::interrupted(interrupt, "")),
+    }
+}
+
+/// Shows the log.
+async fn show(
+    access: &Access,
+    job: &DurableJob,
+    attempt: Option<u32>,
+    tail: Option<u64>,
+    follow: bool,
+    format: Format,
+) -> Result<(), CommandError> {
+    let part = match part(job, attempt, tail).await {
+        Ok(part) => part?,
+        Err(error) => return Err(access.failed(error).await),
+    };
+    let is_followed = follow && attempt.is_none_or(|attempt| attempt == part.latest);
+    if is_followed && format == Format::Text {
+        let from = (part.attempt, part.start);
+        return followed::show_log(access, job.clone(), from).await;
+    }
+    let mut shown = Shown::new(format);
+    let showed = match is_followed {
+        true => follow_as_json(job, &part, &mut shown).await,
+        false => show_part(job, &part, &mut shown).await,
     };
     shown.end().await?;
     match showed {
@@ -81,41 +98,57 @@ pub(super) async fn run(
     }
 }
 
-/// Shows the log. The inner result is that of showing it.
-async fn show(
+/// The part of a log that is shown.
+struct Part {
+    attempt: u32,
+    start: u64,
+    /// How much of it there is.
+    length: u64,
+    /// The number of the latest attempt; 0 before the first.
+    latest: u32,
+}
+
+/// Finds what to show. The inner error is that of the command line.
+async fn part(
     job: &DurableJob,
     attempt: Option<u32>,
     tail: Option<u64>,
-    follow: bool,
-    shown: &mut Shown,
-) -> Result<Result<(), CommandError>, DurableError> {
+) -> Result<Result<Part, CommandError>, DurableError> {
     let details = job.describe().await?;
     let latest = details.attempts.last().map_or(0, |attempt| attempt.number);
     let number = attempt.unwrap_or(latest);
     if number > latest.max(1) {
         let id = printable(&details.summary.id);
-        return Ok(Err(CommandError::failed(format_args!(
-            "cannot show attempt {number} of job {id}: it has {latest}"
-        ))));
+        let error = format!("cannot show attempt {number} of job {id}: it has {latest}");
+        return Ok(Err(CommandError::failed(error)));
     }
-    let found = details
-        .attempts
-        .iter()
-        .find(|attempt| attempt.number == number);
+    let mut attempts = details.attempts.iter();
+    let found = attempts.find(|attempt| attempt.number == number);
     let length = found.map_or(0, |attempt| attempt.log_length);
     let start = match tail {
         Some(lines) => tail_start(job, number, length, lines).await?,
         None => 0,
     };
-    if follow && attempt.is_none_or(|attempt| attempt == latest) {
-        return follow_from(job, number, start, shown).await;
-    }
-    if latest == 0 {
+    Ok(Ok(Part {
+        attempt: number,
+        start,
+        length,
+        latest,
+    }))
+}
+
+/// Shows a part that is there. The inner result is that of showing it.
+async fn show_part(
+    job: &DurableJob,
+    part: &Part,
+    shown: &mut Shown,
+) -> Result<Result<(), CommandError>, DurableError> {
+    if part.latest == 0 {
         print_error("The job has no log yet.\n");
     }
-    let mut offset = start;
-    while offset < length {
-        let piece = job.log_piece(number, offset).await?;
+    let mut offset = part.start;
+    while offset < part.length {
+        let piece = job.log_piece(part.attempt, offset).await?;
         if piece.bytes.is_empty() || piece.next <= offset {
             break;
         }
@@ -127,29 +160,35 @@ async fn show(
     Ok(Ok(()))
 }
 
-async fn follow_from(
+/// Shows the log until the job has ended. The inner result is that of showing it.
+async fn follow_as_json(
     job: &DurableJob,
-    attempt: u32,
-    start: u64,
+    part: &Part,
     shown: &mut Shown,
 ) -> Result<Result<(), CommandError>, DurableError> {
-    let mut log = job.log_from(attempt, start);
+    let mut log = job.log_from(part.attempt, part.start);
+    let mut is_complete = true;
     while let Some(event) = log.next().await? {
         let printed = match event {
             LogEvent::Bytes(bytes) => shown.bytes(&bytes).await,
-            LogEvent::Retrying { attempt, reason } => shown.retrying(attempt, reason).await,
-            LogEvent::CutOff(reason) => {
-                let reason = printable(&reason);
-                Err(CommandError::failed(format_args!(
-                    "cannot read the rest of the log: {reason}"
-                )))
+            LogEvent::Retrying { reason, .. } => {
+                is_complete = true;
+                shown.event(JobEvent::Resubmitted { message: reason }).await
+            }
+            // Another attempt may follow.
+            LogEvent::CutOff(message) => {
+                is_complete = false;
+                shown.event(JobEvent::CutOff { message }).await
             }
         };
         if printed.is_err() {
             return Ok(printed);
         }
     }
-    Ok(Ok(()))
+    Ok(match is_complete {
+        true => Ok(()),
+        false => Err(followed::incomplete()),
+    })
 }
 
 /// Returns where the last lines of a log begin.
@@ -196,6 +235,18 @@ async fn tail_start(
 }
 
 impl Shown {
+    fn new(format: Format) -> Self {
+        let output = match format {
+            Format::Text => LogOutput::to_stdout(),
+            Format::Json => LogOutput::to_json(),
+        };
+        Self {
+            format,
+            output: RefCell::new(output),
+            decoder: Decoder::default(),
+        }
+    }
+
     async fn bytes(&mut self, bytes: &[u8]) -> Result<(), CommandError> {
         match self.format {
             Format::Text => write_log(&self.output, bytes)
@@ -208,18 +259,10 @@ impl Shown {
         }
     }
 
-    async fn retrying(&mut self, attempt: u32, reason: String) -> Result<(), CommandError> {
-        match self.format {
-            Format::Text => {
-                print_bytes(self.output.borrow_mut().finish().as_bytes())?;
-                print_error(&retrying(attempt, &reason));
-                Ok(())
-            }
-            Format::Json => {
-                print_log(std::mem::take(&mut self.decoder).finish()).await?;
-                events::print(&JobEvent::Resubmitted { message: reason }).await
-            }
-        }
+    /// Prints an event, after all of the log before it.
+    async fn event(&mut self, event: JobEvent) -> Result<(), CommandError> {
+        self.end().await?;
+        events::print(&event).await
     }
 
     async fn end(&mut self) -> Result<(), CommandError> {

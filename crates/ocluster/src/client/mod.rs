@@ -2,11 +2,13 @@
 
 mod access;
 mod cancel;
+mod cancellation;
 mod checks;
 mod description;
 mod durable_args;
 mod ending;
 mod events;
+mod failures;
 mod follow_events;
 mod followed;
 mod jobs;

@@ -1,32 +1,70 @@
-//! Lines about workers that are lost and return while a job is followed.
+//! Lines about workers and connections that are lost and return while a job is followed.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use cluster_api::DurableStage;
-use cluster_client::DurableJob;
+use cluster_client::{DurableJob, StatusChanges};
 use visible::CompactElapsed;
 
-use cli::print::print_error;
+use super::access::Access;
 use cli::quote::printable;
 
-/// Prints them until the future is dropped.
-pub(super) async fn print(job: &DurableJob) -> Infallible {
+/// How long a change must last to be worth a line: a worker whose process was restarted returns, and is lost at once.
+const SETTLES: Duration = Duration::from_secs(1);
+
+/// Passes those about the connection to `say`, until the future is dropped.
+pub(super) async fn of_connection(access: &Access, say: impl Fn(&str)) -> Infallible {
+    access
+        .report_losses(|lost| say(&format!("{lost}, the job goes on")))
+        .await
+}
+
+/// Returns the line about an attempt that begins after another one was lost.
+pub(super) fn retrying(attempt: u32, reason: &str) -> String {
+    format!(
+        "Attempt {} was lost: {}. Attempt {attempt} begins anew:",
+        attempt.saturating_sub(1),
+        printable(reason)
+    )
+}
+
+/// Returns the line about an attempt whose log cannot be read to its end.
+pub(super) fn cut_off(attempt: u32, reason: &str) -> String {
+    format!(
+        "Cannot read the rest of the log of attempt {attempt}: {}",
+        printable(reason)
+    )
+}
+
+/// Passes those about workers to `say`, until the future is dropped. What does not last is left out.
+pub(super) async fn of_workers(job: &DurableJob, say: impl Fn(&str)) -> Infallible {
     let mut changes = job.changes();
-    let mut before = None;
     // An error is reported by the reader of the log.
-    while let Ok(status) = changes.next().await {
-        if matches!(status.stage, DurableStage::Ended { .. }) {
-            break;
+    if let Ok(status) = changes.next().await {
+        let mut before = status.stage;
+        while let Some(stage) = lasting(&mut changes).await {
+            if let Some(notice) = notice(&before, &stage) {
+                say(&notice);
+            }
+            before = stage;
         }
-        if let Some(notice) = before
-            .as_ref()
-            .and_then(|before| notice(before, &status.stage))
-        {
-            print_error(&format!("{notice}\n"));
-        }
-        before = Some(status.stage);
     }
     std::future::pending().await
+}
+
+/// Waits for another stage that lasts, for at most [`SETTLES`] after the first change; `None` at the end.
+async fn lasting(changes: &mut StatusChanges) -> Option<DurableStage> {
+    let mut stage = changes.next().await.ok()?.stage;
+    let settled = tokio::time::sleep(SETTLES);
+    let mut settled = std::pin::pin!(settled);
+    while !matches!(stage, DurableStage::Ended { .. }) {
+        tokio::select! {
+            status = changes.next() => stage = status.ok()?.stage,
+            () = &mut settled => return Some(stage),
+        }
+    }
+    None
 }
 
 /// Returns the line about a change, if it is worth one.
@@ -41,7 +79,7 @@ fn notice(before: &DurableStage, now: &DurableStage) -> Option<String> {
         ) => Some(format!(
             "Worker \"{}\" lost its connection to the scheduler; waiting {} for it to return",
             printable(worker),
-            CompactElapsed(*remaining)
+            CompactElapsed(rounded(*remaining))
         )),
         (
             Away { attempt, .. },
@@ -58,10 +96,13 @@ fn notice(before: &DurableStage, now: &DurableStage) -> Option<String> {
     }
 }
 
+/// Returns a time in whole seconds.
+fn rounded(time: Duration) -> Duration {
+    Duration::from_secs((time + Duration::from_millis(500)).as_secs())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -74,7 +115,7 @@ mod tests {
         let away = DurableStage::Away {
             attempt: 1,
             worker: worker(),
-            remaining: Duration::from_secs(300),
+            remaining: Duration::from_millis(299_900),
         };
         let queued = DurableStage::Queued {
             ahead: 0,

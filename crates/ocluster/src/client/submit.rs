@@ -150,8 +150,7 @@ async fn watch(
         ended = &mut watching => return watched.leave(ended).await,
         interrupt = interrupts.next() => interrupt,
     };
-    watched.end_log();
-    print_error("Cancelling the job (interrupt again to exit immediately)\n");
+    watched.announce_cancellation();
     let cancelling = watched.cancel(&mut watching);
     let interrupted = tokio::select! {
         message = cancelling => CommandError::interrupted(interrupt, message),

@@ -8,6 +8,7 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 
 use super::access::Access;
 use super::events::print_json;
+use super::failures::Failures;
 use super::outcome::{self, Failure};
 use super::status::ended;
 use crate::json::kept_jobs::EndedJob;
@@ -15,7 +16,7 @@ use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::failure::Reason;
 use cli::output::Format;
-use cli::print::print_line;
+use cli::print::{print_error, print_line};
 
 /// Wait until jobs that the scheduler keeps have ended
 ///
@@ -42,35 +43,32 @@ pub(super) async fn run(
 ) -> Result<(), CommandError> {
     let (access, positionals) = Access::from_args(connect, args.positionals).await?;
     let ids = positionals.rest("JOB")?;
-    let mut jobs = Vec::new();
-    match ids.is_empty() {
+    let mut failures = Failures::new(format);
+    let mut waiting = FuturesUnordered::new();
+    if ids.is_empty() {
         // The cap file may be that of a job.
-        true => jobs.push(access.watch(None).await?),
-        false => {
-            for id in &ids {
-                jobs.push(access.watch(Some(id)).await?);
-            }
+        waiting.push(wait_for(0, access.watch(None).await?));
+    }
+    for (place, id) in ids.iter().enumerate() {
+        match access.watch(Some(id)).await {
+            Ok(job) => waiting.push(wait_for(place, job)),
+            Err(error) => failures.report(place, error)?,
         }
     }
-    let mut waiting: FuturesUnordered<_> = jobs.into_iter().enumerate().map(wait_for).collect();
-    let mut failures = Vec::new();
     while let Some((place, job, ended)) = waiting.next().await {
         match ended {
             Ok((attempts, outcome)) => {
-                let failed = report(&job, attempts, &outcome, format).await?;
-                failures.extend(failed.map(|failed| (place, failed)));
+                if let Some(failed) = report(&job, attempts, &outcome, format).await? {
+                    failures.add(place, &failed);
+                }
             }
-            Err(error) => failures.push((place, access.failed(error).await)),
+            Err(error) => failures.report(place, access.failed(error).await)?,
         }
     }
-    failures.sort_by_key(|(place, _)| *place);
-    match failures.into_iter().next() {
-        None => Ok(()),
-        Some((_, failed)) => Err(failed),
-    }
+    failures.result()
 }
 
-async fn wait_for((place, job): (usize, DurableJob)) -> Waited {
+async fn wait_for(place: usize, job: DurableJob) -> Waited {
     let ended = job.ended().await;
     (place, job, ended)
 }
@@ -86,7 +84,12 @@ async fn report(
     let failed = result.as_ref().err().map(Failure::command_error);
     let id = job.id().unwrap_or("The job");
     match format {
-        Format::Text => print_line(format_args!("{id} {}", ended(attempts, outcome)))?,
+        Format::Text => {
+            print_line(format_args!("{id} {}", ended(attempts, outcome)))?;
+            for hint in failed.iter().flat_map(|failed| &failed.hints) {
+                print_error(&format!("{id}: {hint}\n"));
+            }
+        }
         Format::Json => {
             let event = EndedJob {
                 id: job.id().map(str::to_owned),
@@ -97,9 +100,5 @@ async fn report(
             print_json(&event).await?;
         }
     }
-    // It has been printed.
-    Ok(failed.map(|failed| CommandError {
-        message: String::new(),
-        ..failed
-    }))
+    Ok(failed)
 }

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use cluster_api::TicketStatus;
+use cluster_api::{DurableStage, TicketStatus};
 use tokio::time::{Instant, sleep};
 
 use cli::print::print_error;
@@ -119,6 +119,17 @@ fn ahead_of_this(ahead: u32) -> String {
     match ahead {
         0 => "next in line".to_owned(),
         n => format!("{} ahead of this one", counted(n, "job")),
+    }
+}
+
+/// Returns a stage of a durable job as the status of a ticket.
+pub(super) fn ticket_status(stage: DurableStage) -> TicketStatus {
+    match stage {
+        DurableStage::Queued { ahead, obstacle } => TicketStatus::Queued { ahead, obstacle },
+        DurableStage::Running { worker, .. } | DurableStage::Away { worker, .. } => {
+            TicketStatus::Running { worker }
+        }
+        DurableStage::Ended { .. } => TicketStatus::Finished,
     }
 }
 

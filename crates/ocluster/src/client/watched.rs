@@ -42,6 +42,8 @@ pub(super) struct Watched {
     /// The path of the cap file, for errors.
     cap: String,
     observed: Observed,
+    /// Shows what the job waits for, until its log begins.
+    line: StatusLine,
     /// Filters the log for its destination.
     output: RefCell<LogOutput>,
 }
@@ -61,6 +63,7 @@ impl Watched {
             pool: request.pool.clone(),
             may_retry,
             cap: request.cap.path().display().to_string(),
+            line: StatusLine::on_terminal(),
             output: RefCell::new(LogOutput::to_stdout()),
         }
     }
@@ -121,13 +124,13 @@ impl Watched {
     }
 
     async fn show_log(&self) -> Result<(), CommandError> {
-        let (line, events) = (StatusLine::on_terminal(), Events::default());
+        let (line, events) = (&self.line, Events::default());
         let (attempt, observed) = (&self.attempt, &self.observed);
         let ask = async || attempt.status().await.ok();
         let shown = match self.format {
             Format::Text => tokio::select! {
-                shown = self.copy_to_stdout(&line) => shown,
-                never = waiting::show(ask, &line) => match never {},
+                shown = self.copy_to_stdout() => shown,
+                never = waiting::show(ask, line) => match never {},
                 never = observed.learn(ask) => match never {},
             },
             Format::Json => tokio::select! {
@@ -158,8 +161,8 @@ impl Watched {
         Ok(self.failed(&error.into(), &message).await)
     }
 
-    /// Copies the log to standard output, flushing each piece, and clears `line` before it.
-    async fn copy_to_stdout(&self, line: &StatusLine) -> Result<(), ShowError> {
+    /// Copies the log to standard output, flushing each piece, and clears the status line before it.
+    async fn copy_to_stdout(&self) -> Result<(), ShowError> {
         let mut stdout = tokio::io::stdout();
         let mut log = self.attempt.log();
         let unwritten = |error: io::Error| ShowError::Output(CommandError::from_output(&error));
@@ -169,7 +172,7 @@ impl Watched {
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(ShowError::Log(error)),
             };
-            line.disable();
+            self.line.disable();
             self.observed.log(&bytes);
             let shown = self.output.borrow_mut().push(&bytes);
             stdout.write_all(&shown).await.map_err(unwritten)?;
@@ -177,6 +180,13 @@ impl Watched {
         };
         self.end_log();
         copied
+    }
+
+    /// Prints that the job is being cancelled, apart from what was shown.
+    pub(super) fn announce_cancellation(&self) {
+        self.line.disable();
+        self.end_log();
+        print_error("Cancelling the job (interrupt again to exit immediately)\n");
     }
 
     /// Resets the terminal after the log, so that what follows is in the usual colour and on a line of its own.

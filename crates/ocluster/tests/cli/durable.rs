@@ -6,21 +6,21 @@ use serde_json::Value;
 use crate::cluster::{Cluster, POOL, install_fake_docker};
 use crate::harness::{Outcome, Place, Running};
 
-const CAP: &str = "./capnp-secrets/submission.cap";
+pub(crate) const CAP: &str = "./capnp-secrets/submission.cap";
 
 /// Runs a command of the client.
-fn client(place: &Place, command: &str, args: &str) -> Outcome {
+pub(crate) fn client(place: &Place, command: &str, args: &str) -> Outcome {
     place.run(&format!("ocluster-client {command} {CAP} {args}"))
 }
 
-fn submit(options: &str, dockerfile: &str) -> String {
+pub(crate) fn submit(options: &str, dockerfile: &str) -> String {
     format!(
         "ocluster-client submit-docker {CAP} --pool={POOL} {options} --local-dockerfile {dockerfile}"
     )
 }
 
 /// Submits a job that goes on without its client, and returns its id.
-fn detach(place: &Place, options: &str, dockerfile: &str) -> String {
+pub(crate) fn detach(place: &Place, options: &str, dockerfile: &str) -> String {
     let detached = place
         .run(&submit(&format!("--detach {options}"), dockerfile))
         .success();
@@ -170,7 +170,7 @@ fn each_command_prints_json() {
 }
 
 /// Starts a scheduler that is at the same place after a restart.
-fn start_scheduler(place: &Place) -> Running {
+pub(crate) fn start_scheduler(place: &Place) -> Running {
     let here = place.path().display();
     let mut scheduler = place.start(&format!(
         "ocluster-scheduler --capnp-secret-key-file=./capnp-secrets/key.pem \

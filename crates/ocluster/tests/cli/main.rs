@@ -10,6 +10,7 @@ mod configuration;
 mod doctor;
 mod durable;
 mod durable_jobs;
+mod durable_reports;
 mod ending;
 mod errors;
 mod exit_codes;

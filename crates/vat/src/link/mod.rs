@@ -181,6 +181,11 @@ impl Link {
         self.wake_reader();
     }
 
+    /// Returns whether this program has made the connection.
+    pub(crate) fn is_dialed(&self) -> bool {
+        matches!(self.role, Role::Dialer { .. })
+    }
+
     pub(crate) fn is_authenticated(&self) -> bool {
         self.authenticated.get()
     }

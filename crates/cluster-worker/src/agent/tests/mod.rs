@@ -2,6 +2,7 @@
 
 mod ending;
 mod fitness;
+mod reconnecting;
 mod rejoin;
 mod secrets;
 mod timeouts;
@@ -67,6 +68,15 @@ impl Cluster {
         scheduler: Rc<MockScheduler>,
         uplink: impl Uplink + 'static,
     ) -> Self {
+        Self::with_options(configure, fast(), scheduler, uplink)
+    }
+
+    fn with_options(
+        configure: impl FnOnce(&mut WorkerConfig),
+        options: AgentOptions,
+        scheduler: Rc<MockScheduler>,
+        uplink: impl Uplink + 'static,
+    ) -> Self {
         let state_dir = tempfile::tempdir().unwrap();
         let mut config = config(state_dir.path());
         configure(&mut config);
@@ -77,7 +87,7 @@ impl Cluster {
             obuilder: Rc::new(OBuilderRefusal),
             custom: Rc::new(parts.custom_jobs()),
         };
-        let agent = parts.agent(executors, None, fast());
+        let agent = parts.agent(executors, None, options);
         let (shutdown, requested) = oneshot::channel();
         let worker = tokio::task::spawn_local(async move {
             agent

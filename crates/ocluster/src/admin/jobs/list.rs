@@ -10,13 +10,10 @@ use crate::admin::Common;
 use crate::admin::service::{About, Service};
 use crate::json::jobs::{Job, Jobs};
 use crate::labels::labels;
+use crate::pages;
 use cli::error::CommandError;
 use cli::human::table;
-use cli::print::print_error;
 use cli::quote::printable;
-
-/// How many jobs are asked for at a time.
-const PAGE: u32 = 500;
 
 /// List jobs of all clients, the latest first
 ///
@@ -38,62 +35,37 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
     let (cap, positionals) = common.split(args.positionals)?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
-    let (jobs, are_more) = fetch(&service, &args.filter, args.limit as usize).await?;
-    if jobs.is_empty() {
-        print_error("No jobs.\n");
-    }
-    common.format().print(
-        || text(&jobs, are_more),
-        || Jobs {
-            jobs: jobs.iter().map(Job::of).collect(),
-            more: are_more,
-        },
-    )
-}
-
-/// Asks for pages until there are enough jobs, or no more. Returns also whether there are more.
-async fn fetch(
-    service: &Service,
-    filter: &FilterArgs,
-    limit: usize,
-) -> Result<(Vec<ListedJob>, bool), CommandError> {
-    let mut jobs = Vec::new();
-    let mut before = None;
-    loop {
-        let missing = u32::try_from(limit - jobs.len()).unwrap_or(PAGE);
-        let query = filter.query(before, missing.min(PAGE));
-        let page = match service.admin().list_jobs(&query).await {
-            Ok(page) => page,
+    let fetch = async |before, at_most| {
+        let query = args.filter.query(before, at_most);
+        match service.admin().list_jobs(&query).await {
+            Ok(page) => Ok((page.jobs, page.next)),
             Err(error) => {
                 let about = About::default();
-                return Err(service.failed("JobsAdmin.list", about, error).await);
+                Err(service.failed("JobsAdmin.list", about, error).await)
             }
-        };
-        jobs.extend(page.jobs);
-        jobs.truncate(limit);
-        // It gets smaller with each page. A scheduler for which it does not would be asked for ever.
-        let next = page
-            .next
-            .filter(|next| before.is_none_or(|before| *next < before));
-        if next.is_none() || jobs.len() == limit {
-            return Ok((jobs, next.is_some()));
         }
-        before = next;
-    }
+    };
+    let listed = pages::list(args.limit, fetch).await?;
+    let jobs = &listed.entries;
+    common.format().print(
+        || text(jobs),
+        || Jobs {
+            jobs: jobs.iter().map(Job::of).collect(),
+            more: listed.are_more,
+        },
+    )?;
+    pages::print_rest(common.format(), jobs.len(), listed.are_more, "jobs");
+    Ok(())
 }
 
-fn text(jobs: &[ListedJob], are_more: bool) -> String {
+fn text(jobs: &[ListedJob]) -> String {
     if jobs.is_empty() {
         return String::new();
     }
     let heading = ["ID", "STATE", "AGE", "CLIENT", "POOL", "WORKER", "LABELS"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     rows.extend(jobs.iter().map(row));
-    let more = match are_more {
-        true => "There are more; see --limit.\n",
-        false => "",
-    };
-    table(&rows) + more
+    table(&rows)
 }
 
 fn row(ListedJob { summary, client }: &ListedJob) -> Vec<String> {
@@ -146,8 +118,7 @@ mod tests {
             ID            STATE      AGE    CLIENT  POOL          WORKER  LABELS
             28t5cy4tqkff  queued     5m02s  alice   linux-x86_64  -       branch=ma�in
             0vd8f3k2m9xw  succeeded  5m02s  alice   linux-x86_64  w1      branch=ma�in
-            There are more; see --limit.
         "#]]
-        .assert_eq(&text(&jobs, true));
+        .assert_eq(&text(&jobs));
     }
 }

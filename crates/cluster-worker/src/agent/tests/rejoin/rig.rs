@@ -13,14 +13,14 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 use testkit::{Connected, Site, until};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinHandle, LocalSet};
-use vat::{DialOptions, Dialer, Session, SturdyRef};
+use vat::{DialOptions, Dialer, Failure, Session, SturdyRef};
 
 use crate::agent::tests::{config, fast};
 use crate::agent::{Ending, Exit};
 use crate::executor::{CustomExecutor, Executors, OBuilderRefusal, RunningJob};
 use crate::outcome::JobError;
 use crate::testing::cluster::MockBuilder;
-use crate::uplink::{Connection, Uplink};
+use crate::uplink::{Connection, NoConnection, Uplink};
 use crate::worker::Parts;
 
 /// Returns the attempts that a worker keeps in its directory.
@@ -129,15 +129,17 @@ impl Cable {
 }
 
 impl Uplink for Cable {
-    fn connect(&self) -> LocalBoxFuture<'_, Result<Connection, String>> {
+    fn connect(&self) -> LocalBoxFuture<'_, Result<Connection, NoConnection>> {
         async move {
             if self.0.is_cut.get() {
-                return Err("the cable is cut".to_owned());
+                return Err(NoConnection {
+                    failure: Failure::NotConnected,
+                    reason: "the cable is cut".to_owned(),
+                });
             }
             let session = Dialer::new(DialOptions::default())
                 .connect(&self.0.cap)
-                .await
-                .map_err(|error| error.to_string())?;
+                .await?;
             let session = Rc::new(session);
             self.0.session.replace(Some(Rc::clone(&session)));
             let registration = Registration::from_client(session.bootstrap());
