@@ -14,6 +14,7 @@ mod json;
 mod labels;
 pub mod obuilder;
 pub mod ocluster;
+mod outcome;
 pub mod reference;
 pub mod scheduler;
 mod secret_output;

@@ -8,7 +8,7 @@ use cluster_client::{Cluster, DurableError, DurableJob, Options};
 use vat::Session;
 use visible::OneLine;
 
-use super::ending::kind_of;
+use crate::outcome::kind_of;
 use cli::capability_args::{CapFile, ConnectArgs, Positionals};
 use cli::connect::connect;
 use cli::error::{CommandError, Kind};

@@ -8,9 +8,8 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 
 use super::access::Access;
 use super::events::print_json;
-use super::outcome::{self, Failure};
-use super::status::ended;
 use crate::json::kept_jobs::EndedJob;
+use crate::outcome::{self, Failure};
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::failure::Reason;
@@ -86,7 +85,7 @@ async fn report(
     let failed = result.as_ref().err().map(Failure::command_error);
     let id = job.id().unwrap_or("The job");
     match format {
-        Format::Text => print_line(format_args!("{id} {}", ended(attempts, outcome)))?,
+        Format::Text => print_line(format_args!("{id} {}", outcome::sentence(outcome)))?,
         Format::Json => {
             let event = EndedJob {
                 id: job.id().map(str::to_owned),
