@@ -634,25 +634,42 @@ interface DurableJob @0x9e02f439cc1e128b {
 
     union {
       running @4 :Void;
-      # It has not ended, or its end is not known.
+      # It has not ended.
 
       ended :group {
-        # It ran to its end, or was stopped.
+        # It has ended, or was given up.
 
         after @5 :UInt64;
         # How long after its start, in milliseconds.
-      }
 
-      lost :group {
-        # It was lost with its worker.
+        result @6 :AttemptResult;
+        # How.
 
-        after @6 :UInt64;
-        # How long after its start, in milliseconds.
-
-        reason @7 :Text;
-        # Why, for people.
+        detail @7 :Text;
+        # More about its end, for people. Empty for nothing more.
       }
     }
+  }
+
+  enum AttemptResult {
+    # How an attempt ended.
+
+    unknown @0;
+    # It was given up when its job ended, and its own end is not known.
+
+    succeeded @1;
+    failed @2;
+    timedOut @3;
+    # Its worker stopped it.
+
+    refused @4;
+    # No worker can run it.
+
+    stopped @5;
+    # It was cancelled.
+
+    lost @6;
+    # It was lost with its worker.
   }
 
   struct Status {
@@ -846,38 +863,14 @@ interface JobsAdmin @0x97879369efd601a3 {
   }
 
   struct Details {
-    # A job. Times are durations until now, in milliseconds.
+    # What is known of a job.
 
-    summary @0 :DurableJobs.Summary;
+    job @0 :DurableJob.Details;
+    # What its client sees of it.
+
     client @1 :Text;
-    key @2 :Text;
-    # What the client calls the submission. Empty for none.
-
-    urgent @3 :Bool;
-    cacheHint @4 :Text;
+    cacheHint @2 :Text;
     # Empty for none.
-
-    status @5 :DurableJob.Status;
-    attempts @6 :List(Attempt);
-    # The first one first.
-  }
-
-  struct Attempt {
-    # An attempt of a job.
-
-    number @0 :UInt32;
-    worker @1 :Text;
-    startedAgo @2 :UInt64;
-    logLength @3 :UInt64;
-    # How much of its log is kept at present, in bytes.
-
-    end @4 :Text;
-    # How it ended, in a word: "succeeded", "failed", "timed-out", "refused", "stopped" or "lost". Empty while it has not ended, or
-    # if its end is not known.
-
-    endedAgo @5 :UInt64;
-    detail @6 :Text;
-    # More about its end, for people. Empty for nothing more.
   }
 
   struct AuditQuery {

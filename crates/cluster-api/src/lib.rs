@@ -113,16 +113,16 @@ pub use details::{
 };
 pub use docker::{DockerBuild, Dockerfile, Password};
 pub use durable::{
-    DurableAttempt, DurableAttemptEnd, DurableDetails, DurableJob, DurableLogChunk, DurableOutcome,
-    DurableStage, DurableStatus, JobPage, JobQuery, JobRequest, JobState, JobSummary, Label,
-    LostAttempt, MAX_LABELS, MAX_NAME_BYTES, ReturnTimeouts, ServeDurableJob, Unwatched,
+    AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableJob, DurableLogChunk,
+    DurableOutcome, DurableStage, DurableStatus, JobPage, JobQuery, JobRequest, JobState,
+    JobSummary, Label, LostAttempt, MAX_LABELS, MAX_NAME_BYTES, ReturnTimeouts, ServeDurableJob,
+    Unwatched,
 };
 pub use encoded::{EncodedDescription, MAX_DESCRIPTION_BYTES};
 pub use error::{RpcError, RpcErrorKind};
 pub use job::{Job, JobPromise, JobResolver, LogChunk, ServeJob};
 pub use jobs_admin::{
-    AdminJobQuery, AttemptDetails, AttemptEnd, AuditEntry, AuditPage, AuditQuery, JobDetails,
-    ListedJob, ListedJobs,
+    AdminJobQuery, AuditEntry, AuditPage, AuditQuery, JobDetails, ListedJob, ListedJobs,
 };
 pub use obuilder::OBuilderBuild;
 pub use outcome::{CancelledBy, MAX_OUTPUT_BYTES, Outcome};

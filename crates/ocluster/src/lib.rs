@@ -14,6 +14,7 @@ mod json;
 mod labels;
 pub mod obuilder;
 pub mod ocluster;
+mod outcome;
 mod pages;
 pub mod reference;
 pub mod scheduler;

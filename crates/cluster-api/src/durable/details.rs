@@ -1,5 +1,6 @@
 //! What is known of a durable job, but for its description.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::list::JobSummary;
@@ -7,7 +8,7 @@ use super::status::DurableStatus;
 use crate::RpcError;
 use crate::details::millis;
 use crate::durable::MAX_NAME_BYTES;
-use crate::raw::extensions_capnp::durable_job::{attempt, details};
+use crate::raw::extensions_capnp::durable_job::{AttemptResult as RawResult, attempt, details};
 use crate::text::{check_length, list_length, long_text, malformed, text};
 
 /// What is known of a durable job.
@@ -38,27 +39,52 @@ pub struct DurableAttempt {
     pub started_ago: Duration,
     /// How much of its log is kept so far, in bytes.
     pub log_length: u64,
-    /// How it ended.
-    pub end: DurableAttemptEnd,
+    /// How it ended; `None` while it has not.
+    pub end: Option<DurableAttemptEnd>,
+}
+
+/// The end of a run of a durable job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DurableAttemptEnd {
+    /// How long after its start.
+    pub after: Duration,
+    /// How.
+    pub result: AttemptResult,
+    /// More about it, for people; empty for nothing more.
+    pub detail: String,
 }
 
 /// How a run of a durable job ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DurableAttemptEnd {
-    /// It has not ended, or its end is not known.
-    Running,
-    /// It ran to its end, or was stopped.
-    Ended {
-        /// How long after its start.
-        after: Duration,
-    },
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttemptResult {
+    /// Not known: it was given up when its job ended.
+    Unknown,
+    /// It succeeded.
+    Succeeded,
+    /// It ran, and failed.
+    Failed,
+    /// Its worker stopped it, because it took too long.
+    TimedOut,
+    /// No worker can run it.
+    Refused,
+    /// It was cancelled.
+    Stopped,
     /// It was lost with its worker.
-    Lost {
-        /// How long after its start.
-        after: Duration,
-        /// Why, for people.
-        reason: String,
-    },
+    Lost,
+}
+
+impl fmt::Display for AttemptResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Unknown => "unknown",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed-out",
+            Self::Refused => "refused",
+            Self::Stopped => "stopped",
+            Self::Lost => "lost",
+        })
+    }
 }
 
 impl DurableDetails {
@@ -108,14 +134,12 @@ impl DurableDetails {
 impl DurableAttempt {
     fn read(reader: attempt::Reader<'_>) -> Result<Self, RpcError> {
         let end = match reader.which() {
-            Ok(attempt::Running(())) => DurableAttemptEnd::Running,
-            Ok(attempt::Ended(ended)) => DurableAttemptEnd::Ended {
+            Ok(attempt::Running(())) => None,
+            Ok(attempt::Ended(ended)) => Some(DurableAttemptEnd {
                 after: Duration::from_millis(ended.get_after()),
-            },
-            Ok(attempt::Lost(lost)) => DurableAttemptEnd::Lost {
-                after: Duration::from_millis(lost.get_after()),
-                reason: text(lost.get_reason(), "attempt.reason")?,
-            },
+                result: AttemptResult::read(ended.get_result()),
+                detail: text(ended.get_detail(), "attempt.detail")?,
+            }),
             Err(capnp::NotInSchema(tag)) => {
                 return Err(RpcError::failed(format!("Unknown end {tag} of an attempt")));
             }
@@ -135,13 +159,44 @@ impl DurableAttempt {
         builder.set_started_ago(millis(self.started_ago));
         builder.set_log_length(self.log_length);
         match self.end {
-            DurableAttemptEnd::Running => builder.set_running(()),
-            DurableAttemptEnd::Ended { after } => builder.init_ended().set_after(millis(after)),
-            DurableAttemptEnd::Lost { after, reason } => {
-                let mut lost = builder.init_lost();
-                lost.set_after(millis(after));
-                lost.set_reason(&reason);
+            None => builder.set_running(()),
+            Some(DurableAttemptEnd {
+                after,
+                result,
+                detail,
+            }) => {
+                let mut ended = builder.init_ended();
+                ended.set_after(millis(after));
+                ended.set_result(result.on_the_wire());
+                ended.set_detail(&detail);
             }
+        }
+    }
+}
+
+impl AttemptResult {
+    /// A result that this program does not know is one that is not known.
+    fn read(result: Result<RawResult, capnp::NotInSchema>) -> Self {
+        match result {
+            Ok(RawResult::Succeeded) => Self::Succeeded,
+            Ok(RawResult::Failed) => Self::Failed,
+            Ok(RawResult::TimedOut) => Self::TimedOut,
+            Ok(RawResult::Refused) => Self::Refused,
+            Ok(RawResult::Stopped) => Self::Stopped,
+            Ok(RawResult::Lost) => Self::Lost,
+            Ok(RawResult::Unknown) | Err(capnp::NotInSchema(_)) => Self::Unknown,
+        }
+    }
+
+    fn on_the_wire(self) -> RawResult {
+        match self {
+            Self::Unknown => RawResult::Unknown,
+            Self::Succeeded => RawResult::Succeeded,
+            Self::Failed => RawResult::Failed,
+            Self::TimedOut => RawResult::TimedOut,
+            Self::Refused => RawResult::Refused,
+            Self::Stopped => RawResult::Stopped,
+            Self::Lost => RawResult::Lost,
         }
     }
 }

@@ -6,15 +6,16 @@ mod request;
 mod server;
 mod status;
 
-use capnp::capability::FromClientHook as _;
+use capnp::capability::{FromClientHook as _, Request};
 
 use crate::answer::{Answer, Pipelined};
 use crate::dispatch;
 use crate::handle::{Served, handle};
+use crate::raw::extensions_capnp::durable_jobs::{find_params, find_results};
 use crate::raw::extensions_capnp::{durable_job, durable_jobs};
 use crate::text::{malformed, returned, text};
 use crate::{RpcError, Submission};
-pub use details::{DurableAttempt, DurableAttemptEnd, DurableDetails};
+pub use details::{AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails};
 pub use list::{JobPage, JobQuery, JobState, JobSummary};
 pub use request::{JobRequest, Label, MAX_LABELS, MAX_NAME_BYTES, ReturnTimeouts, Unwatched};
 pub use server::ServeDurableJob;
@@ -26,6 +27,9 @@ handle! {
     /// the job; see [`Unwatched`].
     DurableJob, crate::raw::extensions_capnp::durable_job
 }
+
+/// A call that finds a job.
+type FindRequest = Request<find_params::Owned, find_results::Owned>;
 
 /// A piece of the log of a durable job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,19 +71,30 @@ impl Submission {
     }
 
     fn find(&self, id: &str, observing: bool) -> Pipelined<DurableJob> {
+        let sent = self.find_request(id, observing).send();
+        let job = DurableJob::from_raw(sent.pipeline.get_job());
+        let answer = Answer::new(sent.promise, |results: find_results::Reader<'_>| {
+            Ok(DurableJob::from_raw(returned(results.get_job(), "job")?))
+        });
+        Pipelined::new(job, answer)
+    }
+
+    /// Returns a job like [`find_durable`](Self::find_durable) or, if it is only `observing`, like
+    /// [`observe_durable`](Self::observe_durable), with the whole of its id.
+    pub fn find_with_id(&self, id: &str, observing: bool) -> Answer<(String, DurableJob)> {
+        let sent = self.find_request(id, observing).send();
+        Answer::new(sent.promise, |results: find_results::Reader<'_>| {
+            let job = DurableJob::from_raw(returned(results.get_job(), "job")?);
+            Ok((text(results.get_id(), "id")?, job))
+        })
+    }
+
+    fn find_request(&self, id: &str, observing: bool) -> FindRequest {
         let client: durable_jobs::Client = self.clone().into_raw().cast_to();
         let mut request = client.find_request();
         request.get().set_id(id);
         request.get().set_observing(observing);
-        let sent = request.send();
-        let job = DurableJob::from_raw(sent.pipeline.get_job());
-        let answer = Answer::new(
-            sent.promise,
-            |results: durable_jobs::find_results::Reader<'_>| {
-                Ok(DurableJob::from_raw(returned(results.get_job(), "job")?))
-            },
-        );
-        Pipelined::new(job, answer)
+        request
     }
 
     /// Returns jobs of this client, the latest submission first.

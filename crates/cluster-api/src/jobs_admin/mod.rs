@@ -12,7 +12,7 @@ use crate::raw::extensions_capnp::jobs_admin;
 use crate::text::{malformed, text};
 use crate::{Admin, DurableLogChunk};
 pub use audit::{AuditEntry, AuditPage, AuditQuery};
-pub use details::{AttemptDetails, AttemptEnd, JobDetails};
+pub use details::JobDetails;
 pub use list::{AdminJobQuery, ListedJob, ListedJobs};
 
 /// Everybody's durable jobs. Upstream's scheduler answers `Unimplemented`.

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_api::{
-    DurableAttempt, DurableAttemptEnd, DurableDetails, DurableJob, DurableLogChunk, DurableOutcome,
-    DurableStage, DurableStatus, EncodedDescription, JobPage, JobQuery, JobRequest, JobState,
-    JobSummary, Label, LostAttempt, Outcome, ReturnTimeouts, RpcError, RpcErrorKind,
+    AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableJob, DurableLogChunk,
+    DurableOutcome, DurableStage, DurableStatus, EncodedDescription, JobPage, JobQuery, JobRequest,
+    JobState, JobSummary, Label, LostAttempt, Outcome, ReturnTimeouts, RpcError, RpcErrorKind,
     ServeDurableJob, ServeSubmission, Submission, Ticket, Unwatched,
 };
 
@@ -291,14 +291,28 @@ fn each_stage_arrives_as_it_was_sent() {
 
 fn details() -> DurableDetails {
     let worker = || "w1".to_owned();
-    let attempt = |number, end| DurableAttempt {
+    let attempt = |number: u32, end| DurableAttempt {
         number,
         worker: worker(),
         started_ago: Duration::from_secs(number.into()),
         log_length: u64::from(number) << 40,
         end,
     };
-    let after = Duration::from_millis(7);
+    let end = |result: AttemptResult| DurableAttemptEnd {
+        after: Duration::from_millis(7),
+        result,
+        detail: format!("why it is {result}"),
+    };
+    let ends = [
+        AttemptResult::Unknown,
+        AttemptResult::Succeeded,
+        AttemptResult::Failed,
+        AttemptResult::TimedOut,
+        AttemptResult::Refused,
+        AttemptResult::Stopped,
+        AttemptResult::Lost,
+    ];
+    let ends = ends.map(end).map(Some).into_iter().chain([None]);
     DurableDetails {
         summary: JobSummary {
             id: "28t5cy4tqkff".to_owned(),
@@ -321,17 +335,10 @@ fn details() -> DurableDetails {
         },
         key: Some("key".to_owned()),
         urgent: true,
-        attempts: vec![
-            attempt(
-                1,
-                DurableAttemptEnd::Lost {
-                    after,
-                    reason: "why".to_owned(),
-                },
-            ),
-            attempt(2, DurableAttemptEnd::Ended { after }),
-            attempt(3, DurableAttemptEnd::Running),
-        ],
+        attempts: (1..)
+            .zip(ends)
+            .map(|(number, end)| attempt(number, end))
+            .collect(),
         retryable: true,
     }
 }
@@ -350,6 +357,20 @@ fn a_job_is_observed_described_shared_and_retried() {
             keeper.events.take(),
             ["observing", "retry Some(\"key\") true", "retry None false"]
         );
+    });
+}
+
+#[test]
+fn a_job_is_found_with_its_whole_id() {
+    run(async {
+        let (keeper, submission) = Keeper::connect();
+        for observing in [false, true] {
+            let (id, _job) = submission.find_with_id("28t", observing).await.unwrap();
+            assert_eq!(id, "28t5cy4tqkff");
+        }
+        let events = keeper.events.take();
+        let observing = events.iter().filter(|event| *event == "observing");
+        assert_eq!(observing.count(), 1, "{events:?}");
     });
 }
 

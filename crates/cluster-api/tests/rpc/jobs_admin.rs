@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_api::{
-    Admin, AdminJobQuery, AttemptDetails, AttemptEnd, AuditEntry, AuditPage, AuditQuery,
+    Admin, AdminJobQuery, AuditEntry, AuditPage, AuditQuery, DurableAttempt, DurableDetails,
     DurableLogChunk, DurableOutcome, DurableStage, DurableStatus, JobDetails, JobQuery, JobState,
     JobSummary, Label, ListedJob, ListedJobs, PoolAdmin, RpcError, RpcErrorKind, ServeAdmin,
     Submission,
@@ -52,32 +52,30 @@ fn listed() -> ListedJob {
 
 fn details() -> JobDetails {
     let ListedJob { summary, client } = listed();
-    let attempt = |number, end| AttemptDetails {
-        number,
-        worker: format!("w{number}"),
+    let attempt = DurableAttempt {
+        number: 1,
+        worker: "w1".to_owned(),
         started_ago: Duration::from_millis(1_500),
         log_length: 77,
-        end,
-    };
-    let lost = AttemptEnd {
-        word: "lost".to_owned(),
-        ago: Duration::from_millis(700),
-        detail: "its worker returned without it".to_owned(),
+        end: None,
     };
     JobDetails {
-        summary,
-        client,
-        key: Some("build-1".to_owned()),
-        urgent: true,
-        cache_hint: "app".to_owned(),
-        status: DurableStatus {
-            version: 4,
-            stage: DurableStage::Ended {
-                attempt: 2,
-                outcome: DurableOutcome::RunLimit,
+        job: DurableDetails {
+            summary,
+            status: DurableStatus {
+                version: 4,
+                stage: DurableStage::Ended {
+                    attempt: 1,
+                    outcome: DurableOutcome::RunLimit,
+                },
             },
+            key: Some("build-1".to_owned()),
+            urgent: true,
+            attempts: vec![attempt],
+            retryable: true,
         },
-        attempts: vec![attempt(1, Some(lost)), attempt(2, None)],
+        client,
+        cache_hint: "app".to_owned(),
     }
 }
 

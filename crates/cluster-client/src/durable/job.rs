@@ -75,22 +75,6 @@ impl DurableJob {
         reached
     }
 
-    /// Returns the same job, on the same connection, which is reached in this way through later ones.
-    pub(super) fn with_access(&self, access: Access) -> Self {
-        let Inner {
-            shared,
-            access: _,
-            handle,
-            connections,
-        } = &*self.0;
-        Self(Rc::new(Inner {
-            shared: Rc::clone(shared),
-            access,
-            handle: handle.clone(),
-            connections: connections.clone(),
-        }))
-    }
-
     /// Returns its id, which another program can find it by. `None` for a job that was shared.
     pub fn id(&self) -> Option<&str> {
         match &self.0.access {

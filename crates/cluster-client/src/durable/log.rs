@@ -1,6 +1,6 @@
 //! The log of a durable job, across its attempts and across connections.
 
-use cluster_api::{DurableAttemptEnd, DurableStage, RpcError, RpcErrorKind};
+use cluster_api::{AttemptResult, DurableStage, RpcError, RpcErrorKind};
 
 use super::link::Repetition;
 use super::{DurableError, DurableJob, StatusChanges};
@@ -183,8 +183,8 @@ impl DurableLog {
             .into_iter()
             .find(|attempt| attempt.number == self.attempt);
         Ok(match lost.map(|lost| (lost.worker, lost.end)) {
-            Some((worker, DurableAttemptEnd::Lost { reason, .. })) => {
-                format!("worker {worker:?}: {reason}")
+            Some((worker, Some(end))) if end.result == AttemptResult::Lost => {
+                format!("worker {worker:?}: {}", end.detail)
             }
             Some((worker, _)) => format!("worker {worker:?} did not finish it"),
             None => "its worker did not finish it".to_owned(),

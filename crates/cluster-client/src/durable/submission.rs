@@ -36,7 +36,7 @@ impl Cluster {
     /// # Errors
     /// When the scheduler cannot be reached, or has no such job.
     pub async fn find_durable(&self, id: &str) -> Result<DurableJob, DurableError> {
-        self.find(id, Access::Watching).await
+        self.find(id, false).await
     }
 
     /// Returns a durable job like [`find_durable`](Self::find_durable), but without watching it: if it has no other
@@ -45,21 +45,21 @@ impl Cluster {
     /// # Errors
     /// When the scheduler cannot be reached, or has no such job.
     pub async fn observe_durable(&self, id: &str) -> Result<DurableJob, DurableError> {
-        self.find(id, Access::Observing).await
+        self.find(id, true).await
     }
 
-    async fn find(
-        &self,
-        id: &str,
-        access: impl Fn(String) -> Access,
-    ) -> Result<DurableJob, DurableError> {
-        let job = DurableJob::new(Rc::clone(self.shared()), access(id.to_owned()));
-        let whole = job.describe().await?.summary.id;
-        Ok(match whole == id {
-            true => job,
-            // The beginning may not stay unique.
-            false => job.with_access(access(whole)),
-        })
+    async fn find(&self, id: &str, observing: bool) -> Result<DurableJob, DurableError> {
+        let found = self.shared().call(|session| {
+            Submission::from_client(session.bootstrap()).find_with_id(id, observing)
+        });
+        // The beginning of an id may not stay unique.
+        let (session, (id, job)) = found.await?;
+        let access = match observing {
+            false => Access::Watching(id),
+            true => Access::Observing(id),
+        };
+        let shared = Rc::clone(self.shared());
+        Ok(DurableJob::reached(shared, access, session, job))
     }
 
     /// Returns the job that the sturdy ref of this cluster shows, if it comes from [`DurableJob::share`].

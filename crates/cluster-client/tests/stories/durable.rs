@@ -57,6 +57,11 @@ fn another_program_finds_the_job_again_and_reads_on() {
         let second = cluster(&site).await;
         let job = second.find_durable(&id[..6]).await.unwrap();
         assert_eq!(job.id(), Some(id.as_str()));
+        let details = job.describe().await.unwrap();
+        assert_eq!(
+            (details.summary.id, details.attempts.len()),
+            (id.clone(), 1)
+        );
         let rest = tokio::task::spawn_local(read(job.log_from(attempt, offset)));
         builder.end("image", BuildOutcome::Succeeded("done"));
         assert_eq!(job.ended().await.unwrap(), (1, success("done")));

@@ -1,11 +1,14 @@
-//! What clients and operators are told of a job, but for its description.
+//! What clients and operators see of a job, but for its description.
 
 use std::time::Duration;
 
-use cluster_api::{DurableAttempt, DurableAttemptEnd, DurableDetails, RpcError};
+use cluster_api::{
+    AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableStage, DurableStatus,
+    JobDetails, RpcError, RpcErrorKind,
+};
 use job_store::logs::LogError;
 use job_store::{AttemptRecord, Reader as _, Record, State};
-use jobs::{AttemptEnd, AttemptId, JobId};
+use jobs::{AttemptEnd, AttemptId, JobId, Verdict};
 use pool::Time;
 
 use super::store_thread::Kept;
@@ -14,44 +17,55 @@ use super::{DurableJobs, convert, ending};
 /// The most attempts that are described: the latest ones.
 const MAX_ATTEMPTS: usize = 1000;
 
+/// The longest detail of the end of an attempt, in bytes. A job's output may be far longer.
+const MAX_DETAIL_BYTES: usize = 4 << 10;
+
 /// What is on disk of a job.
-pub(super) struct Found {
-    pub(super) record: Record,
+struct Found {
+    record: Record,
     /// The lengths of the logs of its attempts, in the same order.
-    pub(super) log_lengths: Vec<u64>,
+    log_lengths: Vec<u64>,
     has_description: bool,
 }
 
 impl DurableJobs {
-    /// Returns what is known of a job.
+    /// Returns what a client sees of its job.
     pub(crate) async fn describe(&self, job: JobId) -> Result<DurableDetails, RpcError> {
-        let found = self.found(job).await?;
-        let status = self.watch(job, None).await?;
-        let now = self.clock.unix_now();
+        self.known(job).await.map(|known| known.job)
+    }
+
+    /// Returns all that is known of a job.
+    pub(super) async fn known(&self, job: JobId) -> Result<JobDetails, RpcError> {
+        let status = match self.watch(job, None).await {
+            // Such as one whose pool this scheduler does not have.
+            Err(error) if error.kind == RpcErrorKind::Failed => obstructed(error),
+            status => status?,
+        };
         let Found {
             record,
             log_lengths,
             has_description,
-        } = found;
-        let may_be_retried = !matches!(
-            record.state,
-            State::Queued | State::Running | State::Succeeded
-        );
+        } = self.found(job).await?;
+        let now = self.clock.unix_now();
         let attempts = record.attempts.iter().zip(log_lengths);
-        Ok(DurableDetails {
+        let attempts = attempts.map(|(attempt, length)| attempt_of(attempt, length, &record, now));
+        let job = DurableDetails {
             summary: convert::summary(&record, now),
             status,
             key: record.key.as_ref().map(|key| key.as_str().to_owned()),
             urgent: record.urgent,
-            attempts: attempts
-                .map(|(attempt, length)| described(attempt, length, &record, now))
-                .collect(),
-            retryable: may_be_retried && has_description,
+            attempts: attempts.collect(),
+            retryable: may_be_retried(record.state) && has_description,
+        };
+        Ok(JobDetails {
+            job,
+            client: record.client,
+            cache_hint: record.hint,
         })
     }
 
     /// Returns what is on disk of a job.
-    pub(super) async fn found(&self, job: JobId) -> Result<Found, RpcError> {
+    async fn found(&self, job: JobId) -> Result<Found, RpcError> {
         let read = self.read(move |reader| {
             let has_description = reader.description(job)?.is_some();
             let record = reader.record(job)?;
@@ -76,6 +90,21 @@ impl DurableJobs {
     }
 }
 
+/// Returns the status of a job that this scheduler cannot run at present.
+fn obstructed(error: RpcError) -> DurableStatus {
+    DurableStatus {
+        version: 0,
+        stage: DurableStage::Queued {
+            ahead: 0,
+            obstacle: Some(error.reason),
+        },
+    }
+}
+
+fn may_be_retried(state: State) -> bool {
+    !matches!(state, State::Queued | State::Running | State::Succeeded)
+}
+
 fn log_length(kept: &Kept, attempt: AttemptId) -> u64 {
     match kept.logs.length(attempt) {
         Ok(length) => length,
@@ -87,31 +116,58 @@ fn log_length(kept: &Kept, attempt: AttemptId) -> u64 {
     }
 }
 
-fn described(
+fn attempt_of(
     attempt: &AttemptRecord,
     log_length: u64,
     record: &Record,
     now: Time,
 ) -> DurableAttempt {
-    let since = |begin: Time, end: Time| {
-        Duration::try_from_secs_f64(end.secs_after(begin)).unwrap_or_default()
+    let until = |end: Time| {
+        Duration::try_from_secs_f64(end.secs_after(attempt.started)).unwrap_or_default()
     };
-    let after = |end: Time| since(attempt.started, end);
     let end = match (&attempt.end, &record.end) {
-        (Some((AttemptEnd::Lost(reason), at)), _) => DurableAttemptEnd::Lost {
-            after: after(*at),
-            reason: convert::loss_reason(reason),
-        },
-        (Some((_, at)), _) => DurableAttemptEnd::Ended { after: after(*at) },
+        (Some((end, at)), _) => Some((result(end), at)),
         // It was given up with the end of its job.
-        (None, Some((_, at))) => DurableAttemptEnd::Ended { after: after(*at) },
-        (None, None) => DurableAttemptEnd::Running,
+        (None, Some((_, at))) => Some(((AttemptResult::Unknown, String::new()), at)),
+        (None, None) => None,
     };
     DurableAttempt {
         number: attempt.number,
         worker: attempt.worker.clone(),
-        started_ago: since(attempt.started, now),
+        started_ago: until(now),
         log_length,
-        end,
+        end: end.map(|((result, detail), at)| DurableAttemptEnd {
+            after: until(*at),
+            result,
+            detail: visible::shortened(&detail, MAX_DETAIL_BYTES).into_owned(),
+        }),
+    }
+}
+
+/// Returns how an attempt ended, and more about it for people.
+fn result(end: &AttemptEnd) -> (AttemptResult, String) {
+    match end {
+        AttemptEnd::Done(Verdict::Succeeded(output)) => {
+            (AttemptResult::Succeeded, output.to_string())
+        }
+        AttemptEnd::Done(Verdict::Failed { detail, exit_code }) => {
+            (AttemptResult::Failed, failure(detail, *exit_code))
+        }
+        AttemptEnd::Done(Verdict::TimedOut { detail }) => {
+            (AttemptResult::TimedOut, detail.to_string())
+        }
+        AttemptEnd::Done(Verdict::Refused { reason }) => {
+            (AttemptResult::Refused, reason.to_string())
+        }
+        AttemptEnd::Stopped => (AttemptResult::Stopped, String::new()),
+        AttemptEnd::Lost(reason) => (AttemptResult::Lost, convert::loss_reason(reason)),
+    }
+}
+
+fn failure(detail: &str, exit_code: Option<u8>) -> String {
+    match (detail, exit_code) {
+        ("", Some(code)) => format!("exit code {code}"),
+        ("", None) => String::new(),
+        (detail, _) => detail.to_owned(),
     }
 }

@@ -1,17 +1,11 @@
 //! What operators see of the jobs of all clients.
 
-use std::time::Duration;
+use cluster_api::{AdminJobQuery, JobDetails, ListedJob, ListedJobs, RpcError};
+use job_store::{Query, Reader as _};
+use jobs::{CancelledBy, JobId};
+use pool::ClientId;
+use visible::Shown;
 
-use cluster_api::{
-    AdminJobQuery, AttemptDetails, AttemptEnd as WireEnd, DurableStage, DurableStatus, JobDetails,
-    ListedJob, ListedJobs, RpcError,
-};
-use job_store::{AttemptRecord, Query, Reader as _};
-use jobs::{AttemptEnd, CancelledBy, JobId, Verdict};
-use pool::{ClientId, Time};
-use visible::{Shown, shortened};
-
-use super::describe::Found;
 use super::{DurableJobs, convert};
 
 impl DurableJobs {
@@ -65,9 +59,7 @@ impl DurableJobs {
     /// Returns all that is known of a job.
     pub(crate) async fn details(&self, id: &str) -> Result<JobDetails, RpcError> {
         let job = self.find_any(id).await?;
-        let status = self.watch(job, None).await.unwrap_or_else(waiting);
-        let found = self.found(job).await?;
-        Ok(job_details(found, status, self.clock.unix_now()))
+        self.known(job).await
     }
 
     /// Cancels a job for an operator, as [`cancel`](Self::cancel) does for its client.
@@ -77,75 +69,3 @@ impl DurableJobs {
         Ok(job)
     }
 }
-
-/// Returns the status of a job that this scheduler cannot run at present.
-fn waiting(error: RpcError) -> DurableStatus {
-    DurableStatus {
-        version: 0,
-        stage: DurableStage::Queued {
-            ahead: 0,
-            obstacle: Some(error.reason),
-        },
-    }
-}
-
-fn job_details(found: Found, status: DurableStatus, now: Time) -> JobDetails {
-    let Found {
-        record,
-        log_lengths,
-        ..
-    } = found;
-    let summary = convert::summary(&record, now);
-    let attempts = record.attempts.into_iter().zip(log_lengths);
-    JobDetails {
-        summary,
-        client: record.client,
-        key: record.key.map(|key| key.as_str().to_owned()),
-        urgent: record.urgent,
-        cache_hint: record.hint,
-        status,
-        attempts: attempts
-            .map(|(attempt, length)| attempt_details(attempt, length, now))
-            .collect(),
-    }
-}
-
-fn attempt_details(attempt: AttemptRecord, log_length: u64, now: Time) -> AttemptDetails {
-    let ago = |time: Time| Duration::try_from_secs_f64(now.secs_after(time)).unwrap_or_default();
-    AttemptDetails {
-        number: attempt.number,
-        worker: attempt.worker,
-        started_ago: ago(attempt.started),
-        log_length,
-        end: attempt.end.map(|(end, at)| attempt_end(&end, ago(at))),
-    }
-}
-
-fn attempt_end(end: &AttemptEnd, ago: Duration) -> WireEnd {
-    let (word, detail) = match end {
-        AttemptEnd::Done(Verdict::Succeeded(output)) => ("succeeded", output.to_string()),
-        AttemptEnd::Done(Verdict::Failed { detail, exit_code }) => {
-            ("failed", failure(detail, *exit_code))
-        }
-        AttemptEnd::Done(Verdict::TimedOut { detail }) => ("timed-out", detail.to_string()),
-        AttemptEnd::Done(Verdict::Refused { reason }) => ("refused", reason.to_string()),
-        AttemptEnd::Stopped => ("stopped", String::new()),
-        AttemptEnd::Lost(reason) => ("lost", convert::loss_reason(reason)),
-    };
-    WireEnd {
-        word: word.to_owned(),
-        ago,
-        detail: shortened(&detail, MAX_DETAIL_BYTES).into_owned(),
-    }
-}
-
-fn failure(detail: &str, exit_code: Option<u8>) -> String {
-    match (detail, exit_code) {
-        ("", Some(code)) => format!("exit code {code}"),
-        ("", None) => String::new(),
-        (detail, _) => detail.to_owned(),
-    }
-}
-
-/// The longest detail of an end, in bytes. A job's output may be far longer.
-const MAX_DETAIL_BYTES: usize = 4 << 10;

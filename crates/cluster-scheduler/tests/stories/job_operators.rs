@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cluster_api::{
-    Admin, AdminJobQuery, AuditEntry, AuditQuery, DurableOutcome, DurableStage, JobQuery, JobState,
-    NewPause, RpcErrorKind, Submission,
+    Admin, AdminJobQuery, AttemptResult, AuditEntry, AuditQuery, DurableOutcome, DurableStage,
+    JobQuery, JobState, NewPause, RpcErrorKind, Submission,
 };
 use testkit::{BuildOutcome, MockBuilder, MockWorker, Site, story};
 
@@ -75,7 +75,7 @@ fn operators_see_the_jobs_of_all_clients() {
         assert_eq!(list(&admin, running_in_pool).await, [running]);
 
         // One of them, by the beginning of its id.
-        let details = admin.job_details(&id[..10]).await.unwrap();
+        let details = admin.job_details(&id[..10]).await.unwrap().job;
         assert_eq!(details.summary.id, id);
         assert!(
             matches!(&details.status.stage, DurableStage::Running { attempt: 1, worker } if worker == "w1"),
@@ -84,12 +84,18 @@ fn operators_see_the_jobs_of_all_clients() {
         assert!(details.attempts[0].end.is_none(), "{details:?}");
         builder.end("image", BuildOutcome::Succeeded("repo@sha256:1"));
         ended(&job).await;
-        let details = admin.job_details(&id).await.unwrap();
+        let details = admin.job_details(&id).await.unwrap().job;
         let attempt = &details.attempts[0];
         let end = attempt.end.as_ref().unwrap();
         assert_eq!(
-            (end.word.as_str(), end.detail.as_str()),
-            ("succeeded", "repo@sha256:1")
+            (end.result, end.detail.as_str()),
+            (AttemptResult::Succeeded, "repo@sha256:1")
+        );
+        // Its client sees the same.
+        let seen = job.describe().await.unwrap();
+        assert_eq!(
+            (&seen.status, &seen.attempts[0].end),
+            (&details.status, &attempt.end)
         );
         let chunk = admin.job_log(&id, 1, 0).await.unwrap();
         assert_eq!(chunk.bytes.len() as u64, attempt.log_length);

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use vat::Session;
 use visible::OneLine;
 
-use super::ending::kind_of;
+use crate::outcome::kind_of;
 use cli::capability_args::{CapFile, ConnectArgs, Positionals};
 use cli::connect::connect;
 use cli::error::{CommandError, Kind};

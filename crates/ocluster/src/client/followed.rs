@@ -15,12 +15,11 @@ use super::events;
 use super::follow_events::FollowEvents;
 use super::notices;
 use super::observed::Observed;
-use super::outcome::{self, Failure};
-use super::status;
 use super::verdict::verdict;
 use super::waiting;
 use super::watched::print_result;
 use crate::json::client::JobEvent;
+use crate::outcome::{self, Failure};
 use cli::error::{CommandError, Kind};
 use cli::failure::Reason;
 use cli::output::Format;
@@ -81,10 +80,10 @@ pub(super) async fn show_log(
 ) -> Result<(), CommandError> {
     let followed = Followed::new(access, job, String::new(), Format::Text);
     let is_complete = followed.show_log(from).await?;
-    let (attempts, outcome) = followed.ended().await?;
+    let (_, outcome) = followed.ended().await?;
     let id = followed.job.id();
     let job = id.map_or_else(|| "The job".to_owned(), |id| format!("Job {id}"));
-    print_error(&format!("{job} {}\n", status::ended(attempts, &outcome)));
+    print_error(&format!("{job} {}\n", outcome::sentence(&outcome)));
     match is_complete {
         true => Ok(()),
         false => Err(incomplete()),

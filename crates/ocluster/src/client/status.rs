@@ -3,18 +3,15 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use cluster_api::{
-    DurableAttempt, DurableAttemptEnd, DurableDetails, DurableOutcome, DurableStage,
-};
-use visible::{CompactElapsed, counted};
+use cluster_api::{AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableStage};
+use visible::CompactElapsed;
 
 use super::access::Access;
-use super::outcome;
 use crate::json::kept_jobs::DescribedJob;
 use crate::labels::labels;
+use crate::outcome;
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
-use cli::failure::Reason;
 use cli::output::Format;
 use cli::quote::printable;
 
@@ -41,21 +38,7 @@ pub(super) async fn run(
         Ok(details) => details,
         Err(error) => return Err(access.failed(error).await),
     };
-    format.print(
-        || text(&details),
-        || DescribedJob::of(&details, result(&details.status.stage)),
-    )
-}
-
-/// Returns how a job has ended, for programs.
-fn result(stage: &DurableStage) -> Option<Result<String, Reason>> {
-    let DurableStage::Ended { attempt, outcome } = stage else {
-        return None;
-    };
-    match outcome::result(*attempt, outcome, None) {
-        Ok(output) => Some(Ok(output)),
-        Err(failure) => Reason::of(&failure.command_error()).map(Err),
-    }
+    format.print(|| text(&details), || DescribedJob::of(&details))
 }
 
 fn text(details: &DurableDetails) -> String {
@@ -70,7 +53,7 @@ fn text(details: &DurableDetails) -> String {
     let mut text = format!(
         "Job {}: {}\n",
         printable(&summary.id),
-        headline(&status.stage)
+        outcome::status(&status.stage)
     );
     let mut line = |name: &str, value: String| {
         if !value.is_empty() {
@@ -104,37 +87,6 @@ fn ago(time: Duration) -> String {
     format!("{} ago", CompactElapsed(time))
 }
 
-fn headline(stage: &DurableStage) -> String {
-    match stage {
-        DurableStage::Queued {
-            obstacle: Some(obstacle),
-            ..
-        } => format!("queued: {}", printable(obstacle)),
-        DurableStage::Queued { ahead: 0, .. } => "queued: next in line".to_owned(),
-        DurableStage::Queued { ahead, .. } => {
-            format!("queued: {} ahead of this one", counted(*ahead, "job"))
-        }
-        DurableStage::Running { worker, .. } => format!("running on {}", printable(worker)),
-        DurableStage::Away {
-            worker, remaining, ..
-        } => format!(
-            "worker {} lost its connection, and has {} to return",
-            printable(worker),
-            CompactElapsed(*remaining)
-        ),
-        DurableStage::Ended { attempt, outcome } => ended(*attempt, outcome),
-    }
-}
-
-/// Returns how a job ended: in a word, and why if it did not succeed.
-pub(super) fn ended(attempts: u32, outcome: &DurableOutcome) -> String {
-    let word = outcome::word(outcome);
-    match outcome::result(attempts, outcome, None) {
-        Ok(_) => word.to_owned(),
-        Err(failure) => format!("{word}: {}", printable(&failure.error.reason)),
-    }
-}
-
 fn described(attempt: &DurableAttempt) -> String {
     let worker = printable(&attempt.worker);
     let log = match attempt.log_length {
@@ -142,19 +94,23 @@ fn described(attempt: &DurableAttempt) -> String {
         length => format!(", log {}", visible::Size(length)),
     };
     match &attempt.end {
-        DurableAttemptEnd::Running => {
+        None => {
             format!(
                 "on {worker} for {}{log}",
                 CompactElapsed(attempt.started_ago)
             )
         }
-        DurableAttemptEnd::Ended { after } => {
-            format!("on {worker}, took {}{log}", CompactElapsed(*after))
-        }
-        DurableAttemptEnd::Lost { after, reason } => format!(
+        Some(DurableAttemptEnd {
+            after,
+            result: AttemptResult::Lost,
+            detail,
+        }) => format!(
             "on {worker}, lost after {}: {}{log}",
             CompactElapsed(*after),
-            printable(reason)
+            printable(detail)
         ),
+        Some(DurableAttemptEnd { after, .. }) => {
+            format!("on {worker}, took {}{log}", CompactElapsed(*after))
+        }
     }
 }

@@ -8,11 +8,11 @@ use vat::Session;
 
 use super::access::Access;
 use super::description::Request;
-use super::ending::kind_of;
 use super::events;
 use super::followed::follow;
 use super::watched::{Ended, Watched};
 use crate::json::client::JobEvent;
+use crate::outcome::kind_of;
 use cli::connect::connect;
 use cli::error::CommandError;
 use cli::output::Format;

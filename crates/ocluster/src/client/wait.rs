@@ -9,9 +9,8 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use super::access::Access;
 use super::events::print_json;
 use super::failures::Failures;
-use super::outcome::{self, Failure};
-use super::status::ended;
 use crate::json::kept_jobs::EndedJob;
+use crate::outcome::{self, Failure};
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::failure::Reason;
@@ -85,7 +84,7 @@ async fn report(
     let id = job.id().unwrap_or("The job");
     match format {
         Format::Text => {
-            print_line(format_args!("{id} {}", ended(attempts, outcome)))?;
+            print_line(format_args!("{id} {}", outcome::sentence(outcome)))?;
             for hint in failed.iter().flat_map(|failed| &failed.hints) {
                 print_error(&format!("{id}: {hint}\n"));
             }

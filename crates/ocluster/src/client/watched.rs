@@ -9,13 +9,13 @@ use tokio::io::AsyncWriteExt as _;
 use visible::OneLine;
 
 use super::description::Request;
-use super::ending::kind_of;
 use super::events::{self, Events};
 use super::observed::Observed;
 use super::show_error::ShowError;
 use super::verdict::verdict;
 use super::waiting;
 use crate::json::client::JobEvent;
+use crate::outcome::kind_of;
 use cli::error::{CommandError, Kind};
 use cli::failure::Reason;
 use cli::output::Format;

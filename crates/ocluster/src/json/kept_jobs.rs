@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cluster_api::{
-    AttemptDetails, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableStage, JobSummary,
-    Label,
-};
+use cluster_api::{AttemptResult, DurableAttempt, DurableDetails, DurableStage, JobSummary, Label};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::outcome;
 use cli::failure::Reason;
 
 /// The jobs of this client that the scheduler keeps, the latest first.
@@ -87,6 +85,19 @@ pub(crate) struct Run {
     lost: Option<String>,
     /// How much of its log is kept so far, in bytes.
     log_bytes: u64,
+    /// How it ended; null while it has not, and if that is not known.
+    end: Option<RunEnd>,
+}
+
+/// The end of a run of a job by a worker.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RunEnd {
+    /// How: `succeeded`, `failed`, `timed-out`, `refused`, `stopped` or `lost`.
+    result: String,
+    /// How long ago.
+    ended_ago_seconds: f64,
+    /// More about it, for people; empty for nothing more.
+    detail: String,
 }
 
 /// The end of a job that was waited for.
@@ -151,8 +162,7 @@ impl KeptJob {
 }
 
 impl DescribedJob {
-    /// Returns a job whose end is that of a command with this result.
-    pub(crate) fn of(details: &DurableDetails, result: Option<Result<String, Reason>>) -> Self {
+    pub(crate) fn of(details: &DurableDetails) -> Self {
         let DurableDetails {
             summary,
             status,
@@ -169,7 +179,7 @@ impl DescribedJob {
             DurableStage::Away { remaining, .. } => Some(seconds(*remaining)),
             _ => None,
         };
-        let (output, error) = match result {
+        let (output, error) = match outcome::of_stage(&status.stage) {
             Some(Ok(output)) => (Some(output), None),
             Some(Err(reason)) => (None, Some(reason)),
             None => (None, None),
@@ -191,24 +201,7 @@ impl DescribedJob {
 
 impl Run {
     fn of(attempt: &DurableAttempt) -> Self {
-        let (took, lost) = match &attempt.end {
-            DurableAttemptEnd::Running => (None, None),
-            DurableAttemptEnd::Ended { after } => (Some(*after), None),
-            DurableAttemptEnd::Lost { after, reason } => (Some(*after), Some(reason.clone())),
-        };
-        Self {
-            attempt: attempt.number,
-            worker: attempt.worker.clone(),
-            started_ago_seconds: seconds(attempt.started_ago),
-            ran_seconds: took.map(seconds),
-            lost,
-            log_bytes: attempt.log_length,
-        }
-    }
-
-    /// Returns an attempt as operators know it.
-    pub(super) fn of_details(attempt: &AttemptDetails) -> Self {
-        let AttemptDetails {
+        let DurableAttempt {
             number,
             worker,
             started_ago,
@@ -216,20 +209,24 @@ impl Run {
             end,
         } = attempt;
         let end = end.as_ref();
-        let took = end.map(|end| started_ago.saturating_sub(end.ago));
+        let lost = end.filter(|end| end.result == AttemptResult::Lost);
+        let known = end.filter(|end| end.result != AttemptResult::Unknown);
         Self {
             attempt: *number,
             worker: worker.clone(),
             started_ago_seconds: seconds(*started_ago),
-            ran_seconds: took.map(seconds),
-            lost: end
-                .filter(|end| end.word == "lost")
-                .map(|end| end.detail.clone()),
+            ran_seconds: end.map(|end| seconds(end.after)),
+            lost: lost.map(|end| end.detail.clone()),
             log_bytes: *log_length,
+            end: known.map(|end| RunEnd {
+                result: end.result.to_string(),
+                ended_ago_seconds: seconds(started_ago.saturating_sub(end.after)),
+                detail: end.detail.clone(),
+            }),
         }
     }
 }
 
-pub(super) fn seconds(time: Duration) -> f64 {
+fn seconds(time: Duration) -> f64 {
     time.as_secs_f64()
 }

@@ -83,7 +83,7 @@ fn what_failed_is_retried_and_what_is_queued_is_cancelled_by_label() {
     assert!(
         waited
             .stdout
-            .contains(&format!("{other} failed: Build failed\n")),
+            .contains(&format!("{other} failed with exit code 1\n")),
         "{}",
         waited.stdout
     );

@@ -36,7 +36,7 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
     let id = positionals.required("JOB")?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
-    let details = details(&service, &id).await?;
+    let details = details(&service, &id).await?.job;
     let latest = details.attempts.last();
     let number = args.attempt.or(latest.map(|latest| latest.number));
     let (Some(number), id) = (number, details.summary.id) else {

@@ -5,7 +5,7 @@ use cluster_api::{Outcome, Refusal};
 use cli::error::Kind;
 
 /// Returns the kind of `outcome`. `command` is the exit code of the build's own command, if its log has one.
-pub(super) fn kind_of(outcome: &Outcome, command: Option<u8>) -> Kind {
+pub(crate) fn kind_of(outcome: &Outcome, command: Option<u8>) -> Kind {
     match outcome {
         Outcome::Failed { exit_code, .. } => Kind::BuildFailed {
             command: exit_code.or(command),

@@ -1,18 +1,30 @@
-//! How a durable job ended, for people and for scripts.
+//! How a job ended, for people and for scripts.
 
-use cluster_api::{CancelledBy, DurableOutcome, LostAttempt, Outcome, RpcError, TicketEnd};
+mod kind;
+mod status;
+
+use cluster_api::{
+    CancelledBy, DurableOutcome, DurableStage, LostAttempt, Outcome, RpcError, TicketEnd,
+};
 use visible::counted;
 
-use super::ending::kind_of;
 use cli::error::{CommandError, Kind};
+use cli::failure::Reason;
 use cli::quote::printable;
+pub(crate) use kind::kind_of;
+pub(crate) use status::{sentence, status};
+
+const QUEUE_LIMIT: &str = "the job waited for a worker for longer than its --queue-timeout";
+const RUN_LIMIT: &str = "the job ran for longer than its --timeout";
+const SILENCE_LIMIT: &str =
+    "the job wrote nothing to its log for longer than its --silence-timeout";
 
 /// Why a job did not succeed.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) kind: Kind,
+pub(crate) struct Failure {
+    pub(crate) kind: Kind,
     /// In a few words, as an error of upstream's would have it.
-    pub(super) error: RpcError,
+    pub(crate) error: RpcError,
     hints: Vec<String>,
 }
 
@@ -26,7 +38,7 @@ impl Failure {
     }
 
     /// Returns it as that of a command.
-    pub(super) fn command_error(&self) -> CommandError {
+    pub(crate) fn command_error(&self) -> CommandError {
         let error = CommandError::new(self.kind, &self.error.reason);
         self.hints.iter().fold(error, CommandError::hint)
     }
@@ -34,7 +46,7 @@ impl Failure {
 
 /// Returns the output of a job with these attempts, or why it did not succeed. `command` is the exit code of the
 /// build's own command, if its log has one.
-pub(super) fn result(
+pub(crate) fn result(
     attempts: u32,
     outcome: &DurableOutcome,
     command: Option<u8>,
@@ -63,20 +75,27 @@ pub(super) fn result(
             Kind::Cancelled,
             "the job was cancelled, as its client was gone for too long",
         ),
-        DurableOutcome::QueueLimit => {
-            limit("the job waited for a worker for longer than its --queue-timeout")
-        }
-        DurableOutcome::RunLimit => limit("the job ran for longer than its --timeout"),
-        DurableOutcome::SilenceLimit => {
-            limit("the job wrote nothing to its log for longer than its --silence-timeout")
-        }
+        DurableOutcome::QueueLimit => limit(QUEUE_LIMIT),
+        DurableOutcome::RunLimit => limit(RUN_LIMIT),
+        DurableOutcome::SilenceLimit => limit(SILENCE_LIMIT),
         DurableOutcome::Lost(lost) => all_lost(lost),
         DurableOutcome::Refused { reason } => Failure::new(Kind::Failed, reason),
     })
 }
 
+/// Returns the result of a job that has ended, for programs.
+pub(crate) fn of_stage(stage: &DurableStage) -> Option<Result<String, Reason>> {
+    let DurableStage::Ended { attempt, outcome } = stage else {
+        return None;
+    };
+    match result(*attempt, outcome, None) {
+        Ok(output) => Some(Ok(output)),
+        Err(failure) => Reason::of(&failure.command_error()).map(Err),
+    }
+}
+
 /// Returns how a job ended in a word, as its state is called.
-pub(super) fn word(outcome: &DurableOutcome) -> &'static str {
+pub(crate) fn word(outcome: &DurableOutcome) -> &'static str {
     match outcome {
         DurableOutcome::Done(Outcome::Succeeded(_)) => "succeeded",
         DurableOutcome::Done(Outcome::TimedOut { .. })
