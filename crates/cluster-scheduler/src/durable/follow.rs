@@ -10,7 +10,7 @@ use pool::TicketId;
 
 use super::retention::FailingLog;
 use super::state::{Followed, Run};
-use super::{DurableJobs, convert};
+use super::{DurableJobs, convert, outcome};
 use crate::history::JobResult;
 use crate::reactor::Reactor;
 
@@ -56,10 +56,9 @@ impl DurableJobs {
         let outcome = match self.copy_log(attempt, &job, start).await {
             // There is no outcome to wait for.
             LogEnd::Complete if run.is_interrupted => None,
-            LogEnd::Complete | LogEnd::Disconnected => Some(match job.result().await {
-                Ok(output) => Outcome::Succeeded(output),
-                Err(error) => job.explain(error).await,
-            }),
+            LogEnd::Complete | LogEnd::Disconnected => {
+                Some(outcome::of(&job, run.outlives_connection).await)
+            }
         };
         if run.outlives_connection && matches!(outcome, Some(Outcome::Lost { .. })) {
             // Its worker returns with it, or is given up.

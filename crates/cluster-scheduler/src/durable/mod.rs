@@ -14,6 +14,7 @@ mod follow;
 mod live;
 mod lookup;
 mod opened;
+mod outcome;
 mod perform;
 mod progress;
 mod queue;

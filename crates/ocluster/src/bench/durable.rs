@@ -117,11 +117,23 @@ async fn all_have_ended(rig: &Rig) -> Result<(), CommandError> {
         ..JobQuery::default()
     };
     loop {
-        let page = client.service.list_durable(&query).await;
-        let page = page.map_err(broken("cannot list durable jobs"))?;
-        if page.jobs.is_empty() {
+        if !has_any(&client, &query).await? {
             return Ok(());
         }
         tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Returns whether there is a job for this query. The first page may have none although a later one has.
+async fn has_any(client: &Connected<Submission>, query: &JobQuery) -> Result<bool, CommandError> {
+    let mut query = query.clone();
+    loop {
+        let page = client.service.list_durable(&query).await;
+        let page = page.map_err(broken("cannot list durable jobs"))?;
+        match page.next {
+            _ if !page.jobs.is_empty() => return Ok(true),
+            Some(next) => query.before = Some(next),
+            None => return Ok(false),
+        }
     }
 }

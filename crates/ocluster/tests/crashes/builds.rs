@@ -4,8 +4,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::incident::show;
 use crate::lane::rounds;
-use crate::plan::{CYCLE, Plan, Victim};
+use crate::plan::{Plan, Victim};
+use crate::points::CYCLE;
 use crate::scene::on_site_with;
 use crate::site::{Network, Site, WORKERS};
 
@@ -43,8 +45,8 @@ fn builds_of_obuilder_are_done_whatever_is_killed() {
         }
         done
     });
-    let reached = done.unwrap_or_else(|error| panic!("{error}"));
-    println!("killed at: {reached:#?}");
+    let incidents = done.unwrap_or_else(|error| panic!("{error}"));
+    println!("{}", show(&incidents));
 }
 
 /// Gives the store of a worker its base image.

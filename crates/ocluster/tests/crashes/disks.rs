@@ -168,11 +168,11 @@ fn a_scheduler_whose_disk_becomes_read_only_loses_no_job() {
             disk
         };
         let lives = try_join_all(during.iter().map(|job| live(site, job, 0)));
-        let (_, _) = attended(site, async {
+        let work = async {
             let (done, disk) = join(lives, trouble).await;
             done.map(|_| disk)
-        })
-        .await?;
+        };
+        let _disk = attended(site, work).await?;
         check(site, &during)
     });
     done.unwrap_or_else(|error| panic!("{error}"));

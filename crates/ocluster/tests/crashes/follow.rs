@@ -5,11 +5,40 @@ use std::cell::RefCell;
 use cluster_api::{Description, DurableJob, DurableStage, JobRequest, Label, Unwatched};
 
 use crate::client::CallError;
+use crate::client_plan::{ClientCommand, ClientPlan};
+use crate::client_program::ClientProgram;
 use crate::job::SeenJob;
+use crate::script::action;
 use crate::site::{INTERVAL, POOL, Site};
 
 /// Submits a job and sees it through.
 pub(crate) async fn live(site: &Site, job: &SeenJob, round: u64) -> Result<(), String> {
+    match &job.plan.client {
+        None => live_connected(site, job, round).await,
+        Some(plan) => live_with_program(site, job, plan, round).await,
+    }
+}
+
+/// Submits a job, or has it submitted by the client's program, which shows it to its end.
+async fn live_with_program(
+    site: &Site,
+    job: &SeenJob,
+    plan: &ClientPlan,
+    round: u64,
+) -> Result<(), String> {
+    let mut program = match plan.command {
+        ClientCommand::Submit => ClientProgram::submitting(site, job, plan, round),
+        ClientCommand::Follow => {
+            submit(site, job, round).await?;
+            ClientProgram::following(site, job, plan)
+        }
+    };
+    program.run().await?;
+    follow(site, job, Start::Beginning).await?;
+    program.check()
+}
+
+async fn live_connected(site: &Site, job: &SeenJob, round: u64) -> Result<(), String> {
     submit(site, job, round).await?;
     let again = async {
         match job.plan.is_sent_twice {
@@ -17,8 +46,15 @@ pub(crate) async fn live(site: &Site, job: &SeenJob, round: u64) -> Result<(), S
             false => Ok(()),
         }
     };
+    let cancelled = async {
+        let Some(after) = job.plan.cancelled_after else {
+            return Ok(());
+        };
+        tokio::time::sleep(after).await;
+        cancel(site, job).await
+    };
     let (again, cancelled, followed) =
-        futures::join!(again, cancel(site, job), follow(site, job, Start::Known));
+        futures::join!(again, cancelled, follow(site, job, Start::Known));
     again.and(cancelled).and(followed)?;
     // A log that was followed is compressed now, and is the same.
     follow(site, job, Start::Beginning).await
@@ -26,7 +62,7 @@ pub(crate) async fn live(site: &Site, job: &SeenJob, round: u64) -> Result<(), S
 
 pub(crate) async fn submit(site: &Site, job: &SeenJob, round: u64) -> Result<(), String> {
     job.doing.set("submitting");
-    let description = Description::new(site.action(&job.plan));
+    let description = Description::new(action(site.folder(), &job.plan));
     let label = |name: &str, value: String| Label {
         name: name.to_owned(),
         value,
@@ -53,11 +89,8 @@ pub(crate) async fn submit(site: &Site, job: &SeenJob, round: u64) -> Result<(),
     job.is_accepted_as(id.await?)
 }
 
-async fn cancel(site: &Site, job: &SeenJob) -> Result<(), String> {
-    let Some(after) = job.plan.cancelled_after else {
-        return Ok(());
-    };
-    tokio::time::sleep(after).await;
+/// Cancels a job, if it has not ended.
+pub(crate) async fn cancel(site: &Site, job: &SeenJob) -> Result<(), String> {
     let id = job.id();
     let cancelled = site.client.call(async |client| {
         let found = client.find_durable(&id).await?;

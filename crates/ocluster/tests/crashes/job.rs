@@ -85,6 +85,22 @@ impl SeenJob {
         self.is_cancelled.set(true);
     }
 
+    /// Returns how many of its own lines the client has.
+    pub(crate) fn lines(&self) -> usize {
+        let logs = self.logs.borrow();
+        logs.values()
+            .map(|log| count_lines(log, &self.plan.name))
+            .sum()
+    }
+
+    /// Returns its end, and the logs of its attempts in their order.
+    pub(crate) fn seen(&self) -> Option<(DurableOutcome, Vec<Vec<u8>>)> {
+        let (attempts, outcome) = self.end.borrow().clone()?;
+        let logs = self.logs.borrow();
+        let log = |attempt| logs.get(&attempt).cloned().unwrap_or_default();
+        Some((outcome, (1..=attempts).map(log).collect()))
+    }
+
     /// Returns how much of all logs the client has.
     pub(crate) fn logs_length(&self) -> usize {
         self.logs.borrow().values().map(Vec::len).sum()
@@ -150,6 +166,11 @@ impl SeenJob {
         count(&folder.join("begun"), &self.plan.name)
     }
 
+    /// Returns how often it has printed all its lines.
+    pub(crate) fn whole_runs(&self, folder: &Path) -> u32 {
+        count(&folder.join("done"), &self.plan.name)
+    }
+
     /// Checks its end, and what it left in the folder of side effects. `kills` is how often something was killed, and
     /// `kills_of_workers` how often a worker was.
     pub(crate) fn check(
@@ -169,11 +190,10 @@ impl SeenJob {
             ));
         }
         let runs = self.runs(folder);
-        let whole_runs = count(&folder.join("done"), &self.plan.name);
-        // Without a key, a submission that was not answered has made another job of this name. A sandbox has no access
-        // to the folder of marks.
-        let is_build = self.plan.work == Work::Build;
-        let has_marks = self.plan.has_key && !is_build;
+        let whole_runs = self.whole_runs(folder);
+        // Without a key, a submission that was not answered has made another job of this name.
+        let leaves_marks = self.plan.work.leaves_marks();
+        let has_marks = self.plan.has_key && leaves_marks;
         if has_marks && runs > attempts {
             return Err(self.fail(&format!("{attempts} runs"), &runs.to_string()));
         }
@@ -186,7 +206,7 @@ impl SeenJob {
             _ if self.is_cancelled.get() => outcome == DurableOutcome::CancelledByClient,
             DurableOutcome::CancelledByClient => self.may_be_cancelled.get(),
             DurableOutcome::Done(Outcome::Succeeded(_)) => {
-                expected_exit == 0 && (is_build || whole_runs > 0)
+                expected_exit == 0 && (!leaves_marks || whole_runs > 0)
             }
             DurableOutcome::Done(Outcome::Failed { exit_code, .. }) => {
                 expected_exit != 0 && *exit_code == Some(expected_exit) && whole_runs > 0
@@ -221,6 +241,10 @@ impl SeenJob {
             .chain([None])
             .zip((0..lines).map(Some).chain([None]))
             .find(|(found, expected)| found != expected);
+        // What an earlier attempt has built is not built again.
+        if self.plan.work == Work::Docker && attempt > 1 && log.contains("\n ---> Using cache\n") {
+            return Ok(());
+        }
         let last = log.lines().last().unwrap_or_default();
         let is_closed = last == "Job succeeded" || self.plan.work.exit_code() != 0;
         match wrong {
@@ -239,4 +263,13 @@ fn count(file: &Path, name: &str) -> u32 {
     let marks = std::fs::read_to_string(file).unwrap_or_default();
     let count = marks.lines().filter(|line| *line == name).count();
     u32::try_from(count).expect("a few")
+}
+
+/// Returns how many of a job's own lines are in this output.
+pub(crate) fn count_lines(output: &[u8], name: &str) -> usize {
+    let begin = format!("{name}: ");
+    let lines = output.split(|byte| *byte == b'\n');
+    lines
+        .filter(|line| line.starts_with(begin.as_bytes()))
+        .count()
 }

@@ -1,30 +1,38 @@
 //! Real programs that are killed while they work on durable jobs, and a checker that knows every job it was given.
 //!
-//! A round submits jobs to a scheduler with two workers, kills the scheduler, a worker or the client's connection at
-//! random moments or at a named point (`cli/src/logging/crash_point.rs`), starts them again, and waits until every job
-//! has ended. Then it compares what is kept with what was seen. A round's number is the seed of all that it does;
-//! `cargo xtask crashes --rounds 1 --seed NUMBER` repeats it.
+//! A round submits jobs to a scheduler with two workers, stops the scheduler, a worker or the client's program at
+//! random moments or at a named point (`cli/src/logging/crash_point.rs`), or closes the client's connection. It starts
+//! what was stopped again, and waits until every job has ended. Then it compares what is kept with what was seen and
+//! shown. A round's number is the seed of all that it does; `cargo xtask crashes --rounds 1 --seed NUMBER` repeats it.
 
 mod builds;
 mod client;
+mod client_plan;
+mod client_program;
 mod disks;
+mod docker;
 mod follow;
 mod frozen;
+mod incident;
 mod job;
 mod kept;
+mod kill;
 mod lane;
 mod network;
 mod plan;
+mod points;
 mod program;
 mod random;
 mod round;
 mod scene;
+mod script;
+mod shown;
 mod site;
+mod terminated;
 
-use std::collections::BTreeMap;
-
+use crate::incident::{Incident, Incidents, show};
 use crate::lane::rounds;
-use crate::plan::{POINTS, Plan, Point};
+use crate::plan::Plan;
 use crate::scene::on_site;
 
 /// How many rounds `cargo xtask test` makes.
@@ -59,23 +67,20 @@ fn nothing_is_lost_whatever_is_killed() {
             })
         })
         .collect();
-    let mut reached = BTreeMap::<Point, u32>::new();
+    let mut incidents = Incidents::new();
     let mut failures = Vec::new();
     for lane in lanes {
         match lane.join().expect("a lane reports what it finds") {
             Ok(of_lane) => of_lane
                 .into_iter()
-                .for_each(|point| *reached.entry(point).or_default() += 1),
+                .for_each(|(incident, count)| *incidents.entry(incident).or_default() += count),
             Err(failure) => failures.push(failure),
         }
     }
-    println!("killed at: {reached:#?}");
+    println!("{}", show(&incidents));
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     if count >= ROUNDS && cfg!(debug_assertions) {
-        let missed: Vec<_> = POINTS
-            .iter()
-            .filter(|point| !reached.contains_key(*point))
-            .collect();
-        assert!(missed.is_empty(), "never killed at {missed:?}");
+        let missed = Incident::missed(&incidents);
+        assert!(missed.is_empty(), "these have never happened: {missed:?}");
     }
 }

@@ -3,55 +3,18 @@
 use std::num::NonZeroU8;
 use std::time::Duration;
 
+use crate::client_plan::ClientPlan;
+use crate::kill::{Kill, Moment, StopSignal};
+use crate::points::{AFTER_PRUNING, CYCLE, POINTS, Point};
 use crate::random::Random;
 
-/// A program that can be killed, or the client's connection.
+/// A program that can be stopped, or the client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Victim {
     Scheduler,
     Worker(usize),
-    Client,
+    Connection,
 }
-
-/// A named point of a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Point {
-    pub(crate) of_worker: bool,
-    pub(crate) name: &'static str,
-}
-
-const fn scheduler(name: &'static str) -> Point {
-    Point {
-        of_worker: false,
-        name,
-    }
-}
-
-/// The points of our programs. Each must have been reached after all rounds.
-pub(crate) const POINTS: [Point; 13] = [
-    scheduler("before-commit/submission"),
-    scheduler("after-commit/submission"),
-    scheduler("before-commit/assignment"),
-    scheduler("after-commit/assignment"),
-    scheduler("before-commit/end"),
-    scheduler("after-commit/end"),
-    scheduler("before-commit/retry"),
-    scheduler("after-commit/retry"),
-    scheduler("before-archive-rename"),
-    scheduler("after-archive-rename"),
-    scheduler(DURING_PRUNING),
-    scheduler(AFTER_PRUNING),
-    Point {
-        of_worker: true,
-        name: "before-outcome",
-    },
-];
-
-const DURING_PRUNING: &str = "during-pruning";
-const AFTER_PRUNING: &str = "after-pruning";
-
-/// How many rounds in a row have different targets: each point, and some without one.
-pub(crate) const CYCLE: u64 = POINTS.len() as u64 + 5;
 
 /// How many attempts of a job may be lost. A round does not kill as often.
 const ATTEMPTS: NonZeroU8 = NonZeroU8::new(5).expect("it is not zero");
@@ -71,15 +34,6 @@ pub(crate) struct Plan {
     pub(crate) ages_jobs: bool,
 }
 
-/// A kill at a random moment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Kill {
-    pub(crate) after: Duration,
-    pub(crate) victim: Victim,
-    /// How long until it is started again.
-    pub(crate) pause: Duration,
-}
-
 /// A job that is submitted.
 #[derive(Clone, Debug)]
 pub(crate) struct JobPlan {
@@ -92,6 +46,8 @@ pub(crate) struct JobPlan {
     pub(crate) attempts: NonZeroU8,
     /// Whether the end of its log may be missing: there was no room for it, or the disk lost what was not synced.
     pub(crate) loses_log: bool,
+    /// The client's program that shows it, if there is one.
+    pub(crate) client: Option<ClientPlan>,
 }
 
 /// What a job does.
@@ -111,6 +67,10 @@ pub(crate) enum Work {
     Lasting,
     /// A build of OBuilder that prints as a slow job does.
     Build,
+    /// A build of Docker that prints a line now and then for two seconds.
+    Docker,
+    /// A build of Docker that prints a line now and then for an hour.
+    Endless,
 }
 
 impl Work {
@@ -120,16 +80,30 @@ impl Work {
             Self::Quick | Self::Failing => (40, 0),
             Self::Slow | Self::Build => (100, 10),
             Self::Chatty => (80_000, 0),
+            Self::Docker => (400, 10),
             Self::Long => (600, 10),
             Self::Lasting => (1500, 1),
+            Self::Endless => (72_000, 1),
         }
     }
 
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::Failing => 3,
-            Self::Quick | Self::Slow | Self::Chatty | Self::Long | Self::Lasting | Self::Build => 0,
+            Self::Quick
+            | Self::Slow
+            | Self::Chatty
+            | Self::Long
+            | Self::Lasting
+            | Self::Build
+            | Self::Docker
+            | Self::Endless => 0,
         }
+    }
+
+    /// Returns whether it leaves marks in the folder of the site. A sandbox has no access to that.
+    pub(crate) fn leaves_marks(self) -> bool {
+        !matches!(self, Self::Build | Self::Docker | Self::Endless)
     }
 }
 
@@ -169,6 +143,10 @@ impl Plan {
         if point.is_none() || random.one_in(3) {
             plan.kills.push(Kill::draw(&mut random));
         }
+        if random.one_in(2) {
+            let name = format!("r{number}-shown");
+            plan.jobs.push(JobPlan::draw_shown(&name, &mut random));
+        }
         plan
     }
 
@@ -189,6 +167,7 @@ impl Plan {
 
     /// Returns it with builds of OBuilder for all jobs.
     pub(crate) fn with_builds(mut self) -> Self {
+        self.jobs.retain(|job| job.client.is_none());
         self.jobs.iter_mut().for_each(|job| job.work = Work::Build);
         self
     }
@@ -215,26 +194,11 @@ impl Plan {
             *passes = 0;
         }
         self.kills.push(Kill {
-            after: Duration::from_millis(400) + random.millis(200),
+            moment: Moment::After(Duration::from_millis(400) + random.millis(200)),
             victim: Victim::Worker(0),
+            signal: StopSignal::Kill,
             pause: random.millis(100),
         });
-    }
-}
-
-impl Kill {
-    fn draw(random: &mut Random) -> Self {
-        Self {
-            after: random.millis(900),
-            victim: random.pick(&[
-                Victim::Scheduler,
-                Victim::Scheduler,
-                Victim::Worker(0),
-                Victim::Worker(1),
-                Victim::Client,
-            ]),
-            pause: random.millis(300),
-        }
     }
 }
 
@@ -249,6 +213,7 @@ impl JobPlan {
             work,
             attempts: ATTEMPTS,
             loses_log: false,
+            client: None,
         }
     }
 
@@ -267,6 +232,15 @@ impl JobPlan {
                 Work::Failing,
             ]),
             ..Self::new(&name, Work::Quick)
+        }
+    }
+
+    /// Returns a job that the client's program shows.
+    fn draw_shown(name: &str, random: &mut Random) -> Self {
+        let work = random.pick(&[Work::Slow, Work::Slow, Work::Chatty, Work::Failing]);
+        Self {
+            client: Some(ClientPlan::draw(work, random)),
+            ..Self::new(name, work)
         }
     }
 }

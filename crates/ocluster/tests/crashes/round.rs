@@ -1,23 +1,24 @@
-//! One round: jobs are submitted and followed to their ends while programs are killed.
+//! One round: jobs are submitted and followed to their ends while programs are stopped.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures::future::{join, try_join_all};
+use futures::future::{join, join_all, try_join_all};
 
 use crate::follow::{Start, follow, live};
 use crate::job::SeenJob;
 use crate::kept::{everything_has_ended, is_removed};
-use crate::plan::{Plan, Point, Victim};
-use crate::scene::attended;
+use crate::kill::Moment;
+use crate::plan::{Plan, Victim};
+use crate::scene::{attended, until};
 use crate::site::Site;
 
-/// Makes a round, and returns its jobs and the points at which programs killed themselves.
+/// Makes a round, and returns its jobs.
 pub(crate) async fn run(
     site: &Site,
     plan: &Plan,
     earlier: &[Rc<SeenJob>],
-) -> Result<(Vec<Rc<SeenJob>>, Vec<Point>), String> {
+) -> Result<Vec<Rc<SeenJob>>, String> {
     let jobs = plan.jobs.iter().cloned();
     let jobs: Vec<_> = jobs.map(|job| Rc::new(SeenJob::new(job))).collect();
     site.kills_all.set(plan.kills_all);
@@ -36,11 +37,14 @@ pub(crate) async fn run(
         }
         everything_has_ended(site, plan).await
     };
-    let work = async { join(work, kill(site, plan)).await.0 };
+    let work = async {
+        join(work, kill(site, plan, &jobs)).await.0?;
+        until(|| !site.is_ending()).await;
+        Ok(())
+    };
     let done = attended(site, work).await;
-    let checked = done.and_then(|((), reached)| check(site, &jobs).map(|()| reached));
-    match checked {
-        Ok(reached) => Ok((jobs, reached)),
+    match done.and_then(|()| check(site, &jobs)) {
+        Ok(()) => Ok(jobs),
         Err(error) => Err(report(plan, &jobs, &error)),
     }
 }
@@ -66,14 +70,16 @@ fn report(plan: &Plan, jobs: &[Rc<SeenJob>], error: &str) -> String {
     )
 }
 
-/// Makes the kills of a round, each at its time.
-async fn kill(site: &Site, plan: &Plan) {
-    let start = Instant::now();
-    let mut kills = plan.kills.clone();
-    kills.sort_by_key(|kill| kill.after);
-    for kill in kills {
-        let left = kill.after.saturating_sub(start.elapsed());
-        tokio::time::sleep(left).await;
-        site.kill(kill.victim, kill.pause);
-    }
+/// Makes the kills of a round, each at its moment.
+async fn kill(site: &Site, plan: &Plan, jobs: &[Rc<SeenJob>]) {
+    let kills = plan.kills.iter().map(async |kill| {
+        match kill.moment {
+            Moment::After(time) => tokio::time::sleep(time).await,
+            Moment::Shown(lines) => {
+                until(|| jobs.iter().all(|job| job.lines() >= lines)).await;
+            }
+        }
+        site.stop(kill.victim, kill.signal, kill.pause);
+    });
+    join_all(kills).await;
 }

@@ -1,9 +1,7 @@
 //! Runs what a test does, while its programs are looked after.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
-use crate::plan::Point;
 use crate::site::{INTERVAL, Network, Site};
 
 /// How long anything may take. A round takes a second, or ten if a worker connects again by itself.
@@ -37,31 +35,28 @@ pub(crate) fn on_site_with<T>(
     done.map_err(|error| format!("{error}\nlogs: {:#?}", site.logs()))
 }
 
-/// Does some work while programs that have ended are started again. Returns also the points at which they killed
-/// themselves.
+/// Does some work while programs that have ended are started again.
 pub(crate) async fn attended<T>(
     site: &Site,
     work: impl Future<Output = Result<T, String>>,
-) -> Result<(T, Vec<Point>), String> {
-    let reached = RefCell::new(Vec::new());
+) -> Result<T, String> {
     let done = async {
         tokio::select! {
             done = work => done,
-            error = attend(site, &reached) => Err(error),
+            error = attend(site) => Err(error),
         }
     };
     match tokio::time::timeout(LIMIT, done).await {
-        Ok(done) => Ok((done?, reached.into_inner())),
+        Ok(done) => done,
         Err(_) => Err(format!("it has not ended after {LIMIT:?}")),
     }
 }
 
 /// Returns only an error.
-async fn attend(site: &Site, reached: &RefCell<Vec<Point>>) -> String {
+async fn attend(site: &Site) -> String {
     loop {
-        match site.attend() {
-            Ok(points) => reached.borrow_mut().extend(points),
-            Err(error) => return error,
+        if let Err(error) = site.attend() {
+            return error;
         }
         tokio::time::sleep(INTERVAL).await;
     }

@@ -8,47 +8,24 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cluster_api::{Action, CustomJob, CustomPayload, OBuilderBuild};
 use rusqlite::Connection;
 use rustix::process::Signal;
 
 use crate::client::Client;
-use crate::plan::{JobPlan, Point, Victim, Work};
-use crate::program::Program;
+use crate::incident::{Incident, Incidents};
+use crate::kill::StopSignal;
+use crate::plan::Victim;
+use crate::points::Point;
+use crate::program::{Ended, Program};
+use crate::script::{JOB, KIND};
 
 /// How often to look whether something has happened.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(10);
 
 pub(crate) const POOL: &str = "pool";
-const KIND: &str = "numbers";
 
 /// How many workers there are, each with room for two jobs.
 pub(crate) const WORKERS: [&str; 2] = ["w1", "w2"];
-
-/// Reads what to do; leaves a mark when it begins and when it has printed all its lines.
-const JOB: &str = r#"#!/bin/bash
-read -r name lines between exit_code folder
-echo "$name" >> "$folder/begun"
-if [ "$between" = 0 ]; then
-  seq -f "$name: %.0f" 0 $((lines - 1))
-else
-  for ((n = 0; n < lines; n += between)); do
-    seq -f "$name: %.0f" "$n" $((n + between - 1))
-    sleep 0.05
-  done
-fi
-echo "$name" >> "$folder/done"
-exit "$exit_code"
-"#;
-
-/// What prints as a slow job does, in a sandbox.
-const BUILD: &str = r#"((from busybox) (shell /bin/sh -c)
-  (run (shell "n=0
-    while [ $n -lt 100 ]; do
-      echo NAME: $n
-      n=$((n + 1))
-      [ $((n % 10)) != 0 ] || sleep 0.05
-    done")))"#;
 
 /// How the programs reach each other, and what else the workers are started with.
 pub(crate) struct Network {
@@ -82,7 +59,13 @@ pub(crate) struct Site {
     /// How often something was killed, and how often a worker was, since the counts were read.
     kills: Cell<u32>,
     kills_of_workers: Cell<u32>,
+    /// What has happened to programs.
+    incidents: RefCell<Incidents>,
 }
+
+/// How long programs that are asked to end may wait for jobs: as long as it takes. A scheduler waits for no durable
+/// job.
+const SHUTDOWN_TIMEOUT: &str = "--shutdown-timeout=3600";
 
 /// Returns a worker with a folder of its own.
 pub(crate) fn worker(folder: &Path, name: &str, own: &'static str, options: &[String]) -> Program {
@@ -92,6 +75,7 @@ pub(crate) fn worker(folder: &Path, name: &str, own: &'static str, options: &[St
         format!("--state-dir={own}"),
         "--capacity=2".to_owned(),
         "--state-min-free=1MiB".to_owned(),
+        SHUTDOWN_TIMEOUT.to_owned(),
         format!("--custom={KIND}={}/bin/job", folder.display()),
     ];
     let folder_name = folder.to_string_lossy();
@@ -119,6 +103,7 @@ impl Site {
             "--state-dir=state".to_owned(),
             format!("--capnp-listen-address={}", network.address),
             format!("--pools={POOL}"),
+            SHUTDOWN_TIMEOUT.to_owned(),
         ];
         let path = env!("CARGO_BIN_EXE_ocluster-scheduler");
         let scheduler = Program::new("scheduler", path, scheduler.to_vec(), folder.to_owned());
@@ -134,6 +119,7 @@ impl Site {
             kills_all: Cell::default(),
             kills: Cell::default(),
             kills_of_workers: Cell::default(),
+            incidents: RefCell::default(),
         }
     }
 
@@ -148,27 +134,6 @@ impl Site {
             .into_iter()
             .chain(workers)
             .collect()
-    }
-
-    /// Returns what a job does.
-    pub(crate) fn action(&self, job: &JobPlan) -> Action {
-        if job.work == Work::Build {
-            let spec = BUILD.replace("NAME", &job.name);
-            return Action::OBuilder(OBuilderBuild { spec });
-        }
-        let payload = CustomPayload::from_text(&self.payload(job)).expect("a short text");
-        let kind = KIND.to_owned();
-        Action::Custom(CustomJob { kind, payload })
-    }
-
-    fn payload(&self, job: &JobPlan) -> String {
-        let (lines, between) = job.work.lines();
-        let exit_code = job.work.exit_code();
-        format!(
-            "{} {lines} {between} {exit_code} {}\n",
-            job.name,
-            self.folder.display()
-        )
     }
 
     /// Returns whether a program has logged this.
@@ -189,7 +154,7 @@ impl Site {
         match victim {
             Victim::Scheduler => Some(&self.scheduler),
             Victim::Worker(index) => self.workers.get(index),
-            Victim::Client => None,
+            Victim::Connection => None,
         }
     }
 
@@ -197,7 +162,7 @@ impl Site {
     pub(crate) fn start_to_crash(&self, victim: Victim, point: Point, passes: u64) {
         if let Some(program) = self.program(victim) {
             program.borrow_mut().start(Some((point, passes)));
-            self.has_killed(victim);
+            self.count_kill(victim, StopSignal::Kill);
         }
         if victim == Victim::Scheduler && self.kills_all.get() {
             self.kill_workers(Duration::ZERO);
@@ -206,11 +171,35 @@ impl Site {
 
     /// Kills a program, or closes the client's connection.
     pub(crate) fn kill(&self, victim: Victim, pause: Duration) {
-        match self.program(victim) {
-            Some(program) => program.borrow_mut().kill(pause),
-            None => self.client.disconnect(),
+        self.stop(victim, StopSignal::Kill, pause);
+    }
+
+    /// Sends a program a signal that stops it, or closes the client's connection.
+    pub(crate) fn stop(&self, victim: Victim, signal: StopSignal, pause: Duration) {
+        let Some(program) = self.program(victim) else {
+            self.client.disconnect();
+            self.note(Incident::Connection);
+            return;
+        };
+        let was_running = program.borrow_mut().stop(signal, pause);
+        self.count_kill(victim, signal);
+        if signal == StopSignal::Kill {
+            self.has_ended(victim, was_running.then_some(Ended::Stopped(signal)), pause);
         }
-        self.has_killed(victim);
+    }
+
+    /// A program has ended, or had ended before.
+    fn has_ended(&self, victim: Victim, ended: Option<Ended>, pause: Duration) {
+        match (ended, victim) {
+            (Some(Ended::Crashed(point)), _) => self.note(Incident::Point(point)),
+            (Some(Ended::Stopped(signal)), Victim::Scheduler) => {
+                self.note(Incident::Scheduler(signal));
+            }
+            (Some(Ended::Stopped(signal)), Victim::Worker(_)) => {
+                self.note(Incident::Worker(signal));
+            }
+            (Some(Ended::Stopped(_)), Victim::Connection) | (None, _) => {}
+        }
         if victim == Victim::Scheduler && self.kills_all.get() {
             self.kill_workers(pause);
         }
@@ -221,11 +210,29 @@ impl Site {
         self.kill(Victim::Worker(1), pause);
     }
 
-    fn has_killed(&self, victim: Victim) {
+    fn count_kill(&self, victim: Victim, signal: StopSignal) {
         self.kills.set(self.kills.get() + 1);
-        if let Victim::Worker(_) = victim {
+        // After SIGTERM, a worker waits for its jobs.
+        if let Victim::Worker(_) = victim
+            && signal != StopSignal::Terminate
+        {
             self.kills_of_workers.set(self.kills_of_workers.get() + 1);
         }
+    }
+
+    /// Counts what has happened.
+    pub(crate) fn note(&self, incident: Incident) {
+        *self.incidents.borrow_mut().entry(incident).or_default() += 1;
+    }
+
+    /// Returns whether it has happened.
+    pub(crate) fn has_happened(&self, incident: Incident) -> bool {
+        self.incidents.borrow().contains_key(&incident)
+    }
+
+    /// Returns what has happened since the last call.
+    pub(crate) fn take_incidents(&self) -> Incidents {
+        self.incidents.take()
     }
 
     /// Returns how often something was killed since the last call, and how often a worker was.
@@ -233,9 +240,10 @@ impl Site {
         (self.kills.take(), self.kills_of_workers.take())
     }
 
-    /// Starts what has been stopped for long enough, and returns the points at which programs have killed themselves.
-    pub(crate) fn attend(&self) -> Result<Vec<Point>, String> {
-        let mut reached = Vec::new();
+    /// Starts what has been stopped for long enough.
+    ///
+    /// An error tells that a program has ended in a way that it should not.
+    pub(crate) fn attend(&self) -> Result<(), String> {
         let cap = self.folder.join(format!("caps/pool-{POOL}.cap"));
         let is_served = || {
             cap.exists()
@@ -244,21 +252,31 @@ impl Site {
                     _ => UnixStream::connect(self.folder.join("socket")).is_ok(),
                 }
         };
-        if let Some(point) = self.scheduler.borrow_mut().attend(|| true)? {
-            reached.push(point);
-            self.has_killed(Victim::Scheduler);
-            if self.kills_all.get() {
-                self.kill_workers(Duration::ZERO);
+        let victims = [Victim::Scheduler, Victim::Worker(0), Victim::Worker(1)];
+        for victim in victims {
+            let Some(program) = self.program(victim) else {
+                continue;
+            };
+            // A worker that finds no scheduler when it starts waits for ten seconds.
+            let may_start = || victim == Victim::Scheduler || is_served();
+            let ended = program.borrow_mut().attend(may_start)?;
+            if let Some(Ended::Crashed(_)) = ended {
+                self.count_kill(victim, StopSignal::Kill);
+            }
+            if ended.is_some() {
+                self.has_ended(victim, ended, Duration::ZERO);
             }
         }
-        for (index, worker) in self.workers.iter().enumerate() {
-            // One that finds no scheduler when it starts waits for ten seconds.
-            if let Some(point) = worker.borrow_mut().attend(is_served)? {
-                reached.push(point);
-                self.has_killed(Victim::Worker(index));
-            }
-        }
-        Ok(reached)
+        Ok(())
+    }
+
+    /// Returns whether a program was sent a signal, and has not ended yet.
+    pub(crate) fn is_ending(&self) -> bool {
+        let workers = self.workers.iter();
+        [&self.scheduler]
+            .into_iter()
+            .chain(workers)
+            .any(|program| program.borrow().is_ending())
     }
 
     /// Makes ended jobs so old that the scheduler removes them when it starts. It must not run.
@@ -273,18 +291,5 @@ impl Site {
             );
             aged.expect("aged the jobs");
         }
-    }
-
-    /// Returns the files that are kept of the logs of a job.
-    pub(crate) fn log_files(&self, id: &str) -> Vec<PathBuf> {
-        let folders = fs::read_dir(self.folder.join("state/job-logs"));
-        let folders = folders.expect("the folder of logs").flatten();
-        let files =
-            folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten().flatten());
-        let of_job = |path: &PathBuf| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(id))
-        };
-        files.map(|file| file.path()).filter(of_job).collect()
     }
 }
