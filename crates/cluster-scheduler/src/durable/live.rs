@@ -76,4 +76,17 @@ impl Live {
             }),
         }
     }
+
+    /// An attempt begins. Those who wait for more of the log of the one before get to know that there is none.
+    pub(super) fn begins(&mut self, attempt: u32) {
+        match self.attempts {
+            // They may wait for this one's already.
+            0 => self.log.send_replace(LogState::default()),
+            _ => {
+                self.log.send_modify(|log| log.is_complete = true);
+                self.log = Watched::new(LogState::default());
+            }
+        }
+        self.attempts = attempt;
+    }
 }

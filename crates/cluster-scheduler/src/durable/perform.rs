@@ -5,7 +5,7 @@ use std::rc::Rc;
 use cluster_api::{Job, RpcError, TicketEnd};
 use jobs::{AttemptId, CancelError, Effect, JobId, RequestId, Stage};
 
-use super::live::{LogState, View};
+use super::live::View;
 use super::queue::Enqueued;
 use super::state::{HeldAssignment, Run};
 use super::{Answer, DurableJobs};
@@ -149,8 +149,7 @@ impl DurableJobs {
                 .held
                 .insert(attempt, HeldAssignment { run, job, give });
             if let Some(live) = state.live.get_mut(&id) {
-                live.attempts = attempt.number;
-                live.log.send_replace(LogState::default());
+                live.begins(attempt.number);
             }
         }
         self.perform();

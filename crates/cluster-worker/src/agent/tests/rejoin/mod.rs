@@ -1,5 +1,6 @@
 //! Durable jobs on a real worker of a real scheduler, while one of them, or the network between them, is away.
 
+mod given_up;
 mod rig;
 
 use std::path::Path;
@@ -90,37 +91,6 @@ fn a_job_goes_on_while_the_scheduler_is_restarted_again_and_again() {
         assert_eq!(job.log(1).await, expected);
         assert_eq!(script.runs(), 1);
         worker.end(Ending::AtOnce).await;
-    });
-}
-
-#[test]
-fn a_job_of_a_worker_that_stays_away_is_run_by_another() {
-    local(async {
-        let grace = Duration::from_millis(100);
-        let site = Site::start_with(|config| config.jobs.worker_grace = grace).await;
-        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (script, other) = (Script::new(), Script::new());
-        let worker = TestWorker::start(&site, "w1", first.path(), &script);
-        let client = Client::new(&site).await;
-        let job = client.submit().await;
-        script.prints("one").await;
-        job.log_has("one").await;
-        worker.cable.cut();
-        let replacement = TestWorker::start(&site, "w2", second.path(), &other);
-        other.prints("another").await;
-        until("it is cancelled without its scheduler", async || {
-            script.cancelled() == 1
-        })
-        .await;
-        // Its end decides nothing.
-        worker.cable.plug();
-        forgets(first.path()).await;
-        other.ends_with("done");
-        assert_eq!(job.ended().await, (2, success("done")));
-        assert!(job.log(1).await.ends_with("one\n"));
-        assert!(job.log(2).await.contains("another\n"));
-        worker.end(Ending::AtOnce).await;
-        replacement.end(Ending::AtOnce).await;
     });
 }
 

@@ -310,6 +310,12 @@ impl ClientJob {
         }
     }
 
+    /// Waits for a piece of the log of an attempt; none at its end. The call is made at once.
+    pub(super) fn log_from(&self, attempt: u32, start: usize) -> impl Future<Output = String> {
+        let chunk = self.job.log(attempt, start as u64);
+        async move { String::from_utf8(chunk.await.unwrap().bytes).unwrap() }
+    }
+
     pub(super) async fn cancel(&self) {
         self.job.cancel().await.unwrap();
     }
