@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// Decides how long to wait before the next attempt to connect.
 ///
-/// A plain value: the caller passes the time and the chance. After a connection that had lasted, the first wait is short,
-/// and different for each peer, so that the peers of a restarted server do not all arrive at once. The next ones
+/// A plain value: the caller passes the time and the chance. After a connection that had lasted, the first wait is
+/// short, and different for each peer, so that the peers of a restarted server do not all arrive at once. The next ones
 /// grow. A peer that was refused waits for the longest time, as another attempt is unlikely to help.
 #[derive(Clone, Debug)]
 pub struct Backoff {
