@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::incident::show;
 use crate::lane::rounds;
+use crate::network::Network;
 use crate::plan::{Plan, Victim};
 use crate::points::CYCLE;
 use crate::scene::on_site_with;
-use crate::site::{Network, Site, WORKERS};
+use crate::site::{Site, WORKERS};
 
 /// How the workers are started.
 const OPTIONS: [&str; 3] = [

@@ -9,10 +9,11 @@ use rig::{Rig, traces};
 use crate::follow::{cancel, live};
 use crate::job::SeenJob;
 use crate::kill::{Kill, Moment, StopSignal};
+use crate::network::Network;
 use crate::plan::{JobPlan, Plan, Victim, Work};
 use crate::round;
 use crate::scene::{attended, on_site_with, until};
-use crate::site::{INTERVAL, Network, Site};
+use crate::site::{INTERVAL, Site};
 
 /// How many builds there are at once: both workers have no room for more.
 const BUILDS: u64 = 4;
@@ -92,8 +93,9 @@ fn with_engine(rig: &Rig) -> Network {
     let environment = environment
         .iter()
         .map(|(name, value)| format!("{name}={}", value.to_string_lossy()));
+    let worker: Vec<_> = ["env".to_owned()].into_iter().chain(environment).collect();
     Network {
-        workers: ["env".to_owned()].into_iter().chain(environment).collect(),
+        workers: [worker.clone(), worker],
         options: vec!["--docker-pull=missing".to_owned()],
         ..Network::default()
     }

@@ -161,6 +161,14 @@ impl SeenJob {
         }
     }
 
+    /// Returns the number of its latest attempt; 0 before its end is known.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.end
+            .borrow()
+            .as_ref()
+            .map_or(0, |(attempt, _)| *attempt)
+    }
+
     /// Returns how often it was run.
     pub(crate) fn runs(&self, folder: &Path) -> u32 {
         count(&folder.join("begun"), &self.plan.name)
@@ -224,23 +232,34 @@ impl SeenJob {
         }
     }
 
+    /// Returns the numbers that an attempt has printed, as far as the client has its log.
+    fn numbers(&self, attempt: u32) -> Vec<u32> {
+        let logs = self.logs.borrow();
+        let log = logs.get(&attempt).map(Vec::as_slice).unwrap_or_default();
+        let begin = format!("{}: ", self.plan.name);
+        // The last line may be cut off.
+        let lines = String::from_utf8_lossy(log);
+        let lines = lines
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'));
+        lines
+            .filter_map(|line| line.trim_end().strip_prefix(&begin)?.parse().ok())
+            .collect()
+    }
+
     /// Checks that the log of an attempt that has ended by itself is whole.
     fn check_log(&self, attempt: u32) -> Result<(), String> {
-        let logs = self.logs.borrow();
-        let log = logs
-            .get(&attempt)
-            .map(|log| String::from_utf8_lossy(log))
-            .unwrap_or_default();
-        let begin = format!("{}: ", self.plan.name);
-        let numbers = log
-            .lines()
-            .filter_map(|line| line.strip_prefix(&begin)?.parse::<u32>().ok());
         let (lines, _) = self.plan.work.lines();
-        let wrong = numbers
+        let wrong = self
+            .numbers(attempt)
+            .into_iter()
             .map(Some)
             .chain([None])
             .zip((0..lines).map(Some).chain([None]))
             .find(|(found, expected)| found != expected);
+        let logs = self.logs.borrow();
+        let log = logs.get(&attempt).map(Vec::as_slice).unwrap_or_default();
+        let log = String::from_utf8_lossy(log);
         // What an earlier attempt has built is not built again.
         if self.plan.work == Work::Docker && attempt > 1 && log.contains("\n ---> Using cache\n") {
             return Ok(());
@@ -253,6 +272,23 @@ impl SeenJob {
                 let found = format!("{wrong:?} and the last line {last:?}");
                 drop(logs);
                 Err(self.fail(&format!("{lines} lines in log {attempt}"), &found))
+            }
+        }
+    }
+
+    /// Checks the log of an attempt that was given up: it is a part of a whole one, from its beginning.
+    pub(crate) fn check_beginning(&self, attempt: u32) -> Result<(), String> {
+        let numbers = self.numbers(attempt);
+        let wrong = numbers
+            .iter()
+            .copied()
+            .zip(0..)
+            .find(|(found, line)| found != line);
+        match wrong {
+            None if !numbers.is_empty() => Ok(()),
+            wrong => {
+                let found = format!("{wrong:?} among {} lines", numbers.len());
+                Err(self.fail(&format!("the beginning of log {attempt}"), &found))
             }
         }
     }

@@ -63,6 +63,8 @@ pub(crate) enum Work {
     Failing,
     /// Prints a line now and then for three seconds.
     Long,
+    /// Prints a line now and then for twenty seconds.
+    Lengthy,
     /// Prints a line now and then for more than a minute: workers take ten seconds to connect again.
     Lasting,
     /// A build of OBuilder that prints as a slow job does.
@@ -82,6 +84,7 @@ impl Work {
             Self::Chatty => (80_000, 0),
             Self::Docker => (400, 10),
             Self::Long => (600, 10),
+            Self::Lengthy => (4000, 10),
             Self::Lasting => (1500, 1),
             Self::Endless => (72_000, 1),
         }
@@ -94,6 +97,7 @@ impl Work {
             | Self::Slow
             | Self::Chatty
             | Self::Long
+            | Self::Lengthy
             | Self::Lasting
             | Self::Build
             | Self::Docker

@@ -28,6 +28,14 @@ pub(crate) async fn run(
         site.age(&names);
     }
     if let Some((victim, point, passes)) = plan.point {
+        if let Victim::Worker(_) = victim {
+            // In the first round there is no cap file yet.
+            let is_served = async {
+                until(|| site.is_served()).await;
+                Ok(())
+            };
+            attended(site, is_served).await?;
+        }
         site.start_to_crash(victim, point, passes);
     }
     let work = async {

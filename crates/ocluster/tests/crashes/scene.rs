@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::site::{INTERVAL, Network, Site};
+use crate::network::Network;
+use crate::site::{INTERVAL, Site};
 
 /// How long anything may take. A round takes a second, or ten if a worker connects again by itself.
 const LIMIT: Duration = Duration::from_secs(150);

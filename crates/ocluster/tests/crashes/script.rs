@@ -9,7 +9,8 @@ use crate::plan::{JobPlan, Work};
 /// The kind of the custom jobs.
 pub(crate) const KIND: &str = "numbers";
 
-/// Reads what to do; leaves a mark when it begins and when it has printed all its lines.
+/// Reads what to do; leaves a mark when it begins and when it has printed all its lines. Stands still while there is a
+/// file `held`.
 pub(crate) const JOB: &str = r#"#!/bin/bash
 read -r name lines between exit_code folder
 echo "$name" >> "$folder/begun"
@@ -19,6 +20,7 @@ else
   for ((n = 0; n < lines; n += between)); do
     seq -f "$name: %.0f" "$n" $((n + between - 1))
     sleep 0.05
+    while [ -e "$folder/held" ]; do sleep 0.05; done
   done
 fi
 echo "$name" >> "$folder/done"

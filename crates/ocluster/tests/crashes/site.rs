@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use crate::client::Client;
 use crate::incident::{Incident, Incidents};
 use crate::kill::StopSignal;
+use crate::network::Network;
 use crate::plan::Victim;
 use crate::points::Point;
 use crate::program::{Ended, Program};
@@ -26,26 +27,6 @@ pub(crate) const POOL: &str = "pool";
 
 /// How many workers there are, each with room for two jobs.
 pub(crate) const WORKERS: [&str; 2] = ["w1", "w2"];
-
-/// How the programs reach each other, and what else the workers are started with.
-pub(crate) struct Network {
-    /// Where the scheduler listens.
-    pub(crate) address: String,
-    /// What runs the workers, elsewhere.
-    pub(crate) workers: Vec<String>,
-    /// More options of the workers, with `NAME` for the name of each and `FOLDER` for that of all.
-    pub(crate) options: Vec<String>,
-}
-
-impl Default for Network {
-    fn default() -> Self {
-        Self {
-            address: "unix:socket".to_owned(),
-            workers: Vec::new(),
-            options: Vec::new(),
-        }
-    }
-}
 
 pub(crate) struct Site {
     folder: PathBuf,
@@ -97,22 +78,27 @@ impl Site {
             let executable = fs::Permissions::from_mode(0o755);
             fs::set_permissions(path, executable).expect("made it executable");
         }
-        let scheduler = [
+        let mut scheduler = [
             "--capnp-secret-key-file=caps/key.pem".to_owned(),
             "--secrets-dir=caps".to_owned(),
             "--state-dir=state".to_owned(),
             format!("--capnp-listen-address={}", network.address),
             format!("--pools={POOL}"),
             SHUTDOWN_TIMEOUT.to_owned(),
-        ];
+        ]
+        .to_vec();
+        scheduler.extend(network.scheduler_options);
         let path = env!("CARGO_BIN_EXE_ocluster-scheduler");
-        let scheduler = Program::new("scheduler", path, scheduler.to_vec(), folder.to_owned());
+        let scheduler = Program::new("scheduler", path, scheduler, folder.to_owned());
+        let [first, second] = network.workers;
+        let worker = |name, wrapper| {
+            let worker = worker(folder, name, name, &network.options);
+            RefCell::new(worker.wrapped(wrapper))
+        };
+        let [w1, w2] = WORKERS;
         Self {
-            scheduler: RefCell::new(scheduler),
-            workers: WORKERS.map(|name| {
-                let worker = worker(folder, name, name, &network.options);
-                RefCell::new(worker.wrapped(network.workers.clone()))
-            }),
+            scheduler: RefCell::new(scheduler.wrapped(network.scheduler)),
+            workers: [worker(w1, first), worker(w2, second)],
             address: network.address,
             client: Client::new(folder.join("caps/submission.cap")),
             folder: folder.to_owned(),
@@ -141,6 +127,16 @@ impl Site {
         let log = self.program(victim).map(|program| program.borrow().log());
         let log = log.and_then(|log| fs::read(log).ok()).unwrap_or_default();
         String::from_utf8_lossy(&log).contains(text)
+    }
+
+    /// Lets all jobs stand still, or go on.
+    pub(crate) fn hold(&self, held: bool) {
+        let file = self.folder.join("held");
+        let done = match held {
+            true => fs::write(file, ""),
+            false => fs::remove_file(file),
+        };
+        done.expect("changed the file");
     }
 
     /// Sends a signal to a program.
@@ -240,25 +236,27 @@ impl Site {
         (self.kills.take(), self.kills_of_workers.take())
     }
 
+    /// Returns whether workers and clients can connect to the scheduler.
+    pub(crate) fn is_served(&self) -> bool {
+        let cap = self.folder.join(format!("caps/pool-{POOL}.cap"));
+        cap.exists()
+            && match self.address.split_once(':') {
+                Some(("tcp", address)) => TcpStream::connect(address).is_ok(),
+                _ => UnixStream::connect(self.folder.join("socket")).is_ok(),
+            }
+    }
+
     /// Starts what has been stopped for long enough.
     ///
     /// An error tells that a program has ended in a way that it should not.
     pub(crate) fn attend(&self) -> Result<(), String> {
-        let cap = self.folder.join(format!("caps/pool-{POOL}.cap"));
-        let is_served = || {
-            cap.exists()
-                && match self.address.split_once(':') {
-                    Some(("tcp", address)) => TcpStream::connect(address).is_ok(),
-                    _ => UnixStream::connect(self.folder.join("socket")).is_ok(),
-                }
-        };
         let victims = [Victim::Scheduler, Victim::Worker(0), Victim::Worker(1)];
         for victim in victims {
             let Some(program) = self.program(victim) else {
                 continue;
             };
             // A worker that finds no scheduler when it starts waits for ten seconds.
-            let may_start = || victim == Victim::Scheduler || is_served();
+            let may_start = || victim == Victim::Scheduler || self.is_served();
             let ended = program.borrow_mut().attend(may_start)?;
             if let Some(Ended::Crashed(_)) = ended {
                 self.count_kill(victim, StopSignal::Kill);
@@ -291,5 +289,12 @@ impl Site {
             );
             aged.expect("aged the jobs");
         }
+    }
+
+    /// Returns the directories of the attempts that a worker keeps.
+    pub(crate) fn kept_by(&self, index: usize) -> Vec<PathBuf> {
+        let attempts = self.folder.join(WORKERS[index]).join("attempts");
+        let attempts = fs::read_dir(attempts).into_iter().flatten().flatten();
+        attempts.map(|attempt| attempt.path()).collect()
     }
 }
