@@ -65,7 +65,12 @@ pub(crate) fn payload(folder: &Path, job: &JobPlan) -> String {
 
 fn shell(job: &JobPlan) -> String {
     let (lines, between) = job.work.lines();
-    SHELL
+    let script = match job.work {
+        // One that prints would end with its reader.
+        Work::Endless => format!("{SHELL}; sleep 3600"),
+        _ => SHELL.to_owned(),
+    };
+    script
         .replace("NAME", &job.name)
         .replace("LINES", &lines.to_string())
         .replace("BETWEEN", &between.to_string())
