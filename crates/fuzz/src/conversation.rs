@@ -9,7 +9,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::spawn_local;
 
-use crate::wire::take_frames;
+use crate::wire::{rename, take_frames};
 
 /// A message that a peer sends.
 #[derive(Clone, Debug)]
@@ -23,6 +23,16 @@ pub(crate) struct Message {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Conversation {
     pub(crate) messages: Vec<Message>,
+}
+
+impl Conversation {
+    /// Returns it with another text in place of one of the same length.
+    pub(crate) fn renamed(mut self, from: &str, to: &str) -> Self {
+        for message in &mut self.messages {
+            rename(&mut message.bytes, from, to);
+        }
+        self
+    }
 }
 
 /// Both sides of a connection: of the peer that connects, and of the one that serves.

@@ -4,10 +4,14 @@
 //! xtask fuzz`). Every run of the tests tries the inputs that it has found (`tests/replay.rs`), without the fuzzer.
 
 mod conversation;
+mod dial;
 mod durable;
 mod input;
+mod kept_work;
 mod observer;
 mod parties;
+mod party;
+mod returning;
 mod scratch;
 mod script;
 mod site;

@@ -68,7 +68,7 @@ pub(crate) enum JobEnd {
 
 /// Registers a worker, and runs this many jobs.
 pub(crate) async fn worker(registration: Registration, name: &str, jobs: usize, end: JobEnd) {
-    let queue = registration.register(name, Worker::serve(Rc::new(Party)), 1);
+    let queue = registration.register(name, Worker::serve(Rc::new(LegalPeer)), 1);
     let reason = PauseReason::new("disk", "the disk is full", "remove files");
     drop(queue.set_pause_reasons(&[reason]).await);
     drop(queue.set_pause_reasons(&[]).await);
@@ -112,8 +112,14 @@ pub(crate) async fn operator(admin: Admin) {
     };
     drop(pool.pause(WORKER, &pause).await);
     drop(pool.cancel(1, "fuzz-operator").await);
-    drop(pool.drain(WORKER, Progress::serve(Rc::new(Party))).await);
-    drop(pool.update(WORKER, Progress::serve(Rc::new(Party))).await);
+    drop(
+        pool.drain(WORKER, Progress::serve(Rc::new(LegalPeer)))
+            .await,
+    );
+    drop(
+        pool.update(WORKER, Progress::serve(Rc::new(LegalPeer)))
+            .await,
+    );
     drop(pool.forget(WORKER).await);
     drop(admin.remove_client("fuzz-client").await);
 }
@@ -159,9 +165,9 @@ impl ServeJob for PartyJob {
 
 /// A worker and a reader of progress, which answer at once.
 #[derive(Debug)]
-struct Party;
+pub(crate) struct LegalPeer;
 
-impl ServeWorker for Party {
+impl ServeWorker for LegalPeer {
     async fn metrics(self: Rc<Self>, _: MetricsSource) -> Result<Metric, RpcError> {
         Ok(Metric {
             content_type: "text/plain".to_owned(),
@@ -186,7 +192,7 @@ impl ServeWorker for Party {
     }
 }
 
-impl ServeProgress for Party {
+impl ServeProgress for LegalPeer {
     async fn report(self: Rc<Self>, _: String) -> Result<(), RpcError> {
         Ok(())
     }

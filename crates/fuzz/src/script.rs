@@ -2,7 +2,7 @@
 
 use crate::conversation::{Conversation, Message};
 use crate::input::Input;
-use crate::wire::{any_message, field, set_field};
+use crate::wire::{any_message, field, rename, set_field};
 
 /// The most messages that a peer sends.
 const MAX_MESSAGES: usize = 10_000;
@@ -31,6 +31,13 @@ impl Script {
         }
         script.messages.extend(legal);
         script
+    }
+
+    /// Puts another text in place of one of the same length.
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        for message in &mut self.messages {
+            rename(&mut message.bytes, from, to);
+        }
     }
 
     fn add(

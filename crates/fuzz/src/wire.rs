@@ -66,6 +66,29 @@ pub(crate) fn field(frame: &[u8], index: usize) -> u32 {
         .map_or(0, u32::from_le_bytes)
 }
 
+/// Replaces a text in a message by another one of the same length.
+pub(crate) fn rename(frame: &mut [u8], from: &str, to: &str) {
+    let (from, to) = (from.as_bytes(), to.as_bytes());
+    if from.is_empty() || from.len() != to.len() {
+        return;
+    }
+    for at in 0..=frame.len().saturating_sub(from.len()) {
+        if let Some(found) = frame.get_mut(at..at + from.len())
+            && found == from
+        {
+            found.copy_from_slice(to);
+        }
+    }
+}
+
+/// Returns the interface and the method that a message calls, if it is a call.
+#[cfg(test)]
+pub(crate) fn called_method(frame: &[u8]) -> (u64, u16) {
+    let interface = u64::from(field(frame, 2)) | u64::from(field(frame, 3)) << 32;
+    let method = field(frame, 1).to_le_bytes();
+    (interface, u16::from_le_bytes([method[0], method[1]]))
+}
+
 fn framed(fill: impl FnOnce(message::Builder<'_>)) -> Vec<u8> {
     let mut message = Builder::new_default();
     fill(message.init_root());

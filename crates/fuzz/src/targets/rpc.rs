@@ -14,10 +14,13 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 use vat::{DialOptions, Dialer};
 
+use crate::dial::{WAIT_LIMIT, at_socket};
 use crate::input::Input;
+use crate::kept_work::{KeptWork, PLACEHOLDER};
 use crate::observer::panics;
+use crate::party::Party;
 use crate::script::Script;
-use crate::site::{Site, WAIT_LIMIT, act, at_socket};
+use crate::site::Site;
 use crate::wire::take_frames;
 
 /// How many inputs one scheduler serves. What they leave in its database must not affect later ones.
@@ -97,16 +100,24 @@ fn with_site(run: impl AsyncFnOnce(&Site, bool)) {
 /// A scheduler, and a peer that sends anything.
 pub(super) fn server(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let party = usize::from(input.byte()) % 3;
+    let (place, party) = Party::named(input.byte());
     with_site(async |site, with_job| {
-        let script = Script::of(&site.asking[party], &site.asking, &mut input);
-        let job = (party == 1).then(|| site.give_work());
+        let mut script = Script::of(&site.asking[place], &site.asking, &mut input);
+        let job = (party == Party::Worker).then(|| site.give_work());
+        let kept = site.kept_work(party).await;
+        if let Some(kept) = &kept {
+            script.rename(PLACEHOLDER, &kept.id);
+        }
         let stream = UnixStream::connect(&site.socket)
             .await
             .expect("a peer can connect");
         play(stream, &script).await;
         drop(job);
+        let released = kept.map(KeptWork::release);
         site.settle().await;
+        if let Some(released) = released {
+            site.check(released).await;
+        }
         if with_job {
             site.work().await;
         }
@@ -116,9 +127,9 @@ pub(super) fn server(bytes: &[u8]) {
 /// A client, a worker or an operator, and a scheduler that sends anything.
 pub(super) fn client(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let party = usize::from(input.byte()) % 3;
+    let (place, party) = Party::named(input.byte());
     with_site(async |site, _| {
-        let script = Script::of(&site.serving_side[party], &site.serving_side, &mut input);
+        let script = Script::of(&site.serving_side[place], &site.serving_side, &mut input);
         let path = site.socket.with_file_name("hostile");
         let listener = UnixListener::bind(&path).expect("a socket to listen at");
         let playing = async {
@@ -131,7 +142,7 @@ pub(super) fn client(bytes: &[u8]) {
                 .connect(&sturdy_ref)
                 .await
             {
-                act(party, session.bootstrap()).await;
+                party.act(session.bootstrap(), PLACEHOLDER).await;
             }
         };
         let both = async { tokio::join!(playing, acting) };

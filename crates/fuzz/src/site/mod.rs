@@ -1,5 +1,8 @@
 //! A scheduler with a client, a worker and an operator as bystanders, and recorded conversations of legal peers.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,15 +12,14 @@ use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transpo
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{sleep, timeout};
-use vat::{Address, Auth, DialOptions, Dialer, Session, SturdyRef, cap_file};
+use vat::{Address, Session, SturdyRef, cap_file};
 
 use crate::conversation::{Conversation, Record, relay};
-use crate::durable;
+use crate::dial::{WAIT_LIMIT, connect};
+use crate::kept_work::{KeptWork, PLACEHOLDER, Released};
 use crate::parties::{self, JobEnd, POOLS, WORKER};
-use crate::scratch;
-
-/// How long a bystander may have to wait. Far longer than it should, because the machine may be busy.
-pub(crate) const WAIT_LIMIT: Duration = Duration::from_secs(20);
+use crate::party::Party;
+use crate::{durable, scratch};
 
 /// How long messages may take that nothing waits for.
 const SETTLE_TIME: Duration = Duration::from_millis(50);
@@ -29,7 +31,7 @@ pub(crate) struct Site {
     working: JoinHandle<()>,
     admin: Admin,
     submission: Submission,
-    /// The recorded messages to the scheduler, and its answers: of a client, a worker and an operator.
+    /// The recorded messages to the scheduler, and its answers: of each party.
     pub(crate) asking: Vec<Conversation>,
     pub(crate) serving_side: Vec<Conversation>,
     pub(crate) socket: PathBuf,
@@ -87,28 +89,48 @@ impl Site {
             directory,
         };
         site.settle().await;
-        site.record(&cap("submit-bystander.cap"), 0).await;
-        site.record(&cap("pool-workers.cap"), 1).await;
-        site.record(&cap("admin.cap"), 2).await;
+        let shared = site.share_job().await;
+        for party in Party::ALL {
+            let cap = match party {
+                Party::Client => cap("submit-bystander.cap"),
+                Party::Worker | Party::ReturningWorker => site.workers_cap(),
+                Party::Operator => cap("admin.cap"),
+                Party::Viewer => shared.clone(),
+            };
+            site.record(&cap, party).await;
+        }
         site.settle().await;
         site
     }
 
+    /// Returns the sturdy ref of a job that has ended, which shows it and cannot change it.
+    async fn share_job(&self) -> SturdyRef {
+        let request = durable::request(POOLS[0], None);
+        let submitted = self.submission.submit_durable(&request).await;
+        let (_, job) = submitted.expect("a legal job is accepted");
+        durable::follow(&job).await;
+        let uri = job.share().await.expect("a legal job can be shared");
+        uri.parse().expect("a sturdy ref")
+    }
+
+    fn workers_cap(&self) -> SturdyRef {
+        cap_file::load(self.secrets.join("pool-workers.cap")).expect("there is a cap file")
+    }
+
     /// Records the conversation of a legal party.
-    async fn record(&mut self, cap: &SturdyRef, party: usize) {
-        let path = self.directory.path().join(format!("relay-{party}"));
+    async fn record(&mut self, cap: &SturdyRef, party: Party) {
+        let path = self.directory.path().join(format!("relay-{party:?}"));
         let record = relay(&path, &self.socket).expect("a socket to listen at");
         let session = connect(&SturdyRef {
             address: Address::Unix(path),
             ..cap.clone()
         })
         .await;
-        let job = (party == 1).then(|| self.give_work());
+        let job = (party == Party::Worker).then(|| self.give_work());
+        let kept = self.kept_work(party).await;
         // An operator administers a worker.
-        let workers = self.secrets.join("pool-workers.cap");
-        let workers = cap_file::load(workers).expect("there is a cap file");
-        let worker_session = connect(&workers).await;
-        let worker = (party == 2).then(|| {
+        let worker_session = connect(&self.workers_cap()).await;
+        let worker = (party == Party::Operator).then(|| {
             let registration = Registration::from_client(worker_session.bootstrap());
             spawn_local(parties::worker(
                 registration,
@@ -119,21 +141,40 @@ impl Site {
         });
         // It has registered by then.
         sleep(SETTLE_TIME).await;
-        act(party, session.bootstrap()).await;
+        let id = kept
+            .as_ref()
+            .map_or(PLACEHOLDER, |kept| &kept.id)
+            .to_owned();
+        party.act(session.bootstrap(), &id).await;
         if let Some(worker) = worker {
             worker.abort();
         }
-        drop((job, session, worker_session));
+        drop((job, session, worker_session, kept));
         // The last messages come when nothing waits for them.
         sleep(SETTLE_TIME).await;
         let Record { asking, serving } = record.take();
         let (sent, received) = (asking.messages.len(), serving.messages.len());
         assert!(
             sent > 8 && received > 5,
-            "party {party} sent {sent} messages, and received {received}"
+            "{party:?} sent {sent} messages, and received {received}"
         );
-        self.asking.push(asking);
-        self.serving_side.push(serving);
+        self.asking.push(asking.renamed(&id, PLACEHOLDER));
+        self.serving_side.push(serving.renamed(&id, PLACEHOLDER));
+    }
+
+    /// Prepares the jobs of a worker that returns.
+    pub(crate) async fn kept_work(&self, party: Party) -> Option<KeptWork> {
+        match party {
+            Party::ReturningWorker => {
+                Some(KeptWork::prepare(&self.submission, &self.workers_cap()).await)
+            }
+            Party::Client | Party::Worker | Party::Operator | Party::Viewer => None,
+        }
+    }
+
+    /// Checks what is kept of the jobs of a worker that has left.
+    pub(crate) async fn check(&self, released: Released) {
+        released.check(&self.submission).await;
     }
 
     /// Submits a job for a worker that has not registered yet. It is cancelled when the returned value is dropped.
@@ -192,85 +233,5 @@ impl Site {
         drop(self.serving.await);
         self.working.abort();
         drop(self.sessions);
-    }
-}
-
-async fn connect(cap: &SturdyRef) -> Session {
-    let dialer = Dialer::new(DialOptions::default());
-    dialer.connect(cap).await.expect("a legal peer can connect")
-}
-
-/// Acts as a party: 0 is a client, 1 a worker, 2 an operator.
-pub(crate) async fn act(party: usize, service: capnp::capability::Client) {
-    match party {
-        0 => {
-            let submission = Submission::from_client(service);
-            parties::client(submission.clone()).await;
-            durable::client(&submission).await;
-        }
-        1 => {
-            parties::worker(
-                Registration::from_client(service),
-                WORKER,
-                1,
-                JobEnd::Failure,
-            )
-            .await;
-        }
-        _ => parties::operator(Admin::from_client(service)).await,
-    }
-}
-
-/// Returns the sturdy ref of a service at a socket.
-pub(crate) fn at_socket(path: PathBuf) -> SturdyRef {
-    SturdyRef {
-        auth: Auth::Insecure,
-        address: Address::Unix(path),
-        service: vat::ServiceId::from_bytes(*b"service"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The interfaces of `api/extensions.capnp` that peers call, by their ids.
-    const EXTENSIONS: [(&str, u64); 12] = [
-        ("TicketStatus", 0xfa88_968e_688b_903b),
-        ("TemporaryPause", 0xcb85_7b1f_4f69_8543),
-        ("PoolDetails", 0xfcf5_d5f3_6fc6_a8aa),
-        ("Persistent", 0xc8cb_212f_cd9f_5691),
-        ("TicketNumber", 0xb4d1_c9e0_7a3f_5286),
-        ("PoolControl", 0xfa53_1e7c_ec24_d80a),
-        ("WorkerControl", 0xda98_782b_e473_0cdd),
-        ("JobOutcome", 0x9f3b_6c1d_5a8e_2047),
-        ("ProgressStatus", 0xb7e2_408c_6d91_f35b),
-        ("PauseReasons", 0xf89f_5bce_ad69_3ded),
-        ("DurableJobs", 0xd782_edfc_c9a0_ec60),
-        ("DurableJob", 0x9e02_f439_cc1e_128b),
-    ];
-
-    #[test]
-    fn the_conversations_call_every_extension() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        tokio::task::LocalSet::new().block_on(&runtime, async {
-            let site = Site::start().await;
-            let conversations = site.asking.iter().chain(&site.serving_side);
-            let messages: Vec<&[u8]> = conversations
-                .flat_map(|conversation| &conversation.messages)
-                .map(|message| &*message.bytes)
-                .collect();
-            for (name, id) in EXTENSIONS {
-                let id = id.to_le_bytes();
-                let is_called = messages
-                    .iter()
-                    .any(|bytes| bytes.windows(8).any(|at| at == id));
-                assert!(is_called, "no peer calls {name}");
-            }
-            site.end().await;
-        });
     }
 }
