@@ -1,7 +1,7 @@
 //! Pages of the history.
 //!
-//! A page is found in two steps, so that its time is bounded whatever is asked for: the latest *candidates* come from
-//! the index that suits the query best, a bounded number of them, and then the rest of the query is checked for each.
+//! The time of a page is bounded whatever is asked for: the latest *candidates* come from the index that suits the query
+//! best, a bounded number of them, and the rest of the query is checked for each until the page is full.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
@@ -19,33 +19,31 @@ const MAX_RECORDS: u32 = 1_000;
 
 pub(super) fn page(connection: &Connection, query: &Query) -> Result<Page, StoreError> {
     let before = query.before.map_or(i64::MAX, |Cursor(seq)| seq);
-    let (candidates, mut values) = candidates(query, before);
-    let (last, examined) = {
-        let sql = format!("SELECT min(seq), count(*) FROM ({candidates})");
-        let mut statement = connection.prepare_cached(&sql)?;
-        statement.query_row(params_from_iter(&values), |row| {
-            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, i64>(1)?))
-        })?
-    };
-    let (conditions, more_values) = conditions(query);
-    values.extend(more_values);
-    let at_most = query.at_most.clamp(1, MAX_RECORDS);
-    let sql = format!(
-        "SELECT jobs.* FROM ({candidates}) AS candidates JOIN jobs USING (seq)
-         WHERE true{conditions} ORDER BY jobs.seq DESC LIMIT {at_most}"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(&values))?;
+    let (candidates, values) = candidates(query, before);
+    let mut candidates = connection.prepare_cached(&candidates)?;
+    let mut candidates = candidates.query(params_from_iter(&values))?;
+    let (conditions, values) = conditions(query);
+    let sql = format!("SELECT * FROM jobs WHERE seq = ?{conditions}");
+    let mut found = connection.prepare_cached(&sql)?;
+    let at_most = query.at_most.clamp(1, MAX_RECORDS) as usize;
     let mut page = Page::default();
-    let mut latest = None;
-    while let Some(row) = rows.next()? {
-        latest = Some(row.get("seq")?);
-        page.records.push(record_of(connection, row)?);
+    let (mut examined, mut last) = (0, None);
+    // Most pages are full long before the candidates end.
+    while page.records.len() < at_most
+        && let Some(candidate) = candidates.next()?
+    {
+        let seq: i64 = candidate.get(0)?;
+        (examined, last) = (examined + 1, Some(seq));
+        let seq = Value::from(seq);
+        let mut rows = found.query(params_from_iter([&seq].into_iter().chain(&values)))?;
+        if let Some(row) = rows.next()? {
+            page.records.push(record_of(connection, row)?);
+        }
     }
-    let is_full = page.records.len() == at_most as usize;
-    page.next = match (latest, last) {
-        (Some(seq), _) if is_full => Some(Cursor(seq)),
-        (_, Some(seq)) if examined == MAX_CANDIDATES && may_go_on(connection, query, seq)? => {
+    let is_full = page.records.len() == at_most;
+    page.next = match last {
+        Some(seq) if is_full => Some(Cursor(seq)),
+        Some(seq) if examined == MAX_CANDIDATES && may_go_on(connection, query, seq)? => {
             Some(Cursor(seq))
         }
         _ => None,
@@ -102,7 +100,7 @@ fn candidates(query: &Query, before: i64) -> (String, Vec<Value>) {
     )
 }
 
-/// Returns the conditions that a candidate has to meet, and their values.
+/// Returns the conditions that a candidate has to meet besides its first label, and their values.
 fn conditions(query: &Query) -> (String, Vec<Value>) {
     let mut sql = String::new();
     let mut values: Vec<Value> = Vec::new();
@@ -123,7 +121,7 @@ fn conditions(query: &Query) -> (String, Vec<Value>) {
         sql.push_str(" AND jobs.submitted >= ?");
         values.push(since.micros().into());
     }
-    for label in &query.labels {
+    for label in query.labels.iter().skip(1) {
         sql.push_str(" AND EXISTS (SELECT 1 FROM labels WHERE labels.seq = jobs.seq AND name = ? AND value = ?)");
         values.extend([label.name.clone().into(), label.value.clone().into()]);
     }
