@@ -115,6 +115,11 @@ impl MockWorker {
         }
     }
 
+    /// Waits until its connection has ended, and returns why.
+    pub async fn disconnected(&self) -> String {
+        self.connected.session.closed().await.extra
+    }
+
     /// Lets operators cancel its jobs by their numbers. Without this, it is like a worker of upstream's.
     pub fn enable_cancellation(&self) {
         self.object.cancels_jobs.set(true);

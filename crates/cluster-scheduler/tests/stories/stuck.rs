@@ -342,9 +342,6 @@ fn a_worker_that_comes_back_takes_over_from_one_that_does_not_answer() {
             );
         site.expect_warning("Worker \"w1\" has not answered for 10 s");
         site.expect_warning("with the one at 127.0.0.1:");
-        site.expect_warning(
-            "aborted by the other side: taken over by a new registration, as it did not answer",
-        );
         until("it takes over", async || {
             pass_seconds(1).await;
             back.is_finished()
@@ -362,6 +359,10 @@ fn a_worker_that_comes_back_takes_over_from_one_that_does_not_answer() {
         // The old registration has ended: its late calls fail.
         lingering.thaw();
         lingering.queue.set_active(true).await.unwrap_err();
+        let reason = lingering.disconnected().await;
+        let taken_over =
+            "aborted by the other side: taken over by a new registration, as it did not answer";
+        assert!(reason.contains(taken_over), "{reason}");
         assert!(site.show().await.contains("  w1 (0): [] (0 running)\n"));
         drop((lingering, back, first, second));
         site.finish().await;
@@ -384,11 +385,12 @@ fn a_process_that_connects_anew_takes_over_from_itself() {
         };
         let lingering = MockWorker::start_over(connect().await, "w1", 1, &builder).await;
         site.expect_warning("with the one at 127.0.0.1:");
-        site.expect_warning(
-            "aborted by the other side: taken over by a new connection of the same process",
-        );
         let back = MockWorker::start_over(connect().await, "w1", 1, &builder).await;
         lingering.queue.set_active(true).await.unwrap_err();
+        let reason = lingering.disconnected().await;
+        let taken_over =
+            "aborted by the other side: taken over by a new connection of the same process";
+        assert!(reason.contains(taken_over), "{reason}");
         site.shows("  w1 (0): [] (0 running)").await;
         drop((lingering, back));
         site.finish().await;
