@@ -179,9 +179,10 @@ impl DurableJobs {
     async fn copy_log(&self, attempt: AttemptId, job: &Job, mut offset: u64) -> LogEnd {
         let mut failing = None;
         let mut is_last = false;
+        let mut ahead = None;
         loop {
             let start = i64::try_from(offset).unwrap_or(i64::MAX);
-            let chunk = match job.log(start).await {
+            let chunk = match ahead.take().unwrap_or_else(|| job.log(start)).await {
                 Ok(chunk) => chunk,
                 Err(error) if error.kind == RpcErrorKind::Disconnected => {
                     return LogEnd::Disconnected;
@@ -198,10 +199,14 @@ impl DurableJobs {
                 );
                 return LogEnd::Complete;
             }
+            // The next piece is on its way while this one is written.
+            let end = start.saturating_add_unsigned(chunk.bytes.len() as u64);
+            let next = job.log(end);
             match self.append_chunk(attempt, offset, chunk.bytes).await {
                 Appended::Kept { end } => {
                     self.log_grew(attempt, end);
                     offset = end;
+                    ahead = Some(next);
                 }
                 // The worker keeps it, and is asked for the same bytes again.
                 Appended::Failed(LogError::Disk { source, .. }) if !is_last => {
