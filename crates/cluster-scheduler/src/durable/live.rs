@@ -77,16 +77,20 @@ impl Live {
         }
     }
 
-    /// An attempt begins. Those who wait for more of the log of the one before get to know that there is none.
-    pub(super) fn begins(&mut self, attempt: u32) {
-        match self.attempts {
-            // They may wait for this one's already.
-            0 => self.log.send_replace(LogState::default()),
-            _ => {
+    /// An attempt begins. Those who wait for more of the log of the one before get to know that there is none. Returns
+    /// the number of that one, if there was one.
+    pub(super) fn begins(&mut self, attempt: u32) -> Option<u32> {
+        match std::mem::replace(&mut self.attempts, attempt) {
+            0 => {
+                // They may wait for this one's already.
+                self.log.send_replace(LogState::default());
+                None
+            }
+            before => {
                 self.log.send_modify(|log| log.is_complete = true);
                 self.log = Watched::new(LogState::default());
+                Some(before)
             }
         }
-        self.attempts = attempt;
     }
 }

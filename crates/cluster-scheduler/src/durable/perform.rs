@@ -89,7 +89,8 @@ impl DurableJobs {
         let has_ended = matches!(stage, Stage::Ended { .. });
         if let Some(live) = state.live.get(&job) {
             let attempts = live.attempts;
-            let waits_again = matches!(stage, Stage::Queued { .. }) && attempts > 0;
+            // When this is shown, a worker may have been chosen already.
+            let waits_again = attempts > 0 && Self::is_waiting(&state.jobs, job);
             live.shown.send_replace(View {
                 version,
                 stage,
@@ -143,14 +144,18 @@ impl DurableJobs {
             outlives_connection,
             is_interrupted: false,
         });
-        {
-            let mut state = self.state.borrow_mut();
-            state
-                .held
-                .insert(attempt, HeldAssignment { run, job, give });
-            if let Some(live) = state.live.get_mut(&id) {
-                live.begins(attempt.number);
-            }
+        let before = {
+            let state = &mut *self.state.borrow_mut();
+            let held = HeldAssignment { run, job, give };
+            state.held.insert(attempt, held);
+            let live = state.live.get_mut(&id);
+            let number = live.and_then(|live| live.begins(attempt.number));
+            let before = number.map(|number| AttemptId { job: id, number });
+            before.filter(|before| !state.runs.contains_key(before))
+        };
+        // Nothing is added to the log of an attempt that its worker was to return with.
+        if let (Some(before), Some(this)) = (before, self.this.upgrade()) {
+            tokio::task::spawn_local(async move { this.finish_log(before).await });
         }
         self.perform();
     }

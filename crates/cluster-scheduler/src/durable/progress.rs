@@ -166,7 +166,7 @@ impl DurableJobs {
         }
     }
 
-    fn is_waiting(jobs: &Jobs, job: JobId) -> bool {
+    pub(super) fn is_waiting(jobs: &Jobs, job: JobId) -> bool {
         matches!(jobs.stage(job), Some(Stage::Queued { .. }))
     }
 
