@@ -1,7 +1,7 @@
 //! Pages of the history.
 //!
-//! The time of a page is bounded whatever is asked for: the latest *candidates* come from the index that suits the query
-//! best, a bounded number of them, and the rest of the query is checked for each until the page is full.
+//! The time of a page is bounded whatever is asked for: the latest *candidates* come from the index that suits the
+//! query best, a bounded number of them, and the rest of the query is checked for each until the page is full.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
