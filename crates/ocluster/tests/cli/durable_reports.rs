@@ -59,7 +59,7 @@ fn a_follower_learns_why_a_job_waits_and_how_it_ends() {
     following.wait_for("queued: no worker has ever registered in pool linux-x86_64");
     let _cancelled = client(place, "cancel", &id).success();
     let ended = following.wait().success();
-    let end = format!("Job {id} cancelled: Ticket cancelled\n");
+    let end = format!("Job {id} cancelled by its client\n");
     assert!(ended.stderr.ends_with(&end), "{}", ended.stderr);
 }
 
@@ -77,10 +77,7 @@ fn each_job_that_cannot_be_waited_for_or_cancelled_is_reported() {
     };
     let waited = client(place, "wait", &format!("none-1 {one} none-2"));
     assert_eq!(waited.code(), 1, "{}", waited.transcript());
-    assert_eq!(
-        waited.stdout,
-        format!("{one} cancelled: Ticket cancelled\n")
-    );
+    assert_eq!(waited.stdout, format!("{one} cancelled by its client\n"));
     has(
         &waited.stderr,
         &["you have no job \"none-1\"", "you have no job \"none-2\""],
