@@ -21,8 +21,8 @@ const CAP: &str = "caps/submission.cap";
 /// The first line that `submit-custom` prints; what follows is the log.
 const HEAD: &str = "Tailing log:\n";
 
-/// Why a job was cancelled, as `submit-custom` and `status` have it.
-const DEPARTURE: &str = "the job was cancelled, as its client was gone for too long";
+/// How a job ended, as `submit-custom` and `status` have it.
+const DEPARTURE: &str = "cancelled, as its client was gone for too long";
 
 /// How the hour goes by: so that no single step decides what was first.
 const STEPS: [Duration; 4] = [Duration::from_secs(15 * 60); 4];
@@ -122,7 +122,7 @@ impl<'a> Clients<'a> {
         program.ends_with(130).await?;
         let output = program.output();
         let log = output.strip_prefix(HEAD).unwrap_or_default();
-        let log = log.strip_suffix(&format!("Failed: {DEPARTURE}.\n"));
+        let log = log.strip_suffix(&format!("Failed: the job was {DEPARTURE}.\n"));
         printed_all(site, plain, log.unwrap_or_default()).await?;
         plain.check_beginning(1)?;
 
@@ -135,7 +135,7 @@ impl<'a> Clients<'a> {
         printed_all(site, detached, &program.output()).await?;
 
         for (job, code, line) in [
-            (plain, 130, format!("cancelled: {DEPARTURE}")),
+            (plain, 130, DEPARTURE.to_owned()),
             (patient, 0, "succeeded".to_owned()),
             (detached, 0, "succeeded".to_owned()),
         ] {
