@@ -456,7 +456,7 @@ fn a_lost_scheduler_is_named_and_workers_reconnect() -> Result<()> {
         let scheduler = site.cluster.scheduler().context("no scheduler")?;
         site.cluster.signal(scheduler, signal)?;
         let lost = format!(
-            "lost connection to the scheduler at tcp:127.0.0.1:{}",
+            "Lost connection to the scheduler at tcp:127.0.0.1:{}",
             site.cluster.port()
         );
         for job in [&mut held, &mut another] {
