@@ -7,7 +7,7 @@ use jobs::{AttemptId, CancelError, Effect, JobId, RequestId, Stage};
 
 use super::live::View;
 use super::queue::Enqueued;
-use super::state::{HeldAssignment, Run};
+use super::state::{HeldAssignment, Run, State};
 use super::{Answer, DurableJobs};
 use crate::reactor::Cancelled;
 
@@ -100,11 +100,8 @@ impl DurableJobs {
                 job,
                 number: attempts,
             };
-            // Nothing is added to the log of an attempt that its worker was to return with.
-            let is_abandoned =
-                (waits_again || has_ended && attempts > 0) && !state.runs.contains_key(&attempt);
-            if let (true, Some(this)) = (is_abandoned, self.this.upgrade()) {
-                tokio::task::spawn_local(async move { this.finish_log(attempt).await });
+            if waits_again || has_ended && attempts > 0 {
+                self.finish_abandoned(&state, attempt);
             }
         }
         let ended = has_ended.then(|| state.live.remove(&job)).flatten();
@@ -144,20 +141,25 @@ impl DurableJobs {
             outlives_connection,
             is_interrupted: false,
         });
-        let before = {
+        {
             let state = &mut *self.state.borrow_mut();
             let held = HeldAssignment { run, job, give };
             state.held.insert(attempt, held);
             let live = state.live.get_mut(&id);
-            let number = live.and_then(|live| live.begins(attempt.number));
-            let before = number.map(|number| AttemptId { job: id, number });
-            before.filter(|before| !state.runs.contains_key(before))
-        };
-        // Nothing is added to the log of an attempt that its worker was to return with.
-        if let (Some(before), Some(this)) = (before, self.this.upgrade()) {
-            tokio::task::spawn_local(async move { this.finish_log(before).await });
+            if let Some(number) = live.and_then(|live| live.begins(attempt.number)) {
+                self.finish_abandoned(state, AttemptId { job: id, number });
+            }
         }
         self.perform();
+    }
+
+    /// Completes the log of an attempt that was given up, unless it is followed to its end. Nothing is added to the log
+    /// of one that its worker was to return with.
+    fn finish_abandoned(&self, state: &State, attempt: AttemptId) {
+        let is_followed = state.runs.contains_key(&attempt);
+        if let (false, Some(this)) = (is_followed, self.this.upgrade()) {
+            tokio::task::spawn_local(async move { this.finish_log(attempt).await });
+        }
     }
 
     fn withdraw(&self, job: JobId) {

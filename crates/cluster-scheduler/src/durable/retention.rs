@@ -116,6 +116,7 @@ impl DurableJobs {
                 .run(move |kept| kept.remove_expired(&expired.logs)),
         );
     }
+
     /// The store cannot remove something, or can again. Logged once, and not every hour.
     pub(super) fn cleanup_reported(cleanup: Cleanup, result: Result<(), String>) {
         let what = match cleanup {
