@@ -92,16 +92,21 @@ impl Frame {
         )
     }
 
+    /// Returns the time at which the page is made as HTML: `03:12:45 UTC`.
+    pub(super) fn clock(&self) -> String {
+        let shown = self.now.to_zoned(TimeZone::UTC).strftime("%H:%M:%S UTC");
+        self.moment(&0.0, shown, "")
+    }
+
     fn moment(&self, ago: &impl Seconds, shown: impl Display, after: &str) -> String {
         let nanos = (ago.seconds().clamp(0.0, 1e9) * 1e9) as i64;
         let then = self
             .now
             .checked_sub(jiff::SignedDuration::from_nanos(nanos))
-            .unwrap_or(self.now);
-        let exact = then
-            .to_zoned(TimeZone::UTC)
-            .strftime("%Y-%m-%d %H:%M:%S UTC");
-        let machine = then.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ");
+            .unwrap_or(self.now)
+            .to_zoned(TimeZone::UTC);
+        let machine = then.strftime("%Y-%m-%dT%H:%M:%SZ");
+        let exact = then.strftime("%Y-%m-%d %H:%M:%S UTC");
         format!("<time datetime=\"{machine}\" title=\"{exact}\">{shown}{after}</time>")
     }
 }
