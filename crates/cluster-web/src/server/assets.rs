@@ -32,14 +32,33 @@ pub struct Assets {
 
 /// The files, under the addresses that pages have to name.
 pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
-    style: asset("style", "css", "text/css", include_bytes!("../../assets/style.css")),
-    script: asset("script", "js", "text/javascript", include_bytes!("../../assets/script.js")),
-    enter: asset("enter", "js", "text/javascript", include_bytes!("../../assets/enter.js")),
+    style: asset(
+        "style",
+        "css",
+        "text/css",
+        include_bytes!("../../assets/style.css"),
+    ),
+    script: asset(
+        "script",
+        "js",
+        "text/javascript",
+        include_bytes!("../../assets/script.js"),
+    ),
+    enter: asset(
+        "enter",
+        "js",
+        "text/javascript",
+        include_bytes!("../../assets/enter.js"),
+    ),
 });
 
 fn asset(name: &str, ending: &str, kind: &'static str, bytes: &'static [u8]) -> Asset {
     let digest = Sha256::digest(bytes);
-    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     Asset {
         path: format!("/assets/{name}-{digest}.{ending}"),
         kind,
@@ -61,7 +80,8 @@ pub(super) async fn asset_page(Path(name): Path<String>, headers: HeaderMap) -> 
     let asset = found.ok_or_else(Refusal::not_found)?;
     let tag = format!("\"{name}\"");
     let known = headers.get(IF_NONE_MATCH);
-    let mut response: Response = match known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+    let mut response: Response = match known.is_some_and(|known| known.as_bytes() == tag.as_bytes())
+    {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => reply::typed(asset.bytes, asset.kind),
     };

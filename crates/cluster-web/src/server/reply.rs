@@ -56,11 +56,7 @@ impl Refusal {
 
     pub(super) fn page(&self, visit: &Visit) -> Response {
         let page = Notice {
-            title: self
-                .status
-                .canonical_reason()
-                .unwrap_or("Error")
-                .to_owned(),
+            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
             message: self.message.clone(),
             advice: self.advice.clone(),
         };
