@@ -11,8 +11,11 @@
 
 pub mod access;
 pub mod cluster;
+pub mod log;
 pub mod pages;
 mod server;
 
 pub use cluster::{Cluster, ClusterError};
-pub use server::{ASSETS, Asset, Assets, Server, ServerError, TlsError, TlsFiles, WebSettings, WebStats};
+pub use server::{
+    ASSETS, Asset, Assets, Server, ServerError, TlsError, TlsFiles, WebSettings, WebStats,
+};

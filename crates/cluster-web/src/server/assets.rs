@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use sha2::{Digest as _, Sha256};
 
 use super::reply::{self, Refusal, Reply};
+use crate::pages::{ICON, SCRIPT, STYLE};
 
 /// A file that pages refer to.
 #[derive(Debug)]
@@ -28,28 +29,21 @@ pub struct Assets {
     pub script: Asset,
     /// The script of the page where visitors come in.
     pub enter: Asset,
+    /// The icon of all pages.
+    pub icon: Asset,
 }
 
 /// The files, under the addresses that pages have to name.
 pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
-    style: asset(
-        "style",
-        "css",
-        "text/css",
-        include_bytes!("../../assets/style.css"),
-    ),
-    script: asset(
-        "script",
-        "js",
-        "text/javascript",
-        include_bytes!("../../assets/script.js"),
-    ),
+    style: asset("style", "css", "text/css", STYLE.as_bytes()),
+    script: asset("script", "js", "text/javascript", SCRIPT.as_bytes()),
     enter: asset(
         "enter",
         "js",
         "text/javascript",
         include_bytes!("../../assets/enter.js"),
     ),
+    icon: asset("icon", "svg", "image/svg+xml", ICON.as_bytes()),
 });
 
 fn asset(name: &str, ending: &str, kind: &'static str, bytes: &'static [u8]) -> Asset {
@@ -72,9 +66,10 @@ pub(super) async fn asset_page(Path(name): Path<String>, headers: HeaderMap) -> 
         style,
         script,
         enter,
+        icon,
     } = &*ASSETS;
     let path = format!("/assets/{name}");
-    let found = [style, script, enter]
+    let found = [style, script, enter, icon]
         .into_iter()
         .find(|asset| asset.path == path);
     let asset = found.ok_or_else(Refusal::not_found)?;

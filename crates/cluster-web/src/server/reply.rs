@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::visit::{Format, Visit};
 use crate::ClusterError;
-use crate::pages::Notice;
+use crate::pages::{Frame, Notice};
 
 /// What a handler returns.
 pub(super) type Reply = Result<Response, Refusal>;
@@ -56,6 +56,7 @@ impl Refusal {
 
     pub(super) fn page(&self, visit: &Visit) -> Response {
         let page = Notice {
+            frame: Frame::default(),
             title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
             message: self.message.clone(),
             advice: self.advice.clone(),
