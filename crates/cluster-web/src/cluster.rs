@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_api::{
-    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, ListedJobs, PoolDetails,
-    QueuedJob, WorkerNote,
+    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, Label, ListedJobs,
+    PoolDetails, QueuedJob, WorkerNote,
 };
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -43,12 +43,41 @@ pub struct PoolState {
     pub queued: Vec<QueuedJob>,
     /// How many more jobs are queued.
     pub more: u32,
-    /// The ids of queued and running jobs by the numbers of their tickets.
-    pub ids: HashMap<u64, String>,
+    /// What is kept of queued and running jobs, by the numbers of their tickets.
+    pub notes_of: HashMap<u64, TicketNote>,
     /// Why no worker takes jobs; `None` if one does.
     pub obstacle: Option<String>,
     /// The jobs of the last hour.
     pub recent: Recent,
+}
+
+/// What is kept of a job that has a ticket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TicketNote {
+    /// The id of the job.
+    pub id: String,
+    /// Its labels; empty as long as they are not known.
+    pub labels: Vec<Label>,
+}
+
+/// Which jobs of the history to return: those that have all of what is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobsQuery {
+    /// What operators can ask for.
+    pub admin: AdminJobQuery,
+    /// Those with this cache hint.
+    pub hint: Option<String>,
+    /// Those whose latest attempt was on this worker.
+    pub worker: Option<String>,
+}
+
+impl From<AdminJobQuery> for JobsQuery {
+    fn from(admin: AdminJobQuery) -> Self {
+        Self {
+            admin,
+            ..Self::default()
+        }
+    }
 }
 
 /// What became of the jobs that were submitted to a pool within the last hour: of the latest thousand, if there were
@@ -190,7 +219,7 @@ pub trait Cluster: Send + Sync + 'static {
     fn pool(&self, name: String) -> Answer<Arc<PoolState>>;
 
     /// Returns jobs, the latest submission first.
-    fn jobs(&self, query: AdminJobQuery) -> Answer<ListedJobs>;
+    fn jobs(&self, query: JobsQuery) -> Answer<ListedJobs>;
 
     /// Returns the job of this id, or whose id alone begins like this.
     fn job(&self, id: String) -> Answer<JobDetails>;

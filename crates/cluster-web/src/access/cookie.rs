@@ -99,7 +99,9 @@ impl SessionKey {
         }
         let bytes = URL_SAFE_NO_PAD.decode(cookie);
         let bytes = bytes.map_err(|_| CookieError::Forged)?;
-        let (mac, text) = bytes.split_at_checked(MAC_BYTES).ok_or(CookieError::Forged)?;
+        let (mac, text) = bytes
+            .split_at_checked(MAC_BYTES)
+            .ok_or(CookieError::Forged)?;
         // In constant time.
         let verified = self.mac("session", text).verify_slice(mac);
         verified.map_err(|_| CookieError::Forged)?;
@@ -162,7 +164,9 @@ impl Session {
                 name: name.to_owned(),
                 access: u64::from_be_bytes(*access),
             },
-            b'j' => Role::Job { id: name.to_owned() },
+            b'j' => Role::Job {
+                id: name.to_owned(),
+            },
             _ => return None,
         };
         Some(Self {

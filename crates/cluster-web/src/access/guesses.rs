@@ -25,7 +25,10 @@ pub(crate) struct Guesses {
 impl Guesses {
     /// Returns whether an address may try a secret at `now`.
     pub(crate) fn may_try(&mut self, address: IpAddr, now: Instant) -> bool {
-        if self.begun.is_none_or(|begun| now.duration_since(begun) >= PERIOD) {
+        if self
+            .begun
+            .is_none_or(|begun| now.duration_since(begun) >= PERIOD)
+        {
             *self = Self {
                 begun: Some(now),
                 ..Self::default()

@@ -27,7 +27,9 @@ pub struct TrustedNetwork {
 
 /// Why a text is not a [`TrustedNetwork`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot use \"{0}\" as a network: it is not ADDRESS or ADDRESS/BITS; write for example 10.0.0.0/8")]
+#[error(
+    "cannot use \"{0}\" as a network: it is not ADDRESS or ADDRESS/BITS; write for example 10.0.0.0/8"
+)]
 pub struct TrustedNetworkError(String);
 
 impl FromStr for TrustedNetwork {
@@ -118,7 +120,14 @@ mod tests {
         assert!(contains("0.0.0.0/0", "1.2.3.4") && !contains("0.0.0.0/0", "::1"));
         assert!(contains("10.0.0.0/8", "::ffff:10.1.1.1"));
         assert!(contains("fd00::/8", "fd12::1") && !contains("fd00::/8", "fe80::1"));
-        for bad in ["", "proxy", "10.0.0.0/33", "10.0.0.0/x", "::/129", "10.0.0.0/-1"] {
+        for bad in [
+            "",
+            "proxy",
+            "10.0.0.0/33",
+            "10.0.0.0/x",
+            "::/129",
+            "10.0.0.0/-1",
+        ] {
             let error = bad.parse::<TrustedNetwork>().unwrap_err().to_string();
             assert!(error.contains(&format!("\"{bad}\"")), "{error}");
         }

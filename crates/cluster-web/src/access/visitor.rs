@@ -127,7 +127,9 @@ mod tests {
             name: "alice".to_owned(),
             access: 1,
         });
-        let job = holder(Role::Job { id: "j1".to_owned() });
+        let job = holder(Role::Job {
+            id: "j1".to_owned(),
+        });
         let admin = holder(Role::Admin);
         let table = [
             (Visitor::Stranger, false, false, [false; 3], false),
@@ -153,7 +155,9 @@ mod tests {
             name: "alice".to_owned(),
             access: 1,
         });
-        let job = holder(Role::Job { id: "j1".to_owned() });
+        let job = holder(Role::Job {
+            id: "j1".to_owned(),
+        });
         assert!(alice.may_change_job_of("alice") && !alice.may_change_job_of("bob"));
         assert!(holder(Role::Admin).may_change_job_of("bob"));
         for visitor in [Visitor::Stranger, Visitor::Public, job] {

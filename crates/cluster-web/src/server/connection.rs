@@ -24,12 +24,8 @@ const HEAD_BYTES: usize = 16 * 1024;
 const HEADERS: usize = 64;
 
 /// Answers the requests of a connection, until it is closed.
-pub(super) async fn serve<S>(
-    stream: S,
-    address: SocketAddr,
-    site: &Arc<Site>,
-    router: axum::Router,
-) where
+pub(super) async fn serve<S>(stream: S, address: SocketAddr, site: &Arc<Site>, router: axum::Router)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let answer = service_fn(|request: hyper::Request<Incoming>| {

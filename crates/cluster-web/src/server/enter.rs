@@ -62,13 +62,11 @@ pub(super) async fn enter(
             StatusCode::FORBIDDEN,
             "This link was used before, or is too old.",
         )
-        .advice(
-            "Get another one with \"ocluster-admin web\" or \"ocluster-client web\".",
-        ));
+        .advice("Get another one with \"ocluster-admin web\" or \"ocluster-client web\"."));
     };
-    let session = site.settings.key.begin(holder, unix_now());
+    let session = site.key.begin(holder, unix_now());
     let mut response = reply::see_other(&page);
-    let value = site.settings.key.sign(&session);
+    let value = site.key.sign(&session);
     set_cookie(&site, &mut response, &value, LIFETIME.as_secs());
     Ok(response)
 }

@@ -26,7 +26,7 @@ const MAX_FORM_BYTES: usize = 16 << 10;
 const BODY_LIMIT: Duration = Duration::from_secs(15);
 
 /// The field of a form that has its token.
-pub(super) const TOKEN_FIELD: &str = "form_token";
+pub(super) const TOKEN_FIELD: &str = "token";
 
 /// Where a form is sent that needs no token: its visitor has no session yet.
 pub(super) const ENTER: &str = "/enter";
@@ -95,9 +95,10 @@ fn explained(response: Response, visit: &Visit) -> Response {
         StatusCode::METHOD_NOT_ALLOWED => {
             Refusal::new(status, "This address does not take requests of this kind.")
         }
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
-            Refusal::new(status, "The address or the form has something that cannot be read.")
-        }
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Refusal::new(
+            status,
+            "The address or the form has something that cannot be read.",
+        ),
         _ => return response,
     };
     let mut explained = refusal.page(visit);
@@ -132,7 +133,10 @@ fn take_format(head: &mut request::Parts) -> Format {
 }
 
 fn check_head(site: &Site, head: &request::Parts) -> Result<(), Refusal> {
-    let length = head.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let length = head
+        .uri
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
     if length > MAX_PATH_BYTES {
         return Err(Refusal::new(
             StatusCode::URI_TOO_LONG,
@@ -196,7 +200,12 @@ async fn check_form(
                 format!("The form has more than {MAX_FORM_BYTES} bytes."),
             ));
         }
-        Err(_) => return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "The form took too long.")),
+        Err(_) => {
+            return Err(Refusal::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "The form took too long.",
+            ));
+        }
     };
     if head.uri.path() != ENTER && !has_token(site, visit, &form) {
         return Err(Refusal::new(
@@ -218,7 +227,7 @@ fn has_token(site: &Site, visit: &Visit, form: &[u8]) -> bool {
     let mut fields = form.split('&').filter_map(|field| field.split_once('='));
     // A token has no characters that would be encoded.
     let token = fields.find(|(name, _)| *name == TOKEN_FIELD);
-    token.is_some_and(|(_, token)| site.settings.key.is_form_token(&visit.who, token))
+    token.is_some_and(|(_, token)| site.key.is_form_token(&visit.who, token))
 }
 
 /// Returns whether a page of ours has sent a form. Browsers say so.
@@ -229,7 +238,11 @@ fn is_same_origin(site: &Site, headers: &HeaderMap) -> bool {
     if site.settings.url.as_deref() == Some(origin) {
         return true;
     }
-    let scheme = if site.settings.is_secure() { "https" } else { "http" };
+    let scheme = if site.settings.is_secure() {
+        "https"
+    } else {
+        "http"
+    };
     host(headers).is_some_and(|host| origin == format!("{scheme}://{host}"))
 }
 

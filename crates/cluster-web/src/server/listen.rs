@@ -66,6 +66,8 @@ async fn serve_one(
         Ok(Err(error)) => {
             tracing::debug!(target: "web", "Cannot begin TLS with {address}: {error}");
         }
-        Err(_) => tracing::debug!(target: "web", "Cannot begin TLS with {address}: it took too long"),
+        Err(_) => {
+            tracing::debug!(target: "web", "Cannot begin TLS with {address}: it took too long")
+        }
     }
 }

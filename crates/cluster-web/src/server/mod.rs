@@ -29,6 +29,7 @@ use self::site::Site;
 pub use self::stats::WebStats;
 pub use self::tls::TlsError;
 use crate::Cluster;
+use crate::access::SessionKey;
 
 /// A web server, which serves until it is dropped.
 pub struct Server {
@@ -60,12 +61,16 @@ pub enum ServerError {
 }
 
 impl Server {
-    /// Listens, and serves the pages of a scheduler from a thread of its own.
+    /// Listens, and serves the pages of a scheduler from a thread of its own. `key` signs sessions.
     ///
     /// # Errors
     ///
     /// [`ServerError`] says what cannot be used.
-    pub fn start(settings: WebSettings, cluster: Arc<dyn Cluster>) -> Result<Self, ServerError> {
+    pub fn start(
+        settings: WebSettings,
+        key: SessionKey,
+        cluster: Arc<dyn Cluster>,
+    ) -> Result<Self, ServerError> {
         let requested = settings.listen;
         let failed = |source| ServerError::Listen {
             address: requested,
@@ -76,7 +81,7 @@ impl Server {
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let stats = Arc::new(WebStats::default());
-        let site = Site::new(settings, cluster, Arc::clone(&stats));
+        let site = Site::new(settings, key, cluster, Arc::clone(&stats));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::access::{ProxySettings, SessionKey};
+use crate::access::ProxySettings;
 
 /// How to serve pages.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct WebSettings {
     /// Where to listen.
     pub listen: SocketAddr,
@@ -18,8 +18,6 @@ pub struct WebSettings {
     pub public_queue: bool,
     /// Visitors whom a proxy has authenticated.
     pub proxy: ProxySettings,
-    /// Signs sessions.
-    pub key: SessionKey,
 }
 
 /// The files of a TLS certificate, in PEM.

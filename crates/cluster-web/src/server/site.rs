@@ -6,11 +6,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::settings::WebSettings;
 use super::stats::WebStats;
 use crate::Cluster;
-use crate::access::Guesses;
+use crate::access::{Guesses, SessionKey};
 
 /// What all requests share.
 pub(super) struct Site {
     pub(super) settings: WebSettings,
+    /// Signs sessions.
+    pub(super) key: SessionKey,
     pub(super) cluster: Arc<dyn Cluster>,
     pub(super) stats: Arc<WebStats>,
     pub(super) guesses: Mutex<Guesses>,
@@ -19,11 +21,13 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn new(
         settings: WebSettings,
+        key: SessionKey,
         cluster: Arc<dyn Cluster>,
         stats: Arc<WebStats>,
     ) -> Arc<Self> {
         Arc::new(Self {
             settings,
+            key,
             cluster,
             stats,
             guesses: Mutex::default(),

@@ -50,7 +50,9 @@ impl Format {
             let qualities = listed.filter_map(|range| {
                 let mut parts = range.split(';').map(str::trim);
                 let name = parts.next()?;
-                let place = types.iter().position(|kind| kind.eq_ignore_ascii_case(name))?;
+                let place = types
+                    .iter()
+                    .position(|kind| kind.eq_ignore_ascii_case(name))?;
                 let given = parts.find_map(|part| part.strip_prefix("q="));
                 let quality: f32 = given.map_or(Some(1.0), |given| given.parse().ok())?;
                 Some((types.len() - place, quality))
@@ -89,7 +91,7 @@ fn session(site: &Site, headers: &HeaderMap) -> Option<Session> {
     // Somebody may have planted others; each costs a signature.
     let mut sessions = values
         .take(4)
-        .filter_map(|(_, value)| site.settings.key.verify(value, unix_now()).ok());
+        .filter_map(|(_, value)| site.key.verify(value, unix_now()).ok());
     sessions.next()
 }
 
@@ -175,7 +177,7 @@ impl Visit {
 
     /// Returns the token of this visitor's forms; `None` for a visitor that may do nothing.
     pub(super) fn form_token(&self, site: &Site) -> Option<String> {
-        (!self.who.is_empty()).then(|| site.settings.key.form_token(&self.who))
+        (!self.who.is_empty()).then(|| site.key.form_token(&self.who))
     }
 }
 
