@@ -18,4 +18,5 @@ mod pages;
 pub mod reference;
 pub mod scheduler;
 mod secret_output;
+mod web_link;
 pub mod worker;

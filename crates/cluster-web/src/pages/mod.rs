@@ -43,6 +43,7 @@ pub use notice::Notice;
 pub use pool::{ClientRow, PoolPage};
 pub use pools::{Finding, PoolRow, PoolsPage, WorkerCounts};
 pub use reason::{Range, Waiting};
+pub(crate) use reproduce::shell_word;
 pub use reproduce::{Command, Reproduced};
 pub use rows::{JobRow, Links, QueuedRow, RunningRow};
 pub use timeline::{AttemptTimes, Part, Timeline};

@@ -163,7 +163,7 @@ fn shell_words(words: &[String]) -> String {
 }
 
 /// Returns a word so that a shell reads it as it is.
-pub(super) fn shell_word(word: &str) -> String {
+pub(crate) fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),

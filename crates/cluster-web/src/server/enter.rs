@@ -10,12 +10,13 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::fill::frame;
 use super::reply::{self, Refusal, Reply};
 use super::site::{Site, unix_now};
 use super::visit::{Visit, cookie_name};
-use crate::access::{LIFETIME, Role};
+use crate::access::LIFETIME;
 use crate::cluster::Redeemed;
-use crate::pages::Enter;
+use crate::pages::{Enter, Section};
 
 /// The longest secret of a link, in bytes.
 const MAX_SECRET_BYTES: usize = 100;
@@ -27,8 +28,12 @@ pub(super) struct Entry {
 }
 
 /// Shows the form. A script sends it at once if the address has the secret.
-pub(super) async fn form(Extension(visit): Extension<Visit>) -> Reply {
-    reply::page(&visit, &Enter::default())
+pub(super) async fn form(
+    State(site): State<Arc<Site>>,
+    Extension(visit): Extension<Visit>,
+) -> Reply {
+    let frame = frame(&site, &visit, Section::Other);
+    reply::page(&visit, &Enter { frame })
 }
 
 /// Exchanges the secret of a link for a session.
@@ -86,16 +91,5 @@ fn set_cookie(site: &Site, response: &mut Response, value: &str, seconds: u64) {
         format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
     if let Ok(cookie) = HeaderValue::try_from(cookie) {
         response.headers_mut().insert(SET_COOKIE, cookie);
-    }
-}
-
-/// Leads a visitor to its first page.
-pub(super) async fn home(Extension(visit): Extension<Visit>) -> Reply {
-    match &visit.visitor {
-        crate::access::Visitor::Holder(holder) => match &holder.role {
-            Role::Job { id } => Ok(reply::see_other(&format!("/job/{id}"))),
-            _ => Err(Refusal::not_found()),
-        },
-        _ => Err(Refusal::forbidden()),
     }
 }

@@ -1,11 +1,20 @@
 //! The web server: a thread that listens, and answers with pages.
 
+mod actions;
 mod assets;
+mod badge;
 mod connection;
+mod download;
 mod enter;
+mod events;
+mod feed;
+mod fill;
 mod front;
 mod headers;
+mod line_index;
 mod listen;
+mod log;
+mod log_events;
 mod reply;
 mod routes;
 mod settings;

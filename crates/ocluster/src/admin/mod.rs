@@ -20,6 +20,7 @@ mod show;
 mod state;
 mod update;
 mod watch;
+mod web;
 mod workers;
 
 use std::ffi::OsString;
@@ -98,6 +99,7 @@ enum Command {
     Forget(forget::Args),
     Exec(exec::Args),
     Audit(audit::Args),
+    Web(web::Args),
 }
 
 async fn run(args: Args) -> Result<(), CommandError> {
@@ -122,5 +124,6 @@ async fn run(args: Args) -> Result<(), CommandError> {
         Command::Forget(args) => forget::run(&common, args).await,
         Command::Exec(args) => exec::run(&common, args).await,
         Command::Audit(args) => audit::run(&common, args).await,
+        Command::Web(args) => web::run(&common, args).await,
     }
 }

@@ -72,6 +72,11 @@ impl Access {
         std::future::pending().await
     }
 
+    /// Returns the capability of the cap file.
+    pub(super) fn bootstrap(&self) -> capnp::capability::Client {
+        self.session.bootstrap()
+    }
+
     pub(super) fn cluster(&self) -> &Cluster {
         &self.cluster
     }

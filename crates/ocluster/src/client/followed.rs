@@ -25,7 +25,7 @@ use cli::print::{print_bytes, print_error};
 use cli::signals::Interrupts;
 use cli::status_line::StatusLine;
 use cli::terminal::LogOutput;
-use cluster_json::outcome::{self, Failure};
+use cluster_json::outcome;
 
 /// How long to wait for the name of a worker.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);

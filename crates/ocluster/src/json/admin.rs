@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::Shape::{Lines, Object};
 use super::audit::Audit;
+use super::client::PageLink;
 use super::jobs::{JobDetails, Jobs, LogPiece};
 use super::kept_jobs::CancelledKeptJobs;
 use super::pools::{OneWorker, Pool, Pools};
@@ -40,6 +41,7 @@ pub(super) fn schemas() -> Vec<Output> {
         of::<Forgotten>("forget", Object),
         of::<Executed>("exec", Object),
         of::<Audit>("audit", Object),
+        of::<PageLink>("web", Object),
     ]
 }
 
