@@ -13,8 +13,8 @@ use crate::raw::extensions_capnp::extended_admin;
 use crate::raw::schema_capnp::admin;
 use crate::text::{list_length, returned, set_texts, text, texts};
 use crate::{
-    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, ListedJobs, PoolAdmin,
-    RpcError, Submission,
+    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, ListedJobs, LogTimesPage,
+    Phase, PoolAdmin, RpcError, Submission,
 };
 
 handle! {
@@ -179,6 +179,32 @@ pub trait ServeAdmin: 'static {
         self: Rc<Self>,
         _query: AuditQuery,
     ) -> impl Future<Output = Result<AuditPage, RpcError>> {
+        futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Admin::job_phases`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn job_phases(
+        self: Rc<Self>,
+        _id: String,
+        _attempt: u32,
+    ) -> impl Future<Output = Result<Vec<Phase>, RpcError>> {
+        futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Admin::job_log_times`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn job_log_times(
+        self: Rc<Self>,
+        _id: String,
+        _attempt: u32,
+        _start: u64,
+        _end: u64,
+    ) -> impl Future<Output = Result<LogTimesPage, RpcError>> {
         futures::future::ready(Err(not_kept()))
     }
 }

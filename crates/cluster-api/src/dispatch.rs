@@ -38,11 +38,13 @@ macro_rules! methods {
 }
 
 methods! {
-    extensions::extended_admin::Client: schema::admin::Client = 5, extensions::jobs_admin::Client = 6;
+    extensions::extended_admin::Client:
+        schema::admin::Client = 5, extensions::jobs_admin::Client = 6, extensions::job_timelines::Client = 2;
     extensions::extended_registration::Client:
         schema::registration::Client = 1, extensions::returning_workers::Client = 1;
     extensions::extended_job::Client:
-        schema::job::Client = 3, extensions::job_outcome::Client = 1, extensions::kept_job::Client = 1;
+        schema::job::Client = 3, extensions::job_outcome::Client = 1, extensions::kept_job::Client = 1,
+        extensions::job_times::Client = 1;
     extensions::extended_pool_admin::Client:
         schema::pool_admin::Client = 8, extensions::temporary_pause::Client = 1, extensions::pool_details::Client = 2,
         extensions::pool_control::Client = 3;
@@ -54,7 +56,8 @@ methods! {
         schema::queue::Client = 2, extensions::pause_reasons::Client = 1, extensions::durable_queue::Client = 1;
     extensions::persistent_submission::Client:
         schema::submission::Client = 1, extensions::persistent::Client = 1, extensions::durable_jobs::Client = 3;
-    extensions::durable_job::Client: Self = 7;
+    extensions::extended_durable_job::Client:
+        extensions::durable_job::Client = 7, extensions::job_timeline::Client = 2;
 }
 
 /// Returns the error for a method that does not exist; `None` if it does.
