@@ -18,6 +18,7 @@ mod outcome;
 mod perform;
 mod progress;
 mod queue;
+mod recent_logs;
 mod report;
 mod retention;
 mod retry;
@@ -48,6 +49,7 @@ use self::audit::AuditLog;
 pub use self::opened::KeepError;
 use self::opened::Threads;
 pub(crate) use self::opened::{Opened, Places, open};
+use self::recent_logs::RecentLogs;
 pub(crate) use self::report::JobsReport;
 use self::retention::{LogUsage, PRUNE_INTERVAL};
 use self::state::{State, restored};
@@ -71,6 +73,7 @@ pub(crate) struct DurableJobs {
     quota: Rc<QueueQuota>,
     audit: AuditLog,
     logs: LogUsage,
+    recent_logs: RefCell<RecentLogs>,
     /// `None` once the scheduler ends: nothing is saved any more then.
     committer: RefCell<Option<Committer>>,
     /// Changes for the committer.
@@ -151,6 +154,7 @@ impl DurableJobs {
             quota,
             audit: AuditLog::after(totals.last_audit),
             logs: LogUsage::new(totals.log_bytes),
+            recent_logs: RefCell::default(),
             committer: RefCell::new(Some(committer)),
             unsent: RefCell::default(),
             store,

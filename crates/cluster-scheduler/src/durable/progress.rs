@@ -105,19 +105,47 @@ impl DurableJobs {
             return self.read_log(attempt, start).await.map(chunk_at(start));
         }
         let settled = SettledAtEnd { jobs: self, job };
-        let growing = self.growing_log(attempt)?;
-        let mut bytes = self.read_log(attempt, start).await?;
-        if let (Some(mut growing), true) = (growing, bytes.is_empty()) {
-            // An error means that the job has ended meanwhile.
-            drop(
-                growing
-                    .wait_for(|log| log.length > start || log.is_complete)
-                    .await,
-            );
-            bytes = self.read_log(attempt, start).await?;
-        }
+        let bytes = match self.growing_log(attempt)? {
+            Some(growing) => self.read_growing_log(attempt, start, growing).await?,
+            None => self.read_log(attempt, start).await?,
+        };
         drop(settled);
         Ok(chunk_at(start)(bytes))
+    }
+
+    /// Returns what there is of a log at an offset, and waits until there is more.
+    async fn read_growing_log(
+        &self,
+        attempt: AttemptId,
+        start: u64,
+        mut growing: watch::Receiver<LogState>,
+    ) -> Result<Vec<u8>, RpcError> {
+        if let Some(bytes) = self.read_recent(attempt, start, &growing) {
+            return Ok(bytes);
+        }
+        let bytes = self.read_log(attempt, start).await?;
+        if !bytes.is_empty() {
+            return Ok(bytes);
+        }
+        let is_news = |log: &LogState| log.length > start || log.is_complete;
+        // An error means that the job has ended meanwhile.
+        drop(growing.wait_for(is_news).await);
+        match self.read_recent(attempt, start, &growing) {
+            Some(bytes) => Ok(bytes),
+            None => self.read_log(attempt, start).await,
+        }
+    }
+
+    /// Returns what there is of a log at an offset, if that is in memory. When the log is complete, nothing is: nobody
+    /// would remove it.
+    fn read_recent(
+        &self,
+        attempt: AttemptId,
+        start: u64,
+        growing: &watch::Receiver<LogState>,
+    ) -> Option<Vec<u8>> {
+        let may_grow = growing.has_changed().is_ok() && !growing.borrow().is_complete;
+        may_grow.then(|| self.recent_logs.borrow_mut().read(attempt, start))?
     }
 
     /// Returns what is kept of a log at an offset; nothing at its end.
