@@ -136,16 +136,17 @@ impl DurableJobs {
         }
     }
 
-    /// Returns what there is of a log at an offset, if that is in memory. When the log is complete, nothing is: nobody
-    /// would remove it.
+    /// Returns what there is of a log at an offset, if that is in memory. Only logs are that are copied from a worker:
+    /// whoever ends that removes them.
     fn read_recent(
         &self,
         attempt: AttemptId,
         start: u64,
         growing: &watch::Receiver<LogState>,
     ) -> Option<Vec<u8>> {
-        let may_grow = growing.has_changed().is_ok() && !growing.borrow().is_complete;
-        may_grow.then(|| self.recent_logs.borrow_mut().read(attempt, start))?
+        let is_followed = self.state.borrow().runs.contains_key(&attempt);
+        let is_copied = is_followed && !growing.borrow().is_complete;
+        is_copied.then(|| self.recent_logs.borrow_mut().read(attempt, start))?
     }
 
     /// Returns what is kept of a log at an offset; nothing at its end.
