@@ -21,6 +21,9 @@ pub(crate) struct MockJob {
     is_cancelled_by_operator: Cell<bool>,
 }
 
+/// Fills logs. What is read from a wrong offset differs.
+const FILLING: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
 impl MockJob {
     pub(crate) fn new(builder: &Rc<MockBuilder>) -> Self {
         Self {
@@ -37,9 +40,8 @@ impl MockJob {
     pub(crate) async fn build(&self, worker: &str, description: &Description) {
         let builder = &self.builder;
         let name = self.announce(worker, description);
-        self.log
-            .borrow_mut()
-            .extend(vec![b'.'; builder.log_filling.get()]);
+        let filling = FILLING.iter().cycle().take(builder.log_filling.get());
+        self.log.borrow_mut().extend(filling);
         builder.record_start(worker, &name);
         let (last_line, result) = tokio::select! {
             outcome = builder.outcome(&name) => match outcome {
