@@ -136,8 +136,8 @@ impl DurableJobs {
         }
     }
 
-    /// Returns what there is of a log at an offset, if that is in memory. Only logs are that are copied from a worker:
-    /// whoever ends that removes them.
+    /// Returns what there is of a log at an offset, if that is in memory. Only a log that is copied from a worker is:
+    /// it is removed from there when that ends.
     fn read_recent(
         &self,
         attempt: AttemptId,
