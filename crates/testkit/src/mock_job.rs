@@ -21,6 +21,14 @@ pub(crate) struct MockJob {
     is_cancelled_by_operator: Cell<bool>,
 }
 
+/// Returns what fills a log at a place: lines of 100 bytes. What is read from a wrong offset differs.
+fn filling(place: usize) -> u8 {
+    match place % 100 {
+        50 => b'\n',
+        column => b'0' + (column % 10) as u8,
+    }
+}
+
 impl MockJob {
     pub(crate) fn new(builder: &Rc<MockBuilder>) -> Self {
         Self {
@@ -37,11 +45,7 @@ impl MockJob {
     pub(crate) async fn build(&self, worker: &str, description: &Description) {
         let builder = &self.builder;
         let name = self.announce(worker, description);
-        // Lines of 100 bytes.
-        let filling = (0..builder.log_filling.get()).map(|place| match place % 100 {
-            50 => b'\n',
-            _ => b'.',
-        });
+        let filling = (0..builder.log_filling.get()).map(filling);
         self.log.borrow_mut().extend(filling);
         builder.record_start(worker, &name);
         let (last_line, result) = tokio::select! {

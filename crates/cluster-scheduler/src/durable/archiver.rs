@@ -43,6 +43,7 @@ impl Archiver {
                 // The scheduler ends.
                 return;
             }
+            yield_to_others();
             let archive = |(attempt, is_leftover)| match compress(&logs, attempt) {
                 // It may be handed over twice, and is counted once.
                 Ok((bytes, is_new)) if is_new || is_leftover => report(Archived { attempt, bytes }),
@@ -97,6 +98,18 @@ impl Drop for Archiver {
         }
     }
 }
+
+/// Has this thread run only when the others leave time. An error leaves it as it was: it is no slower then.
+fn yield_to_others() {
+    // On Linux each thread has a priority of its own.
+    let thread = Some(rustix::thread::gettid());
+    if let Err(error) = rustix::process::setpriority_process(thread, LOWEST_PRIORITY) {
+        tracing::debug!(target: "scheduler", "Cannot lower the priority of compressing logs: {error}");
+    }
+}
+
+/// The nice value of a thread that can wait.
+const LOWEST_PRIORITY: i32 = 19;
 
 /// Compresses a log. Returns how many bytes it takes then, and whether it was not compressed before.
 fn compress(logs: &Logs, attempt: AttemptId) -> Result<(u64, bool), LogError> {

@@ -25,8 +25,8 @@ enum LogEnd {
 
 /// What became of a piece of a log.
 enum Appended {
-    /// It is kept; the next one begins here.
-    Kept { end: u64 },
+    /// It is kept; the next one begins where it ends.
+    Kept { piece: Vec<u8>, end: u64 },
     /// The log has reached its limit.
     Full,
     /// It cannot be written.
@@ -166,6 +166,7 @@ impl DurableJobs {
             followed.end(JobResult::Disconnected);
         }
         if is_current {
+            self.recent_logs.borrow_mut().remove(attempt);
             self.store.run(move |kept| kept.pause(attempt)).await;
         } else {
             self.finish_log(attempt).await;
@@ -218,7 +219,8 @@ impl DurableJobs {
             let end = start.saturating_add_unsigned(chunk.bytes.len() as u64);
             let next = job.log(end);
             match self.append_chunk(attempt, offset, chunk.bytes).await {
-                Appended::Kept { end } => {
+                Appended::Kept { piece, end } => {
+                    self.recent_logs.borrow_mut().add(attempt, offset, piece);
                     self.log_grew(attempt, end);
                     growth.grew();
                     offset = end;
@@ -263,10 +265,10 @@ impl DurableJobs {
         }
         let appended = self
             .store
-            .run(move |kept| kept.append(attempt, offset, &bytes))
+            .run(move |kept| kept.append(attempt, offset, &bytes).map(|()| bytes))
             .await;
         match appended {
-            Some(Ok(())) => Appended::Kept { end },
+            Some(Ok(piece)) => Appended::Kept { piece, end },
             Some(Err(error)) => Appended::Failed(error),
             None => Appended::Closing,
         }
@@ -281,7 +283,7 @@ impl DurableJobs {
         bytes: Vec<u8>,
     ) -> Option<u64> {
         match self.append_chunk(attempt, offset, bytes).await {
-            Appended::Kept { end } => Some(end),
+            Appended::Kept { end, .. } => Some(end),
             Appended::Failed(error) => {
                 tracing::warn!(target: "scheduler", "Cannot keep the log of {attempt}: {error}");
                 None
@@ -329,6 +331,7 @@ impl DurableJobs {
             log.send_modify(|log| log.is_complete = true);
         }
         state.ending_logs.remove(&attempt);
+        self.recent_logs.borrow_mut().remove(attempt);
         matches!(finished, Some(Ok(())))
     }
 }

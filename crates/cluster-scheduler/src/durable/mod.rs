@@ -20,6 +20,7 @@ mod perform;
 mod phase_seconds;
 mod progress;
 mod queue;
+mod recent_logs;
 mod report;
 mod retention;
 mod retry;
@@ -55,6 +56,7 @@ pub(crate) use self::opened::{Opened, Places, open};
 #[cfg(test)]
 pub(crate) use self::phase_seconds::PhaseHistograms;
 pub(crate) use self::phase_seconds::PhaseSeconds;
+use self::recent_logs::RecentLogs;
 pub(crate) use self::report::JobsReport;
 use self::retention::{LogUsage, PRUNE_INTERVAL};
 use self::state::{State, restored};
@@ -78,6 +80,7 @@ pub(crate) struct DurableJobs {
     quota: Rc<QueueQuota>,
     audit: AuditLog,
     logs: LogUsage,
+    recent_logs: RefCell<RecentLogs>,
     phase_seconds: PhaseSeconds,
     /// `None` once the scheduler ends: nothing is saved any more then.
     committer: RefCell<Option<Committer>>,
@@ -160,6 +163,7 @@ impl DurableJobs {
             quota,
             audit: AuditLog::after(totals.last_audit),
             logs: LogUsage::new(totals.log_bytes),
+            recent_logs: RefCell::default(),
             phase_seconds,
             committer: RefCell::new(Some(committer)),
             unsent: RefCell::default(),

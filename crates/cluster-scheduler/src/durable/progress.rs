@@ -105,17 +105,10 @@ impl DurableJobs {
             return self.read_log(attempt, start).await.map(chunk_at(start));
         }
         let settled = SettledAtEnd { jobs: self, job };
-        let growing = self.growing_log(attempt)?;
-        let mut bytes = self.read_log(attempt, start).await?;
-        if let (Some(mut growing), true) = (growing, bytes.is_empty()) {
-            // An error means that the job has ended meanwhile.
-            drop(
-                growing
-                    .wait_for(|log| log.length > start || log.is_complete)
-                    .await,
-            );
-            bytes = self.read_log(attempt, start).await?;
-        }
+        let bytes = match self.growing_log(attempt)? {
+            Some(growing) => self.read_growing_log(attempt, start, growing).await?,
+            None => self.read_log(attempt, start).await?,
+        };
         drop(settled);
         Ok(chunk_at(start)(bytes))
     }
@@ -157,6 +150,42 @@ impl DurableJobs {
 
     fn settle_log(&self, job: JobId) {
         drop(SettledAtEnd { jobs: self, job });
+    }
+
+    /// Returns what there is of a log at an offset, and waits until there is more.
+    async fn read_growing_log(
+        &self,
+        attempt: AttemptId,
+        start: u64,
+        mut growing: watch::Receiver<LogState>,
+    ) -> Result<Vec<u8>, RpcError> {
+        if let Some(bytes) = self.read_recent(attempt, start, &growing) {
+            return Ok(bytes);
+        }
+        let bytes = self.read_log(attempt, start).await?;
+        if !bytes.is_empty() {
+            return Ok(bytes);
+        }
+        let is_news = |log: &LogState| log.length > start || log.is_complete;
+        // An error means that the job has ended meanwhile.
+        drop(growing.wait_for(is_news).await);
+        match self.read_recent(attempt, start, &growing) {
+            Some(bytes) => Ok(bytes),
+            None => self.read_log(attempt, start).await,
+        }
+    }
+
+    /// Returns what there is of a log at an offset, if that is in memory. Only a log that is copied from a worker is:
+    /// it is removed from there when that ends.
+    fn read_recent(
+        &self,
+        attempt: AttemptId,
+        start: u64,
+        growing: &watch::Receiver<LogState>,
+    ) -> Option<Vec<u8>> {
+        let is_followed = self.state.borrow().runs.contains_key(&attempt);
+        let is_copied = is_followed && !growing.borrow().is_complete;
+        is_copied.then(|| self.recent_logs.borrow_mut().read(attempt, start))?
     }
 
     /// Returns what is kept of a log at an offset; nothing at its end.

@@ -10,7 +10,7 @@ mod sweep;
 mod times;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -181,7 +181,7 @@ impl Logs {
         let at_most = at_most.min(MAX_READ_BYTES);
         match self.find(attempt)? {
             LogFile::Growing(path) => {
-                let read = File::open(&path).and_then(|file| read_at(&file, offset, at_most));
+                let read = File::open(&path).and_then(|file| read_at(file, offset, at_most));
                 match read {
                     // It was archived just now.
                     Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -313,10 +313,15 @@ impl LogWriter {
     }
 }
 
-fn read_at(file: &File, offset: u64, at_most: usize) -> io::Result<Vec<u8>> {
+fn read_at(mut file: File, offset: u64, at_most: usize) -> io::Result<Vec<u8>> {
     let left = file.metadata()?.len().saturating_sub(offset);
-    let mut bytes = vec![0; usize::try_from(left).unwrap_or(at_most).min(at_most)];
-    file.read_exact_at(&mut bytes, offset)?;
+    if left == 0 {
+        return Ok(Vec::new());
+    }
+    // Room for all of it, not filled with zeros before: a log is read in large pieces.
+    let mut bytes = Vec::with_capacity(usize::try_from(left).unwrap_or(at_most).min(at_most));
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(at_most as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
