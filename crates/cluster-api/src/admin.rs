@@ -14,8 +14,8 @@ use crate::raw::schema_capnp::admin;
 use crate::text::{list_length, returned, set_texts, text, texts};
 use crate::web_link::no_pages;
 use crate::{
-    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, ListedJobs, PoolAdmin,
-    RpcError, Submission, WebLink,
+    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, ListedJobs, LogTimesPage,
+    Phase, PoolAdmin, RpcError, Submission, WebLink,
 };
 
 handle! {
@@ -180,6 +180,32 @@ pub trait ServeAdmin: 'static {
         self: Rc<Self>,
         _query: AuditQuery,
     ) -> impl Future<Output = Result<AuditPage, RpcError>> {
+        futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Admin::job_phases`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn job_phases(
+        self: Rc<Self>,
+        _id: String,
+        _attempt: u32,
+    ) -> impl Future<Output = Result<Vec<Phase>, RpcError>> {
+        futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Admin::job_log_times`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn job_log_times(
+        self: Rc<Self>,
+        _id: String,
+        _attempt: u32,
+        _start: u64,
+        _end: u64,
+    ) -> impl Future<Output = Result<LogTimesPage, RpcError>> {
         futures::future::ready(Err(not_kept()))
     }
 

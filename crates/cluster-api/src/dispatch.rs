@@ -38,12 +38,14 @@ macro_rules! methods {
 }
 
 methods! {
-    extensions::extended_admin::Client: schema::admin::Client = 5, extensions::jobs_admin::Client = 6,
+    extensions::extended_admin::Client:
+        schema::admin::Client = 5, extensions::jobs_admin::Client = 6, extensions::job_timelines::Client = 2,
         extensions::admin_pages::Client = 1;
     extensions::extended_registration::Client:
         schema::registration::Client = 1, extensions::returning_workers::Client = 1;
     extensions::extended_job::Client:
-        schema::job::Client = 3, extensions::job_outcome::Client = 1, extensions::kept_job::Client = 1;
+        schema::job::Client = 3, extensions::job_outcome::Client = 1, extensions::kept_job::Client = 1,
+        extensions::job_times::Client = 1;
     extensions::extended_pool_admin::Client:
         schema::pool_admin::Client = 8, extensions::temporary_pause::Client = 1, extensions::pool_details::Client = 2,
         extensions::pool_control::Client = 3;
@@ -57,7 +59,8 @@ methods! {
         schema::submission::Client = 1, extensions::persistent::Client = 1, extensions::durable_jobs::Client = 3,
         extensions::client_pages::Client = 1;
     extensions::extended_durable_job::Client:
-        extensions::durable_job::Client = 7, extensions::job_pages::Client = 1;
+        extensions::durable_job::Client = 7, extensions::job_timeline::Client = 2,
+        extensions::job_pages::Client = 1;
 }
 
 /// Returns the error for a method that does not exist; `None` if it does.

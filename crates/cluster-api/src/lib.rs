@@ -130,7 +130,10 @@ pub use obuilder::OBuilderBuild;
 pub use outcome::{CancelledBy, MAX_OUTPUT_BYTES, Outcome};
 pub use overview::{Pause, PoolOverview, QueuedJob, WorkerNote};
 pub use pause_reason::PauseReason;
-pub use phases::{LogTime, MAX_PHASE_NAME_BYTES, MAX_PHASES, Phase, PhaseKind};
+pub use phases::{
+    JobTimes, LogTime, LogTimesPage, MAX_KEPT_LOG_TIMES, MAX_LOG_TIMES, MAX_PHASE_NAME_BYTES,
+    MAX_PHASES, Phase, PhaseKind,
+};
 pub use pool_admin::{NewPause, PoolAdmin, ServePoolAdmin, WorkerInfo};
 pub use progress::{Progress, ServeProgress};
 pub use progress_status::ProgressStatus;

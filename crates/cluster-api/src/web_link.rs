@@ -11,7 +11,7 @@ use crate::answer::Answer;
 use crate::details::millis;
 use crate::handle::Served;
 use crate::raw::extensions_capnp::{
-    admin_pages, client_pages, extended_durable_job, job_pages, web_link,
+    admin_pages, client_pages, job_pages, web_link,
 };
 use crate::text::{malformed, text};
 use crate::{
@@ -155,4 +155,3 @@ impl<S: ServeDurableJob> job_pages::Server for Served<S> {
     }
 }
 
-impl<S: ServeDurableJob> extended_durable_job::Server for Served<S> {}

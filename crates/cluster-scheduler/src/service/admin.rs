@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use cluster_api::{
     Admin, AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, ListedJobs,
-    PoolAdmin, RpcError, ServeAdmin, Submission, WebLink,
+    LogTimesPage, Phase, PoolAdmin, RpcError, ServeAdmin, Submission, WebLink,
 };
 use vat::Peer;
 
@@ -125,6 +125,24 @@ impl ServeAdmin for AdminService {
         let jobs = self.cluster.durable_jobs();
         let job = jobs.find_any(&id).await?;
         jobs.log(job, attempt, start).await
+    }
+
+    async fn job_phases(self: Rc<Self>, id: String, attempt: u32) -> Result<Vec<Phase>, RpcError> {
+        let jobs = self.cluster.durable_jobs();
+        let job = jobs.find_any(&id).await?;
+        jobs.timeline(job, attempt).await
+    }
+
+    async fn job_log_times(
+        self: Rc<Self>,
+        id: String,
+        attempt: u32,
+        start: u64,
+        end: u64,
+    ) -> Result<LogTimesPage, RpcError> {
+        let jobs = self.cluster.durable_jobs();
+        let job = jobs.find_any(&id).await?;
+        jobs.log_times(job, attempt, start..end).await
     }
 
     async fn cancel_job(self: Rc<Self>, id: String) -> Result<String, RpcError> {
