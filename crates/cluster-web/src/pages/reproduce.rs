@@ -40,13 +40,24 @@ pub(super) struct Submission<'a> {
 impl Reproduced {
     /// Returns how to submit a job again, and how to build its spec without a cluster.
     pub(super) fn new(asked: &Asked, submission: Submission<'_>) -> Self {
-        let remark = (!asked.secrets.is_empty())
-            .then(|| "Write each secret into a file of the name that is given here.".to_owned());
+        let has_payload = asked.payload_bytes.is_some_and(|bytes| bytes > 0);
+        let remark = match (asked.secrets.is_empty(), has_payload) {
+            (true, false) => None,
+            (false, false) => Some("Each secret is read from a file of its name."),
+            (true, true) => {
+                Some("The payload is not shown here: it is read from the file \"payload\".")
+            }
+            (false, true) => Some(
+                "Payload and secrets are not shown here: they are read from files of their names.",
+            ),
+        };
+        let remark = remark.map(str::to_owned);
         let mut commands = vec![Command {
             purpose: "Submit it again".to_owned(),
             line: client_command(asked, submission),
         }];
-        if asked.kind == "obuilder" {
+        let are_hashes = |commit: &String| commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !asked.is_custom() && asked.kind == "obuilder" && asked.commits.iter().all(are_hashes) {
             commands.push(Command {
                 purpose: "Build it on this machine, without a cluster".to_owned(),
                 line: obuilder_command(asked),
@@ -64,15 +75,16 @@ fn client_command(asked: &Asked, submission: Submission<'_>) -> String {
         labels,
     } = submission;
     let command = match asked.kind.as_str() {
+        _ if asked.is_custom() => "submit-custom",
         "docker" => "submit-docker",
         "obuilder" => "submit-obuilder",
         _ => "submit-custom",
     };
     let mut words = vec!["ocluster-client".to_owned(), command.to_owned()];
     words.push(format!("--pool={pool}"));
-    if asked.payload_bytes.is_some() {
+    if let Some(bytes) = asked.payload_bytes {
         words.push(format!("--kind={}", asked.kind));
-        words.push("--payload=payload".to_owned());
+        words.extend((bytes > 0).then(|| "--payload=payload".to_owned()));
     }
     if let Some(AskedText { name, .. }) = &asked.text {
         let option = if asked.kind == "docker" {
@@ -95,23 +107,21 @@ fn client_command(asked: &Asked, submission: Submission<'_>) -> String {
             .map(|(name, value)| format!("--label={name}={value}")),
     );
     words.extend(asked.secrets.iter().map(|id| format!("--secret={id}:{id}")));
-    let mut line = shell_words(&words);
     // The cap file is the one thing of its own that each user has.
-    line.push_str(" submission.cap");
-    if let Some(repository) = &asked.repository {
-        line.push(' ');
-        line.push_str(&shell_word(repository));
-        asked.commits.iter().for_each(|commit| {
-            line.push(' ');
-            line.push_str(&shell_word(commit));
-        });
+    let mut operands = vec!["submission.cap".to_owned()];
+    operands.extend(asked.repository.clone());
+    operands.extend(asked.commits.iter().cloned());
+    if operands.iter().any(|operand| operand.starts_with('-')) {
+        words.push("--".to_owned());
     }
+    words.extend(operands);
+    let line = shell_words(&words);
     with_file(asked.text.as_ref(), line)
 }
 
 fn obuilder_command(asked: &Asked) -> String {
     let mut lines = Vec::new();
-    let directory = match &asked.repository {
+    match &asked.repository {
         Some(repository) => {
             lines.push(format!("git clone -- {} src", shell_word(repository)));
             if let Some((first, others)) = asked.commits.split_first() {
@@ -122,18 +132,14 @@ fn obuilder_command(asked: &Asked) -> String {
                         .map(|commit| format!("git -C src merge {}", shell_word(commit))),
                 );
             }
-            "src"
         }
-        None => {
-            lines.push("mkdir src".to_owned());
-            "src"
-        }
-    };
+        None => lines.push("mkdir src".to_owned()),
+    }
     let mut words: Vec<String> = ["obuilder", "build", "--store=rsync:store", "-f", "spec"]
         .map(str::to_owned)
         .into();
     words.extend(asked.secrets.iter().map(|id| format!("--secret={id}:{id}")));
-    words.push(directory.to_owned());
+    words.push("src".to_owned());
     lines.push(shell_words(&words));
     with_file(asked.text.as_ref(), lines.join("\n"))
 }
@@ -183,6 +189,38 @@ mod tests {
         assert_eq!(shell_word(""), "''");
         assert_eq!(shell_word("a b"), "'a b'");
         assert_eq!(shell_word("$(x)'`"), r"'$(x)'\''`'");
+    }
+
+    #[test]
+    fn nothing_that_was_submitted_becomes_an_option() {
+        let asked = Asked {
+            kind: "obuilder".to_owned(),
+            repository: Some("--upload-pack=x".to_owned()),
+            commits: vec!["--orphan".to_owned()],
+            payload_bytes: Some(0),
+            ..Asked::default()
+        };
+        let labels = BTreeMap::new();
+        let submission = Submission {
+            pool: "p",
+            cache_hint: "",
+            urgent: false,
+            labels: &labels,
+        };
+        let lines = |asked: &Asked| -> Vec<String> {
+            let commands = Reproduced::new(asked, submission).commands.into_iter();
+            commands.map(|command| command.line).collect()
+        };
+        // A custom job may be of any kind.
+        let custom = "ocluster-client submit-custom --pool=p --kind=obuilder -- submission.cap --upload-pack=x --orphan";
+        assert_eq!(lines(&asked), [custom]);
+        let asked = Asked {
+            payload_bytes: None,
+            ..asked
+        };
+        let spec =
+            "ocluster-client submit-obuilder --pool=p -- submission.cap --upload-pack=x --orphan";
+        assert_eq!(lines(&asked), [spec]);
     }
 
     #[test]
