@@ -14,7 +14,7 @@ use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::output::Format;
 use cli::print::{print_error, print_line};
-use cluster_json::outcome::{self, Failure};
+use cluster_json::outcome;
 
 /// Wait until jobs that the scheduler keeps have ended
 ///
