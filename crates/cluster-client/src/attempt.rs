@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use cluster_api::{
-    Answer, Description, EncodedDescription, Job, Outcome, Pipelined, RpcError, Submission, Ticket,
-    TicketStatus,
+    Answer, Description, EncodedDescription, Explanation, Job, Outcome, Pipelined, RpcError,
+    Submission, Ticket, TicketStatus,
 };
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, Shared, ready};
@@ -143,6 +143,14 @@ impl Attempt {
     /// When the job was refused, the connection is lost, or the scheduler is upstream's, which does not report it.
     pub fn status(&self) -> Answer<TicketStatus> {
         self.ticket.status()
+    }
+
+    /// Returns why the job waits.
+    ///
+    /// # Errors
+    /// When the job was refused, the connection is lost, or the scheduler does not report it, as upstream's.
+    pub fn explanation(&self) -> Answer<Explanation> {
+        self.ticket.explain()
     }
 
     /// Returns the number of the job's ticket, by which operators know it.

@@ -1,6 +1,6 @@
 //! What `ocluster-admin` prints about jobs that the scheduler keeps.
 
-use cluster_api::{JobDetails as Kept, ListedJob};
+use cluster_api::{DurableStage, Explanation, JobDetails as Kept, ListedJob};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -75,6 +75,16 @@ impl JobDetails {
             client: client.clone(),
             status: outcome::status(&job.status.stage),
             cache_hint: cache_hint.clone(),
+        }
+    }
+
+    /// Adds why the job waits, if it does.
+    #[must_use]
+    pub fn explained(self, stage: &DurableStage, explanation: Option<&Explanation>) -> Self {
+        Self {
+            status: outcome::explained_status(stage, explanation),
+            job: self.job.explained(explanation),
+            ..self
         }
     }
 }

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cluster_api::{AttemptResult, DurableAttempt, DurableDetails, DurableStage, JobSummary, Label};
+use cluster_api::{
+    AttemptResult, DurableAttempt, DurableDetails, DurableStage, Explanation, JobSummary, Label,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::explanation::JobExplanation;
 use crate::failure::Reason;
 use crate::outcome;
 
@@ -58,6 +61,8 @@ pub struct DescribedJob {
     pub ahead: Option<u32>,
     /// Why no worker takes jobs, for people; null unless it is queued, and if some do.
     pub obstacle: Option<String>,
+    /// Why it waits; null unless it does, and if the scheduler does not report it.
+    pub explanation: Option<JobExplanation>,
     /// How long its worker, which has lost its connection, has to return; null unless one has.
     pub worker_returns_within_seconds: Option<f64>,
     /// Its output; null unless it succeeded.
@@ -192,12 +197,24 @@ impl DescribedJob {
             urgent: *urgent,
             ahead,
             obstacle,
+            explanation: None,
             worker_returns_within_seconds: returns,
             output,
             error,
             retryable: *retryable,
             runs: attempts.iter().map(Run::of).collect(),
         }
+    }
+}
+
+impl DescribedJob {
+    /// Adds why the job waits, if it does.
+    #[must_use]
+    pub fn explained(mut self, explanation: Option<&Explanation>) -> Self {
+        let waits = self.ahead.is_some() || self.worker_returns_within_seconds.is_some();
+        let explanation = explanation.filter(|_| waits);
+        self.explanation = explanation.map(JobExplanation::of);
+        self
     }
 }
 

@@ -4,6 +4,7 @@
 //! case, times in UTC as RFC 3339 has them, lengths of time in seconds.
 
 pub mod audit;
+pub mod explanation;
 pub mod failure;
 pub mod jobs;
 pub mod kept_jobs;

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::explanation::{JobExplanation, WorkerExplanation};
+
 /// The pools of a scheduler, with totals. Fields that an OCaml scheduler cannot report are null.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Pools {
@@ -75,6 +77,8 @@ pub struct QueuedJob {
     pub waiting_seconds: f64,
     /// The worker that it waits for; null if it waits for any.
     pub worker: Option<String>,
+    /// Why it waits; null if the scheduler does not report it, and for all but the first 1,000 jobs.
+    pub explanation: Option<JobExplanation>,
 }
 
 /// A client of a pool.
@@ -116,6 +120,8 @@ pub struct Worker {
     pub pause: Option<Pause>,
     /// How long ago it disconnected; null if it is connected, or has not connected since the scheduler started.
     pub left_seconds: Option<f64>,
+    /// Why it runs no more jobs; null if the scheduler does not report it.
+    pub explanation: Option<WorkerExplanation>,
     /// More about it; null if it is not connected.
     pub connection: Option<Connection>,
 }

@@ -10,7 +10,7 @@ use crate::pools::{
 };
 
 impl QueuedJob {
-    /// Returns a queued job.
+    /// Returns a queued job, without why it waits.
     pub fn of(job: WireJob) -> Self {
         Self {
             ticket: job.ticket,
@@ -19,6 +19,7 @@ impl QueuedJob {
             urgent: job.urgent,
             waiting_seconds: job.waiting.as_secs_f64(),
             worker: job.worker,
+            explanation: None,
         }
     }
 }
@@ -55,7 +56,7 @@ impl Pause {
 }
 
 impl Worker {
-    /// Returns a worker, without its version and pause.
+    /// Returns a worker, without its version, its pause and why it runs no more jobs.
     pub fn of(worker: WorkerDetails) -> Self {
         let WorkerDetails {
             name,
@@ -78,6 +79,7 @@ impl Worker {
             version: None,
             pause: None,
             left_seconds: left,
+            explanation: None,
             connection,
         }
     }

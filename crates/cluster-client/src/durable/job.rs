@@ -5,8 +5,8 @@ use std::fmt;
 use std::rc::Rc;
 
 use cluster_api::{
-    Answer, DurableDetails, DurableLogChunk, DurableOutcome, DurableStage, DurableStatus, RpcError,
-    Submission,
+    Answer, DurableDetails, DurableLogChunk, DurableOutcome, DurableStage, DurableStatus,
+    Explanation, RpcError, Submission,
 };
 use futures::FutureExt as _;
 use vat::Session;
@@ -164,6 +164,18 @@ impl DurableJob {
         self.call(|job, _| job.status())
             .await
             .map(|(_, status)| status)
+    }
+
+    /// Returns why it waits; `None` if the scheduler is an older one, which does not report it.
+    ///
+    /// # Errors
+    /// When the scheduler cannot be reached, or has no such job.
+    pub async fn explanation(&self) -> Result<Option<Explanation>, DurableError> {
+        match self.call(|job, _| job.explain()).await {
+            Ok((_, explanation)) => Ok(Some(explanation)),
+            Err(DurableError::Unsupported) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns what is known of it, but for its description.

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use capnp::capability::Client;
 use cluster_api::{
     DurableDetails, DurableJob, DurableLogChunk, DurableOutcome, DurableStage, DurableStatus,
-    EncodedDescription, Outcome, RpcError, ServeDurableJob, ServeSubmission, Submission, Ticket,
+    EncodedDescription, Outcome, RpcError, ServeDurableJob, ServeExplained, ServeSubmission,
+    Submission, Ticket,
 };
 use cluster_client::{Cluster, LogEvent, Options};
 use futures::future::{FutureExt as _, LocalBoxFuture, ready};

@@ -286,7 +286,10 @@ fn a_job_reports_its_state() {
         let status = job.attempt().unwrap().status().await.unwrap();
         let queued = TicketStatus::Queued {
             ahead: 0,
-            obstacle: Some("no worker has ever registered in pool pool".to_owned()),
+            obstacle: Some(
+                "no worker has ever registered in pool pool; ask an operator to start one, or use another pool"
+                    .to_owned(),
+            ),
         };
         assert_eq!(status, queued);
 

@@ -2,6 +2,7 @@
 
 mod kind;
 mod status;
+mod waiting;
 
 use cluster_api::{
     CancelledBy, DurableOutcome, DurableStage, LostAttempt, Outcome, RpcError, TicketEnd,
@@ -9,7 +10,8 @@ use cluster_api::{
 use visible::counted;
 
 pub use self::kind::kind_of;
-pub use self::status::{sentence, status};
+pub use self::status::{explained_status, sentence, status};
+pub use self::waiting::{expected_start, range, reason};
 use crate::failure::{Kind, Reason};
 use visible::printable;
 

@@ -1,9 +1,28 @@
 //! How far a job has come, and how it ended, in a sentence for people.
 
-use cluster_api::{DurableOutcome, DurableStage, LostAttempt, Outcome};
+use cluster_api::{DurableOutcome, DurableStage, Explanation, LostAttempt, Outcome};
 use visible::{CompactElapsed, counted, printable};
 
+use super::waiting::reason;
 use super::{QUEUE_LIMIT, RUN_LIMIT, SILENCE_LIMIT};
+
+/// Returns how far a job has come, and why it waits if the scheduler reports that.
+pub fn explained_status(stage: &DurableStage, explanation: Option<&Explanation>) -> String {
+    match (stage, explanation) {
+        (DurableStage::Queued { .. }, Some(explanation)) if is_waiting(explanation) => {
+            format!("queued: {}", reason(explanation))
+        }
+        (DurableStage::Away { .. }, Some(explanation)) if explanation.kind == "away" => {
+            printable(&explanation.text)
+        }
+        _ => status(stage),
+    }
+}
+
+/// Returns whether this is about a job that waits. It may have begun, or have ended, since its status was reported.
+fn is_waiting(explanation: &Explanation) -> bool {
+    !matches!(explanation.kind.as_str(), "running" | "ended" | "away")
+}
 
 /// Returns how far a job has come.
 pub fn status(stage: &DurableStage) -> String {

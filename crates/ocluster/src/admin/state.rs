@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use cluster_api::{PoolAdmin, PoolOverview, RpcError, RpcErrorKind, WorkerInfo, WorkerNote};
+use cluster_api::{
+    Explanation, PoolAdmin, PoolExplanations, PoolOverview, RpcError, RpcErrorKind, WorkerInfo,
+    WorkerNote,
+};
+use cluster_json::explanation::{JobExplanation, WorkerExplanation};
 use visible::natural;
 
 use crate::json::pools as json;
@@ -23,9 +27,11 @@ pub(super) type Failure = (&'static str, RpcError);
 
 /// Returns the state of a pool, with at most `most` jobs of each queue.
 pub(super) async fn pool(pool: &PoolAdmin, most: u32) -> Result<State, Failure> {
-    let (details, overview) = futures::join!(pool.details(), pool.overview(most));
+    let (details, overview, explanations) =
+        futures::join!(pool.details(), pool.overview(most), pool.explain(most));
     let details = optional("PoolDetails.details", details)?;
     let overview = optional("PoolControl.overview", overview)?;
+    let explanations = optional("PoolExplanations.explain", explanations)?;
     let mut state = match details {
         Some(details) => State {
             queue: Some(json::Queue::of(&details)),
@@ -44,6 +50,9 @@ pub(super) async fn pool(pool: &PoolAdmin, most: u32) -> Result<State, Failure> 
     };
     if let Some(overview) = overview {
         add_overview(&mut state, overview);
+    }
+    if let Some(explanations) = explanations {
+        add_explanations(&mut state, explanations);
     }
     state.workers.sort_by(|a, b| natural(&a.name, &b.name));
     Ok(state)
@@ -80,6 +89,19 @@ fn add_overview(state: &mut State, overview: PoolOverview) {
         queue.more = more;
     }
     state.text = Some(text);
+}
+
+fn add_explanations(state: &mut State, explanations: PoolExplanations) {
+    let PoolExplanations { jobs, workers } = explanations;
+    let jobs: HashMap<u64, Explanation> = jobs.into_iter().collect();
+    let mut workers: HashMap<String, Explanation> = workers.into_iter().collect();
+    for job in state.queue.iter_mut().flat_map(|queue| &mut queue.jobs) {
+        job.explanation = jobs.get(&job.ticket).map(JobExplanation::of);
+    }
+    for worker in &mut state.workers {
+        let explanation = workers.remove(&worker.name);
+        worker.explanation = explanation.map(WorkerExplanation::of);
+    }
 }
 
 /// Returns those of the `known` workers that stay paused across reconnects. Upstream's scheduler has no other pause.
@@ -144,6 +166,7 @@ fn in_short(worker: WorkerInfo) -> json::Worker {
         registrations: None,
         version: None,
         pause: None,
+        explanation: None,
         left_seconds: None,
         connection: None,
     }

@@ -4,13 +4,15 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use cluster_api::TicketStatus;
+use cluster_api::{Explanation, TicketStatus};
 use cluster_client::Attempt;
+use cluster_json::explanation::JobExplanation;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt as _;
 
 use super::observed::Observed;
 use super::show_error::ShowError;
+use super::waiting::{Explains, Wait};
 use crate::decoder::Decoder;
 use crate::json::client::JobEvent;
 use cli::error::CommandError;
@@ -43,7 +45,7 @@ impl Events {
             if !std::mem::replace(&mut asked, true) {
                 let running = match attempt.status().await {
                     Ok(status @ TicketStatus::Running { .. }) => {
-                        progress(status, observed.ticket().await)
+                        progress(status, None, observed.ticket().await)
                     }
                     Ok(_) | Err(_) => None,
                 };
@@ -62,8 +64,12 @@ impl Events {
 
     /// Prints the progress of the job while it waits and the scheduler can report it, until the future is dropped.
     pub(super) async fn follow(&self, attempt: &Attempt, observed: &Observed) -> Infallible {
-        while let Ok(status) = attempt.status().await
-            && let Some(event) = progress(status, observed.ticket().await)
+        let explains = Explains::default();
+        while let Some(Wait {
+            status,
+            explanation,
+        }) = explains.ask(attempt).await
+            && let Some(event) = progress(status, explanation, observed.ticket().await)
             && self.changed(event).await.is_ok()
         {
             tokio::time::sleep(INTERVAL).await;
@@ -88,17 +94,24 @@ impl Events {
 }
 
 /// Returns the event for a status of the ticket with this number; `None` if the job has finished.
-fn progress(status: TicketStatus, ticket: Option<u64>) -> Option<JobEvent> {
+fn progress(
+    status: TicketStatus,
+    explanation: Option<Explanation>,
+    ticket: Option<u64>,
+) -> Option<JobEvent> {
+    let explanation = explanation.as_ref().map(JobExplanation::of);
     match status {
         TicketStatus::Queued { ahead, obstacle } => Some(JobEvent::Queued {
             worker: None,
             ahead,
             obstacle,
+            explanation,
         }),
         TicketStatus::Assigned { worker, ahead } => Some(JobEvent::Queued {
             worker: Some(worker),
             ahead,
             obstacle: None,
+            explanation,
         }),
         TicketStatus::Running { worker } => Some(JobEvent::Running {
             worker: Some(worker),

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 
 use cluster_api::DurableStage;
 use cluster_client::{DurableError, DurableJob, LogEvent};
+use cluster_json::explanation::JobExplanation;
 use tokio::sync::Mutex;
 
 use super::events::{INTERVAL, print, print_log};
@@ -98,11 +99,15 @@ impl FollowEvents {
         let _turn = self.asking.lock().await;
         let status = job.status().await?;
         let event = match status.stage {
-            DurableStage::Queued { ahead, obstacle } => JobEvent::Queued {
-                worker: None,
-                ahead,
-                obstacle,
-            },
+            DurableStage::Queued { ahead, obstacle } => {
+                let explanation = job.explanation().await?;
+                JobEvent::Queued {
+                    worker: None,
+                    ahead,
+                    obstacle,
+                    explanation: explanation.as_ref().map(JobExplanation::of),
+                }
+            }
             DurableStage::Running { worker, .. } | DurableStage::Away { worker, .. } => {
                 observed.runs_on(worker.clone());
                 JobEvent::Running {

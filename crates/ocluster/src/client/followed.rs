@@ -16,7 +16,7 @@ use super::follow_events::FollowEvents;
 use super::notices;
 use super::observed::Observed;
 use super::verdict::verdict;
-use super::waiting;
+use super::waiting::{self, Explains};
 use super::watched::print_result;
 use crate::json::client::JobEvent;
 use cli::error::{CommandError, Kind};
@@ -172,19 +172,15 @@ impl<'a> Followed<'a> {
     /// Shows the log from an offset of an attempt to its end. Returns whether it is complete.
     async fn show_log(&self, from: (u32, u64)) -> Result<bool, CommandError> {
         let line = &self.line;
-        let ask = async || {
-            self.job
-                .status()
-                .await
-                .ok()
-                .map(|status| waiting::ticket_status(status.stage))
-        };
+        let explains = Explains::default();
+        let ask = async || explains.ask_durable(&self.job).await;
+        let ask_status = async || ask().await.map(|wait| wait.status);
         let say = |notice: &str| self.say(notice);
         match self.format {
             Format::Text => tokio::select! {
                 shown = self.copy_to_stdout(from) => shown,
                 never = waiting::show(ask, line) => match never {},
-                never = self.observed.learn(ask) => match never {},
+                never = self.observed.learn(ask_status) => match never {},
                 never = notices::of_workers(&self.job, say) => match never {},
                 never = notices::of_connection(self.access, say) => match never {},
             },

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use cluster_api::{AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableStage};
+use cluster_api::{
+    AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableStage, Explanation,
+};
 use visible::CompactElapsed;
 
 use super::access::Access;
@@ -38,10 +40,18 @@ pub(super) async fn run(
         Ok(details) => details,
         Err(error) => return Err(access.failed(error).await),
     };
-    format.print(|| text(&details), || DescribedJob::of(&details))
+    let explanation = match job.explanation().await {
+        Ok(explanation) => explanation,
+        Err(error) => return Err(access.failed(error).await),
+    };
+    let explanation = explanation.as_ref();
+    format.print(
+        || text(&details, explanation),
+        || DescribedJob::of(&details).explained(explanation),
+    )
 }
 
-fn text(details: &DurableDetails) -> String {
+fn text(details: &DurableDetails, explanation: Option<&Explanation>) -> String {
     let DurableDetails {
         summary,
         status,
@@ -53,7 +63,7 @@ fn text(details: &DurableDetails) -> String {
     let mut text = format!(
         "Job {}: {}\n",
         printable(&summary.id),
-        outcome::status(&status.stage)
+        outcome::explained_status(&status.stage, explanation)
     );
     let mut line = |name: &str, value: String| {
         if !value.is_empty() {

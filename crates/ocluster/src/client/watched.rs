@@ -13,7 +13,7 @@ use super::events::{self, Events};
 use super::observed::Observed;
 use super::show_error::ShowError;
 use super::verdict::verdict;
-use super::waiting;
+use super::waiting::{self, Explains};
 use crate::json::client::JobEvent;
 use cli::error::{CommandError, Kind};
 use cli::output::Format;
@@ -125,17 +125,19 @@ impl Watched {
     async fn show_log(&self) -> Result<(), CommandError> {
         let (line, events) = (&self.line, Events::default());
         let (attempt, observed) = (&self.attempt, &self.observed);
-        let ask = async || attempt.status().await.ok();
+        let explains = Explains::default();
+        let ask = async || explains.ask(attempt).await;
+        let ask_status = async || attempt.status().await.ok();
         let shown = match self.format {
             Format::Text => tokio::select! {
                 shown = self.copy_to_stdout() => shown,
                 never = waiting::show(ask, line) => match never {},
-                never = observed.learn(ask) => match never {},
+                never = observed.learn(ask_status) => match never {},
             },
             Format::Json => tokio::select! {
                 shown = events.log(attempt, observed) => shown,
                 never = events.follow(attempt, observed) => match never {},
-                never = observed.learn(ask) => match never {},
+                never = observed.learn(ask_status) => match never {},
             },
         };
         match shown {

@@ -1,5 +1,6 @@
 //! What `ocluster-client` prints: the life of a job.
 
+use cluster_json::explanation::JobExplanation;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -51,6 +52,8 @@ pub(crate) enum JobEvent {
         ahead: u32,
         /// Why no worker takes jobs, for people; null if some do.
         obstacle: Option<String>,
+        /// Why it waits; null if the scheduler does not report it.
+        explanation: Option<JobExplanation>,
     },
     /// A worker has taken it.
     Running {

@@ -144,7 +144,9 @@ fn a_terminal_shows_what_a_job_waits_for() {
     first.wait_for_output("queued: no worker has ever registered in pool linux-x86_64");
     // Without a terminal, it is printed once.
     let mut second = cluster.place.start(line);
-    second.wait_for("queued: no worker has ever registered in pool linux-x86_64\n");
+    second.wait_for(
+        "queued: no worker has ever registered in pool linux-x86_64; ask an operator to start one, or use another pool\n",
+    );
     // Once there is a log, there is nothing else.
     let _w1 = cluster.worker("w1");
     let ended = first.wait().success();

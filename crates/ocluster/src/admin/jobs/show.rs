@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cluster_api::{
     AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableOutcome, DurableStage,
-    JobDetails, JobSummary, Outcome,
+    Explanation, JobDetails, JobSummary, Outcome, RpcErrorKind,
 };
 use visible::CompactElapsed;
 
@@ -34,9 +34,31 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
     let details = details(&service, &id).await?;
-    common
-        .format()
-        .print(|| text(&details), || Details::of(&details))
+    let explanation = explanation(&service, &details).await?;
+    let explanation = explanation.as_ref();
+    let stage = &details.job.status.stage;
+    common.format().print(
+        || text(&details, explanation),
+        || Details::of(&details).explained(stage, explanation),
+    )
+}
+
+/// Asks why a job waits; `None` if it does not, or the scheduler is an older one.
+async fn explanation(
+    service: &Service,
+    details: &JobDetails,
+) -> Result<Option<Explanation>, CommandError> {
+    let job = &details.job;
+    if let DurableStage::Ended { .. } | DurableStage::Running { .. } = job.status.stage {
+        return Ok(None);
+    }
+    match service.admin().explain_job(&job.summary.id).await {
+        Ok(explanation) => Ok(Some(explanation)),
+        Err(error) if error.kind == RpcErrorKind::Unimplemented => Ok(None),
+        Err(error) => Err(service
+            .failed("JobExplanations.explain", About::default(), error)
+            .await),
+    }
 }
 
 /// Asks for a job.
@@ -49,7 +71,7 @@ pub(super) async fn details(service: &Service, id: &str) -> Result<JobDetails, C
     }
 }
 
-fn text(details: &JobDetails) -> String {
+fn text(details: &JobDetails, explanation: Option<&Explanation>) -> String {
     let JobDetails {
         job,
         client,
@@ -73,7 +95,10 @@ fn text(details: &JobDetails) -> String {
     let mut rows = vec![
         ("job", printable(&summary.id)),
         ("state", summary.state.to_string()),
-        ("status", outcome::status(&status.stage)),
+        (
+            "status",
+            outcome::explained_status(&status.stage, explanation),
+        ),
         ("client", printable(client)),
         ("pool", printable(&summary.pool)),
         ("kind", kind(summary)),

@@ -13,10 +13,11 @@ pub(super) fn text(pool: &Pool) -> String {
     let workers: Vec<&Worker> = pool.workers.iter().collect();
     let queue = pool.queue.as_ref();
     format!(
-        "{}\n{}{}{}{}{}",
+        "{}\n{}{}{}{}{}{}",
         pool.text,
         below(&pool.workers),
         queue.map(queue::jobs).unwrap_or_default(),
+        queue::without_work(&workers),
         queue::pauses(&workers),
         queue::versions(&workers),
         queue

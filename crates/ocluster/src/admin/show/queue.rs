@@ -1,7 +1,9 @@
 //! The sections below the state of a pool: its queued jobs, the pauses by operators, and the versions of its workers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use cluster_json::explanation::JobExplanation;
+use cluster_json::outcome;
 use visible::{CompactElapsed, natural};
 
 use crate::admin::workers::filled;
@@ -15,9 +17,14 @@ pub(super) fn jobs(queue: &Queue) -> String {
     if shown == 0 {
         return String::new();
     }
-    let heading = ["  TICKET", "CLIENT", "WAITED", "WORKER", "CACHE HINT"];
-    let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    rows.extend(queue.jobs.iter().map(row));
+    let is_explained = queue.jobs.iter().any(|job| job.explanation.is_some());
+    let mut heading = vec!["  TICKET", "CLIENT", "WAITED", "WORKER"];
+    if is_explained {
+        heading.push("WHY");
+    }
+    heading.push("CACHE HINT");
+    let mut rows = vec![heading.into_iter().map(str::to_owned).collect()];
+    rows.extend(queue.jobs.iter().map(|job| row(job, is_explained)));
     let all = match queue.more {
         0 => format!("queued ({shown}, the next first):"),
         more => {
@@ -25,22 +32,79 @@ pub(super) fn jobs(queue: &Queue) -> String {
             format!("queued (the first {shown} of {total}; --all shows all):")
         }
     };
-    format!("{all}\n{}", table(&rows))
+    format!("{all}\n{}{}", table(&rows), reasons(queue))
 }
 
-fn row(job: &QueuedJob) -> Vec<String> {
+/// Returns the reasons of the queued jobs: of each kind, that of the first job.
+fn reasons(queue: &Queue) -> String {
+    let mut kinds = BTreeSet::new();
+    let firsts = queue.jobs.iter().filter_map(|job| {
+        let explanation = job.explanation.as_ref()?;
+        kinds
+            .insert(&explanation.kind)
+            .then_some((job, explanation))
+    });
+    let lines = firsts.map(|(job, explanation)| {
+        let text = printable(&explanation.text);
+        format!("  {}: {text}{}\n", job.ticket, starts(explanation))
+    });
+    let lines: String = lines.collect();
+    match lines.is_empty() {
+        true => lines,
+        false => format!("why they wait (the first of each kind):\n{lines}"),
+    }
+}
+
+/// Returns when a job is expected to start, if that is known.
+fn starts(explanation: &JobExplanation) -> String {
+    let Some(forecast) = &explanation.forecast else {
+        return String::new();
+    };
+    let (from, to) = (
+        forecast.earliest_start_seconds,
+        forecast.latest_start_seconds,
+    );
+    format!("; expected to start in {}", outcome::range(from, to))
+}
+
+/// Returns the workers that take jobs and have room, but get none of those that wait, and why.
+pub(super) fn without_work(workers: &[&Worker]) -> String {
+    let rows = workers.iter().filter_map(|worker| {
+        let explanation = worker.explanation.as_ref()?;
+        let has_room = matches!(
+            explanation.kind.as_str(),
+            "cache-wait" | "not-asking" | "probing"
+        );
+        has_room.then(|| {
+            let name = format!("  {}", printable(&worker.name));
+            vec![name, printable(&explanation.text)]
+        })
+    });
+    let rows: Vec<_> = rows.collect();
+    match rows.is_empty() {
+        true => String::new(),
+        false => format!("have room for more jobs:\n{}", table(&rows)),
+    }
+}
+
+fn row(job: &QueuedJob, is_explained: bool) -> Vec<String> {
     let hint = match job.cache_hint.as_str() {
         "" => "(no cache hint)".to_owned(),
         hint => printable(hint),
     };
     let urgent = if job.urgent { " (urgent)" } else { "" };
-    vec![
+    let mut row = vec![
         format!("  {}", job.ticket),
         printable(&job.client),
         seconds(job.waiting_seconds),
         job.worker.as_deref().map_or("any".to_owned(), printable),
-        format!("{hint}{urgent}"),
-    ]
+    ];
+    if is_explained {
+        let kind = job.explanation.as_ref().map(|why| printable(&why.kind));
+        row.push(kind.unwrap_or_else(|| "-".to_owned()));
+    }
+    row.push(format!("{hint}{urgent}"));
+    row
 }
 
 /// Returns who paused which workers, and why; nothing if no worker is paused by an operator.
@@ -100,6 +164,7 @@ fn seconds(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use cluster_json::explanation::{JobForecast, WorkerExplanation};
     use expect_test::expect;
 
     use super::*;
@@ -117,6 +182,7 @@ mod tests {
                 note: note.to_owned(),
                 lasting_seconds: 273_600.0,
             }),
+            explanation: None,
             connection: None,
         }
     }
@@ -130,6 +196,7 @@ mod tests {
             urgent: hint.is_empty(),
             waiting_seconds: 302.0,
             worker: worker.map(str::to_owned),
+            explanation: None,
         };
         let mut queue = Queue {
             backlog: 17_000,
@@ -145,6 +212,26 @@ mod tests {
               12      alice   5m02s   w1      a�[31mb
         "#]]
         .assert_eq(&jobs(&queue));
+        queue.jobs[0].explanation = Some(JobExplanation {
+            kind: "busy".to_owned(),
+            text: "next in line; all 2 workers of pool p are busy\u{1b}".to_owned(),
+            urgent_ahead: 0,
+            own_ahead: 0,
+            forecast: Some(JobForecast {
+                earliest_start_seconds: 130.0,
+                latest_start_seconds: 290.0,
+                earliest_end_seconds: 400.0,
+                latest_end_seconds: 500.0,
+            }),
+        });
+        expect![[r#"
+            queued (the first 2 of 17000; --all shows all):
+              TICKET  CLIENT  WAITED  WORKER  WHY   CACHE HINT
+              7       alice   5m02s   any     busy  (no cache hint) (urgent)
+              12      alice   5m02s   w1      -     a�[31mb
+            why they wait (the first of each kind):
+              7: next in line; all 2 workers of pool p are busy�; expected to start in 2–5 min
+        "#]].assert_eq(&jobs(&queue));
         queue.more = 0;
         assert!(jobs(&queue).starts_with("queued (2, the next first):\n"));
         queue.jobs.clear();
@@ -169,5 +256,29 @@ mod tests {
         "#]]
         .assert_eq(&(pauses(&workers) + &versions(&workers)));
         assert_eq!(pauses(&[]) + &versions(&[]), "");
+    }
+    #[test]
+    fn a_worker_that_has_room_is_listed_with_the_reason() {
+        let explained = |name: &str, kind: &str| Worker {
+            explanation: Some(WorkerExplanation {
+                kind: kind.to_owned(),
+                text: format!("the text of {kind}"),
+            }),
+            ..worker(name, "0.9.0", None)
+        };
+        let workers = [
+            explained("w1", "full"),
+            explained("w2", "cache-wait"),
+            explained("w3", "no-jobs"),
+            explained("w10", "not-asking"),
+            worker("w11", "0.9.0", None),
+        ];
+        let workers: Vec<&Worker> = workers.iter().collect();
+        expect![[r#"
+            have room for more jobs:
+              w2   the text of cache-wait
+              w10  the text of not-asking
+        "#]].assert_eq(&without_work(&workers));
+        assert_eq!(without_work(&workers[..1]), "");
     }
 }

@@ -19,6 +19,7 @@ pub(super) fn worker(name: &str, inactive: &[InactiveReason], hints: &[&str]) ->
         left_seconds: None,
         version: Some("0.1.0".to_owned()),
         pause: None,
+        explanation: None,
         connection: Some(Connection {
             registered_seconds: 273_600.0,
             address: "10.0.0.1:40000".to_owned(),

@@ -47,6 +47,9 @@ pub(super) fn details(worker: &Worker) -> String {
         (None, None) if worker.connected => add("connected", "yes".to_owned()),
         (None, None) => add("connected", "no".to_owned()),
     }
+    if let Some(explanation) = &worker.explanation {
+        add("why no more", printable(&explanation.text));
+    }
     if let Some(version) = &worker.version {
         add("version", printable(version));
     }
