@@ -18,4 +18,6 @@ mod pages;
 pub mod reference;
 pub mod scheduler;
 mod secret_output;
+mod timeline;
+mod timestamps;
 pub mod worker;

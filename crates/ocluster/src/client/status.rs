@@ -4,11 +4,13 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use cluster_api::{AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableStage};
+use cluster_client::{DurableError, DurableJob};
 use visible::CompactElapsed;
 
 use super::access::Access;
 use crate::json::kept_jobs::DescribedJob;
 use crate::labels::labels;
+use crate::timeline::{self, AttemptPhases, MAX_ATTEMPTS};
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::output::Format;
@@ -38,10 +40,40 @@ pub(super) async fn run(
         Ok(details) => details,
         Err(error) => return Err(access.failed(error).await),
     };
-    format.print(|| text(&details), || DescribedJob::of(&details))
+    let phases = match phases(&job, &details.attempts).await {
+        Ok(phases) => phases,
+        Err(error) => return Err(access.failed(error).await),
+    };
+    format.print(
+        || text(&details, &phases),
+        || {
+            let described = DescribedJob::of(&details);
+            phases
+                .iter()
+                .fold(described, |described, (number, phases)| {
+                    described.with_phases(*number, phases)
+                })
+        },
+    )
 }
 
-fn text(details: &DurableDetails) -> String {
+/// Returns the phases of the latest attempts; none if the scheduler does not keep them.
+async fn phases(
+    job: &DurableJob,
+    attempts: &[DurableAttempt],
+) -> Result<AttemptPhases, DurableError> {
+    let mut all = AttemptPhases::new();
+    for DurableAttempt { number, .. } in attempts.iter().rev().take(MAX_ATTEMPTS) {
+        match job.phases(*number).await {
+            Ok(phases) => drop(all.insert(*number, phases)),
+            Err(DurableError::Unsupported) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
+fn text(details: &DurableDetails, phases: &AttemptPhases) -> String {
     let DurableDetails {
         summary,
         status,
@@ -76,6 +108,10 @@ fn text(details: &DurableDetails) -> String {
     }
     for attempt in attempts {
         line(&format!("attempt {}", attempt.number), described(attempt));
+        let phases = phases.get(&attempt.number).into_iter();
+        for phase in phases.flat_map(|phases| timeline::lines(phases, attempt)) {
+            line("", phase);
+        }
     }
     if *retryable {
         line("retry", "possible".to_owned());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cluster_api::{
     AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableOutcome, DurableStage,
-    JobDetails, JobSummary, Outcome,
+    JobDetails, JobSummary, Outcome, RpcErrorKind,
 };
 use visible::CompactElapsed;
 
@@ -13,6 +13,7 @@ use crate::admin::Common;
 use crate::admin::service::{About, Service};
 use crate::json::jobs::JobDetails as Details;
 use crate::labels::labels;
+use crate::timeline::{self, AttemptPhases, MAX_ATTEMPTS};
 use cli::error::CommandError;
 use cli::human::table;
 use cli::quote::printable;
@@ -34,9 +35,35 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
     let details = details(&service, &id).await?;
-    common
-        .format()
-        .print(|| text(&details), || Details::of(&details))
+    let phases = phases(&service, &details.job).await?;
+    common.format().print(
+        || text(&details, &phases),
+        || {
+            let described = Details::of(&details);
+            phases
+                .iter()
+                .fold(described, |described, (number, phases)| {
+                    described.with_phases(*number, phases)
+                })
+        },
+    )
+}
+
+/// Asks for the phases of the latest attempts of a job; none if the scheduler does not keep them.
+async fn phases(service: &Service, job: &DurableDetails) -> Result<AttemptPhases, CommandError> {
+    let mut all = AttemptPhases::new();
+    let id = &job.summary.id;
+    for DurableAttempt { number, .. } in job.attempts.iter().rev().take(MAX_ATTEMPTS) {
+        match service.admin().job_phases(id, *number).await {
+            Ok(phases) => drop(all.insert(*number, phases)),
+            Err(error) if error.kind == RpcErrorKind::Unimplemented => break,
+            Err(error) => {
+                let about = About::default();
+                return Err(service.failed("JobTimelines.phases", about, error).await);
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Asks for a job.
@@ -49,7 +76,7 @@ pub(super) async fn details(service: &Service, id: &str) -> Result<JobDetails, C
     }
 }
 
-fn text(details: &JobDetails) -> String {
+fn text(details: &JobDetails, phases: &AttemptPhases) -> String {
     let JobDetails {
         job,
         client,
@@ -92,7 +119,7 @@ fn text(details: &JobDetails) -> String {
     let lines = rows
         .into_iter()
         .map(|(name, value)| format!("{:12}{value}\n", format!("{name}:")));
-    lines.collect::<String>() + &attempts_text(attempts)
+    lines.collect::<String>() + &attempts_text(attempts) + &phases_text(attempts, phases)
 }
 
 /// Returns the kind of a job, and whether it is attached.
@@ -124,6 +151,23 @@ fn attempts_text(attempts: &[DurableAttempt]) -> String {
         ]
     }));
     format!("attempts:\n{}", table(&rows))
+}
+
+fn phases_text(attempts: &[DurableAttempt], phases: &AttemptPhases) -> String {
+    let mut text = String::new();
+    for attempt in attempts {
+        let phases = phases.get(&attempt.number).into_iter();
+        let lines: Vec<_> = phases
+            .flat_map(|phases| timeline::lines(phases, attempt))
+            .collect();
+        if !lines.is_empty() {
+            text += &format!("phases of attempt {}:\n", attempt.number);
+        }
+        for line in lines {
+            text += &format!("  {line}\n");
+        }
+    }
+    text
 }
 
 fn result(end: Option<&DurableAttemptEnd>) -> String {
