@@ -1,6 +1,6 @@
 //! What `ocluster-admin` prints about jobs that the scheduler keeps.
 
-use cluster_api::{DurableStage, Explanation, JobDetails as Kept, ListedJob};
+use cluster_api::{DurableStage, Explanation, JobDetails as Kept, ListedJob, Phase};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -63,6 +63,15 @@ impl Job {
 }
 
 impl JobDetails {
+    /// Returns it with the phases of an attempt.
+    #[must_use]
+    pub fn with_phases(self, attempt: u32, phases: &[Phase]) -> Self {
+        Self {
+            job: self.job.with_phases(attempt, phases),
+            ..self
+        }
+    }
+
     /// Returns all that is known of a job.
     pub fn of(details: &Kept) -> Self {
         let Kept {

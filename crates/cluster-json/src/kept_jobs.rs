@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cluster_api::{
     AttemptResult, DurableAttempt, DurableDetails, DurableStage, Explanation, JobSummary, Label,
+    Phase,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use crate::explanation::JobExplanation;
 use crate::failure::Reason;
 use crate::outcome;
+use crate::phases::RunPhase;
 
 /// The jobs of this client that the scheduler keeps, the latest first.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -92,6 +94,8 @@ pub struct Run {
     pub log_bytes: u64,
     /// How it ended; null while it has not, and if that is not known.
     pub end: Option<RunEnd>,
+    /// Its phases, in the order in which they began. Empty if they are not known, or if ten attempts came after it.
+    pub phases: Vec<RunPhase>,
 }
 
 /// The end of a run of a job by a worker.
@@ -205,6 +209,16 @@ impl DescribedJob {
             runs: attempts.iter().map(Run::of).collect(),
         }
     }
+
+    /// Returns it with the phases of an attempt.
+    #[must_use]
+    pub fn with_phases(mut self, attempt: u32, phases: &[Phase]) -> Self {
+        let run = self.runs.iter_mut().find(|run| run.attempt == attempt);
+        if let Some(run) = run {
+            run.phases = phases.iter().map(RunPhase::of).collect();
+        }
+        self
+    }
 }
 
 impl DescribedJob {
@@ -242,6 +256,7 @@ impl Run {
                 ended_ago_seconds: seconds(started_ago.saturating_sub(end.after)),
                 detail: end.detail.clone(),
             }),
+            phases: Vec::new(),
         }
     }
 }

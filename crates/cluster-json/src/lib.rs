@@ -9,5 +9,6 @@ pub mod failure;
 pub mod jobs;
 pub mod kept_jobs;
 pub mod outcome;
+pub mod phases;
 pub mod pools;
 mod pools_of;

@@ -18,5 +18,7 @@ mod pages;
 pub mod reference;
 pub mod scheduler;
 mod secret_output;
+mod timeline;
+mod timestamps;
 mod web_link;
 pub mod worker;

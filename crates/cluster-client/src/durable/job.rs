@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use cluster_api::{
     Answer, DurableDetails, DurableLogChunk, DurableOutcome, DurableStage, DurableStatus,
-    Explanation, RpcError, Submission,
+    Explanation, LogTimesPage, Phase, RpcError, Submission,
 };
 use futures::FutureExt as _;
 use vat::Session;
@@ -229,6 +229,32 @@ impl DurableJob {
         self.call(|job, _| job.log(attempt, offset))
             .await
             .map(|(_, chunk)| chunk)
+    }
+
+    /// Returns the phases of an attempt. None if its worker reports none.
+    ///
+    /// # Errors
+    /// When the scheduler cannot be reached, or keeps no phases ([`DurableError::Unsupported`]).
+    pub async fn phases(&self, attempt: u32) -> Result<Vec<Phase>, DurableError> {
+        self.call(|job, _| job.phases(attempt))
+            .await
+            .map(|(_, phases)| phases)
+    }
+
+    /// Returns when a part of the log of an attempt was written: first the time of what is at `start`. Those of what was
+    /// written just now are waited for, for a short time.
+    ///
+    /// # Errors
+    /// When the scheduler cannot be reached, or keeps no times ([`DurableError::Unsupported`]).
+    pub async fn log_times(
+        &self,
+        attempt: u32,
+        start: u64,
+        end: u64,
+    ) -> Result<LogTimesPage, DurableError> {
+        self.call(|job, _| job.log_times(attempt, start, end))
+            .await
+            .map(|(_, page)| page)
     }
 
     /// Cancels it. When this returns, the job does not succeed any more.

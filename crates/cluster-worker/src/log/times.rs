@@ -6,6 +6,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use cluster_api::{JobTimes, PhaseKind};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::file::{LogPlace, replace_kept};
@@ -28,6 +29,10 @@ pub(super) struct Times {
     steps: RefCell<Option<StepReader>>,
     /// Whether a task will save the times.
     is_save_due: Cell<bool>,
+    /// Held while they are saved.
+    saving: Mutex<()>,
+    /// They were saved after the end of the job: their directory may be deleted at any time.
+    is_saved_at_end: Cell<bool>,
 }
 
 impl Default for Times {
@@ -37,6 +42,8 @@ impl Default for Times {
             timeline: RefCell::default(),
             steps: RefCell::default(),
             is_save_due: Cell::default(),
+            saving: Mutex::default(),
+            is_saved_at_end: Cell::default(),
         }
     }
 }
@@ -170,9 +177,17 @@ impl JobLog {
         }
     }
 
+    /// The job has ended: saves the times for the last time, if they are kept.
+    pub(crate) async fn save_times_at_end(&self) {
+        self.save_times().await;
+        self.0.times.is_saved_at_end.set(true);
+    }
+
     /// Saves the times, if they are kept. What cannot be saved is only logged: the log matters more.
-    pub(crate) async fn save_times(&self) {
-        let Some(path) = self.times_path() else {
+    async fn save_times(&self) {
+        let _turn = self.0.times.saving.lock().await;
+        let path = self.times_path();
+        let Some(path) = path.filter(|_| !self.0.times.is_saved_at_end.get()) else {
             return;
         };
         let bytes = self.0.times.timeline.borrow().all().to_bytes();

@@ -1,11 +1,11 @@
 //! A durable job that is followed to its end: shows its log, and reports its outcome.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::time::Duration;
 
 use cluster_api::DurableOutcome;
-use cluster_client::{DurableError, DurableJob, LogEvent};
+use cluster_client::{DurableError, DurableJob, DurableLog, LogEvent};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
@@ -15,6 +15,7 @@ use super::events;
 use super::follow_events::FollowEvents;
 use super::notices;
 use super::observed::Observed;
+use super::stamped::{StampedLog, stamp};
 use super::verdict::verdict;
 use super::waiting::{self, Explains};
 use super::watched::print_result;
@@ -41,6 +42,8 @@ pub(super) struct Followed<'a> {
     line: StatusLine,
     /// Filters the log for its destination.
     output: RefCell<LogOutput>,
+    /// Puts times before the lines of the log, if they are to be shown. Taken by the one who shows it.
+    stamps: Cell<Option<StampedLog>>,
 }
 
 /// Follows a job that this command has submitted until it has ended. The job is cancelled when this is interrupted.
@@ -70,14 +73,17 @@ pub(super) async fn follow(
     Err(interrupted)
 }
 
-/// Shows the log of a job from an offset of an attempt until the job has ended, and how it ended. An error does not
+/// Shows the log of a job from an offset of an attempt until the job has ended, and how it ended, with times before the
+/// lines if there is something that puts them there. An error does not
 /// mean that the job failed.
 pub(super) async fn show_log(
     access: &Access,
     job: DurableJob,
     from: (u32, u64),
+    stamps: Option<StampedLog>,
 ) -> Result<(), CommandError> {
     let followed = Followed::new(access, job, String::new(), Format::Text);
+    followed.stamps.set(stamps);
     let is_complete = followed.show_log(from).await?;
     let (_, outcome) = followed.ended().await?;
     let id = followed.job.id();
@@ -104,6 +110,7 @@ impl<'a> Followed<'a> {
             observed: Observed::durable(),
             line: StatusLine::on_terminal(),
             output: RefCell::new(LogOutput::to_stdout()),
+            stamps: Cell::default(),
         }
     }
 
@@ -200,12 +207,15 @@ impl<'a> Followed<'a> {
     /// Copies the log to standard output, flushing each piece, and clears the status line before it.
     async fn copy_to_stdout(&self, (attempt, offset): (u32, u64)) -> Result<bool, CommandError> {
         let mut log = self.job.log_from(attempt, offset);
+        let mut stamps = self.stamps.take();
         let mut is_complete = true;
         let copied = loop {
             match log.next().await {
                 Ok(Some(LogEvent::Bytes(bytes))) => {
                     self.line.disable();
                     self.observed.log(&bytes);
+                    let begin = begin_of(&log, &bytes);
+                    let bytes = stamp(&mut stamps, begin, &bytes, self.access).await?;
                     let written = write_log(&self.output, &bytes).await;
                     written.map_err(|error| CommandError::from_output(&error))?;
                 }
@@ -264,6 +274,12 @@ impl<'a> Followed<'a> {
         }
         ended
     }
+}
+
+/// Returns where a piece begins that was just read: the number of its attempt, and an offset.
+pub(super) fn begin_of(log: &DurableLog, piece: &[u8]) -> (u32, u64) {
+    let (attempt, end) = log.position();
+    (attempt, end.saturating_sub(piece.len() as u64))
 }
 
 /// Writes a piece of a log to standard output.

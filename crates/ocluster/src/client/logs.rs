@@ -7,9 +7,11 @@ use cluster_client::{DurableError, DurableJob, LogEvent};
 
 use super::access::Access;
 use super::events::{self, print_log};
-use super::followed::{self, write_log};
+use super::followed::{self, begin_of, write_log};
+use super::stamped::{StampedLog, stamp};
 use crate::decoder::Decoder;
 use crate::json::client::JobEvent;
+use crate::timestamps::TimestampArgs;
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::output::Format;
@@ -38,11 +40,15 @@ pub(super) struct Args {
     /// Begin with the last lines, so many of them
     #[arg(long, value_name = "LINES")]
     tail: Option<u64>,
+    #[command(flatten)]
+    timestamps: TimestampArgs,
 }
 
 /// What is shown, and how.
-struct Shown {
+struct Shown<'a> {
+    access: &'a Access,
     format: Format,
+    stamps: Option<StampedLog>,
     output: RefCell<LogOutput>,
     decoder: Decoder,
 }
@@ -52,7 +58,7 @@ pub(super) async fn run(
     args: Args,
     format: Format,
 ) -> Result<(), CommandError> {
-    let (access, mut positionals) = Access::from_args(connect, args.positionals).await?;
+    let (access, mut positionals) = Access::from_args(connect, args.positionals.clone()).await?;
     let id = positionals.optional("JOB")?;
     positionals.finish()?;
     let id = id.as_deref();
@@ -61,9 +67,8 @@ pub(super) async fn run(
         false => access.observe(id).await?,
     };
     let mut interrupts = Interrupts::listen()?;
-    let (attempt, tail) = (args.attempt, args.tail);
     tokio::select! {
-        shown = show(&access, &job, attempt, tail, args.follow, format) => shown,
+        shown = show(&access, &job, &args, format) => shown,
         interrupt = interrupts.next() => Err(CommandError::interrupted(interrupt, "")),
     }
 }
@@ -72,21 +77,28 @@ pub(super) async fn run(
 async fn show(
     access: &Access,
     job: &DurableJob,
-    attempt: Option<u32>,
-    tail: Option<u64>,
-    follow: bool,
+    args: &Args,
     format: Format,
 ) -> Result<(), CommandError> {
+    let Args {
+        follow,
+        attempt,
+        tail,
+        timestamps,
+        positionals: _,
+    } = *args;
     let part = match part(job, attempt, tail).await {
         Ok(part) => part?,
         Err(error) => return Err(access.failed(error).await),
     };
+    let stamps = timestamps.style();
+    let stamps = stamps.map(|style| StampedLog::new(job.clone(), style));
     let is_followed = follow && attempt.is_none_or(|attempt| attempt == part.latest);
     if is_followed && format == Format::Text {
         let from = (part.attempt, part.start);
-        return followed::show_log(access, job.clone(), from).await;
+        return followed::show_log(access, job.clone(), from, stamps).await;
     }
-    let mut shown = Shown::new(format);
+    let mut shown = Shown::new(access, format, stamps);
     let showed = match is_followed {
         true => follow_as_json(job, &part, &mut shown).await,
         false => show_part(job, &part, &mut shown).await,
@@ -141,7 +153,7 @@ async fn part(
 async fn show_part(
     job: &DurableJob,
     part: &Part,
-    shown: &mut Shown,
+    shown: &mut Shown<'_>,
 ) -> Result<Result<(), CommandError>, DurableError> {
     if part.latest == 0 {
         print_error("The job has no log yet.\n");
@@ -152,8 +164,9 @@ async fn show_part(
         if piece.bytes.is_empty() || piece.next <= offset {
             break;
         }
+        let at = (part.attempt, offset);
         offset = piece.next;
-        if let Err(error) = shown.bytes(&piece.bytes).await {
+        if let Err(error) = shown.bytes(at, &piece.bytes).await {
             return Ok(Err(error));
         }
     }
@@ -164,13 +177,13 @@ async fn show_part(
 async fn follow_as_json(
     job: &DurableJob,
     part: &Part,
-    shown: &mut Shown,
+    shown: &mut Shown<'_>,
 ) -> Result<Result<(), CommandError>, DurableError> {
     let mut log = job.log_from(part.attempt, part.start);
     let mut is_complete = true;
     while let Some(event) = log.next().await? {
         let printed = match event {
-            LogEvent::Bytes(bytes) => shown.bytes(&bytes).await,
+            LogEvent::Bytes(bytes) => shown.bytes(begin_of(&log, &bytes), &bytes).await,
             LogEvent::Retrying { reason, .. } => {
                 is_complete = true;
                 shown.event(JobEvent::Resubmitted { message: reason }).await
@@ -234,26 +247,30 @@ async fn tail_start(
     Ok(0)
 }
 
-impl Shown {
-    fn new(format: Format) -> Self {
+impl<'a> Shown<'a> {
+    fn new(access: &'a Access, format: Format, stamps: Option<StampedLog>) -> Self {
         let output = match format {
             Format::Text => LogOutput::to_stdout(),
             Format::Json => LogOutput::to_json(),
         };
         Self {
+            access,
             format,
+            stamps,
             output: RefCell::new(output),
             decoder: Decoder::default(),
         }
     }
 
-    async fn bytes(&mut self, bytes: &[u8]) -> Result<(), CommandError> {
+    /// Shows a piece of the log of an attempt, which is at an offset.
+    async fn bytes(&mut self, at: (u32, u64), bytes: &[u8]) -> Result<(), CommandError> {
+        let bytes = stamp(&mut self.stamps, at, bytes, self.access).await?;
         match self.format {
-            Format::Text => write_log(&self.output, bytes)
+            Format::Text => write_log(&self.output, &bytes)
                 .await
                 .map_err(|error| CommandError::from_output(&error)),
             Format::Json => {
-                let shown = self.output.borrow_mut().push(bytes).into_owned();
+                let shown = self.output.borrow_mut().push(&bytes).into_owned();
                 print_log(self.decoder.text(&shown)).await
             }
         }

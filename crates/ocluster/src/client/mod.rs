@@ -18,6 +18,7 @@ mod observed;
 mod retry;
 mod share;
 mod show_error;
+mod stamped;
 mod status;
 mod submit;
 mod submit_custom;

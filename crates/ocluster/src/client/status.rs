@@ -6,11 +6,13 @@ use std::time::Duration;
 use cluster_api::{
     AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableStage, Explanation,
 };
+use cluster_client::{DurableError, DurableJob};
 use visible::CompactElapsed;
 
 use super::access::Access;
 use crate::json::kept_jobs::DescribedJob;
 use crate::labels::labels;
+use crate::timeline::{self, AttemptPhases, MAX_ATTEMPTS};
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::output::Format;
@@ -45,13 +47,44 @@ pub(super) async fn run(
         Err(error) => return Err(access.failed(error).await),
     };
     let explanation = explanation.as_ref();
+    let phases = match phases(&job, &details.attempts).await {
+        Ok(phases) => phases,
+        Err(error) => return Err(access.failed(error).await),
+    };
     format.print(
-        || text(&details, explanation),
-        || DescribedJob::of(&details).explained(explanation),
+        || text(&details, explanation, &phases),
+        || {
+            let described = DescribedJob::of(&details).explained(explanation);
+            phases
+                .iter()
+                .fold(described, |described, (number, phases)| {
+                    described.with_phases(*number, phases)
+                })
+        },
     )
 }
 
-fn text(details: &DurableDetails, explanation: Option<&Explanation>) -> String {
+/// Returns the phases of the latest attempts; none if the scheduler does not keep them.
+async fn phases(
+    job: &DurableJob,
+    attempts: &[DurableAttempt],
+) -> Result<AttemptPhases, DurableError> {
+    let mut all = AttemptPhases::new();
+    for DurableAttempt { number, .. } in attempts.iter().rev().take(MAX_ATTEMPTS) {
+        match job.phases(*number).await {
+            Ok(phases) => drop(all.insert(*number, phases)),
+            Err(DurableError::Unsupported) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
+fn text(
+    details: &DurableDetails,
+    explanation: Option<&Explanation>,
+    phases: &AttemptPhases,
+) -> String {
     let DurableDetails {
         summary,
         status,
@@ -86,6 +119,10 @@ fn text(details: &DurableDetails, explanation: Option<&Explanation>) -> String {
     }
     for attempt in attempts {
         line(&format!("attempt {}", attempt.number), described(attempt));
+        let phases = phases.get(&attempt.number).into_iter();
+        for phase in phases.flat_map(|phases| timeline::lines(phases, attempt)) {
+            line("", phase);
+        }
     }
     if *retryable {
         line("retry", "possible".to_owned());

@@ -1,7 +1,10 @@
 //! `job-log`: prints the log of a job.
 
 use std::ffi::OsString;
+use std::ops::Range;
 
+use cluster_api::{LogTime, RpcErrorKind};
+use jiff::Timestamp;
 use visible::counted;
 
 use super::show::details;
@@ -9,6 +12,7 @@ use crate::admin::Common;
 use crate::admin::service::{About, Service};
 use crate::decoder::Decoder;
 use crate::json::jobs::LogPiece;
+use crate::timestamps::{LineTimes, TimestampArgs, UNKNOWN};
 use cli::error::CommandError;
 use cli::output::{self, Format};
 use cli::print::{print_bytes, print_error};
@@ -29,6 +33,8 @@ pub(in crate::admin) struct Args {
     /// Print what is written from now on, too, until the attempt ends
     #[arg(short, long)]
     follow: bool,
+    #[command(flatten)]
+    timestamps: TimestampArgs,
 }
 
 pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
@@ -62,9 +68,12 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
         Format::Text => LogOutput::to_stdout(),
         Format::Json => LogOutput::to_json(),
     };
+    let began = attempt.started_ago;
+    let style = args.timestamps.style();
+    let mut lines = style.map(|style| LineTimes::new(style, began, Timestamp::now()));
     let mut interrupts = Interrupts::listen()?;
     let copied = tokio::select! {
-        copied = copy(&service, &id, number, end, format, &mut filter) => copied,
+        copied = copy(&service, &id, (number, end), format, &mut filter, &mut lines) => copied,
         interrupt = interrupts.next() => Err(CommandError::interrupted(interrupt, "")),
     };
     // So that what follows is in the usual colour.
@@ -76,10 +85,10 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
 async fn copy(
     service: &Service,
     id: &str,
-    attempt: u32,
-    end: u64,
+    (attempt, end): (u32, u64),
     format: Format,
     filter: &mut LogOutput,
+    lines: &mut Option<LineTimes>,
 ) -> Result<(), CommandError> {
     let mut decoder = Decoder::default();
     let mut offset = 0;
@@ -94,14 +103,48 @@ async fn copy(
         if chunk.bytes.is_empty() || chunk.next <= offset {
             break;
         }
+        let bytes = match lines {
+            None => chunk.bytes,
+            Some(lines) => {
+                let times = log_times(service, id, attempt, offset..chunk.next).await?;
+                lines.stamp(offset, &chunk.bytes, &times)
+            }
+        };
         offset = chunk.next;
-        let piece = filter.push(&chunk.bytes);
+        let piece = filter.push(&bytes);
         match format {
             Format::Text => print_bytes(&piece)?,
             Format::Json => print_piece(decoder.text(&piece))?,
         }
     }
     print_piece(decoder.finish())
+}
+
+/// Returns when a part of a log was written.
+async fn log_times(
+    service: &Service,
+    id: &str,
+    attempt: u32,
+    part: Range<u64>,
+) -> Result<Vec<LogTime>, CommandError> {
+    let mut all = Vec::new();
+    let mut from = Some(part.start);
+    while let Some(start) = from {
+        let asked = service.admin().job_log_times(id, attempt, start, part.end);
+        let page = match asked.await {
+            Ok(page) => page,
+            Err(error) if error.kind == RpcErrorKind::Unimplemented => {
+                return Err(CommandError::failed(UNKNOWN));
+            }
+            Err(error) => {
+                let about = About::default();
+                return Err(service.failed("JobTimelines.logTimes", about, error).await);
+            }
+        };
+        all.extend(page.times);
+        from = page.next.filter(|next| *next > start);
+    }
+    Ok(all)
 }
 
 /// Prints a piece of a log as JSON, if there is something in it.

@@ -13,6 +13,7 @@ use crate::admin::Common;
 use crate::admin::service::{About, Service};
 use crate::json::jobs::JobDetails as Details;
 use crate::labels::labels;
+use crate::timeline::{self, AttemptPhases, MAX_ATTEMPTS};
 use cli::error::CommandError;
 use cli::human::table;
 use cli::quote::printable;
@@ -36,10 +37,18 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
     let details = details(&service, &id).await?;
     let explanation = explanation(&service, &details).await?;
     let explanation = explanation.as_ref();
-    let stage = &details.job.status.stage;
+    let phases = phases(&service, &details.job).await?;
     common.format().print(
-        || text(&details, explanation),
-        || Details::of(&details).explained(stage, explanation),
+        || text(&details, explanation, &phases),
+        || {
+            let stage = &details.job.status.stage;
+            let described = Details::of(&details).explained(stage, explanation);
+            phases
+                .iter()
+                .fold(described, |described, (number, phases)| {
+                    described.with_phases(*number, phases)
+                })
+        },
     )
 }
 
@@ -61,6 +70,23 @@ async fn explanation(
     }
 }
 
+/// Asks for the phases of the latest attempts of a job; none if the scheduler does not keep them.
+async fn phases(service: &Service, job: &DurableDetails) -> Result<AttemptPhases, CommandError> {
+    let mut all = AttemptPhases::new();
+    let id = &job.summary.id;
+    for DurableAttempt { number, .. } in job.attempts.iter().rev().take(MAX_ATTEMPTS) {
+        match service.admin().job_phases(id, *number).await {
+            Ok(phases) => drop(all.insert(*number, phases)),
+            Err(error) if error.kind == RpcErrorKind::Unimplemented => break,
+            Err(error) => {
+                let about = About::default();
+                return Err(service.failed("JobTimelines.phases", about, error).await);
+            }
+        }
+    }
+    Ok(all)
+}
+
 /// Asks for a job.
 pub(super) async fn details(service: &Service, id: &str) -> Result<JobDetails, CommandError> {
     match service.admin().job_details(id).await {
@@ -71,7 +97,7 @@ pub(super) async fn details(service: &Service, id: &str) -> Result<JobDetails, C
     }
 }
 
-fn text(details: &JobDetails, explanation: Option<&Explanation>) -> String {
+fn text(details: &JobDetails, explanation: Option<&Explanation>, phases: &AttemptPhases) -> String {
     let JobDetails {
         job,
         client,
@@ -117,7 +143,7 @@ fn text(details: &JobDetails, explanation: Option<&Explanation>) -> String {
     let lines = rows
         .into_iter()
         .map(|(name, value)| format!("{:12}{value}\n", format!("{name}:")));
-    lines.collect::<String>() + &attempts_text(attempts)
+    lines.collect::<String>() + &attempts_text(attempts) + &phases_text(attempts, phases)
 }
 
 /// Returns the kind of a job, and whether it is attached.
@@ -149,6 +175,23 @@ fn attempts_text(attempts: &[DurableAttempt]) -> String {
         ]
     }));
     format!("attempts:\n{}", table(&rows))
+}
+
+fn phases_text(attempts: &[DurableAttempt], phases: &AttemptPhases) -> String {
+    let mut text = String::new();
+    for attempt in attempts {
+        let phases = phases.get(&attempt.number).into_iter();
+        let lines: Vec<_> = phases
+            .flat_map(|phases| timeline::lines(phases, attempt))
+            .collect();
+        if !lines.is_empty() {
+            text += &format!("phases of attempt {}:\n", attempt.number);
+        }
+        for line in lines {
+            text += &format!("  {line}\n");
+        }
+    }
+    text
 }
 
 fn result(end: Option<&DurableAttemptEnd>) -> String {
