@@ -3,6 +3,7 @@
 use std::fmt;
 
 use cluster_api::{Outcome, RpcError};
+use pool::JobEnd;
 use prometheus_text::Histogram;
 
 /// Seconds that tell apart what a person would: at once, a moment, a coffee, a day.
@@ -35,6 +36,15 @@ impl fmt::Display for JobResult {
 }
 
 impl JobResult {
+    /// Returns what its time tells about other jobs.
+    pub(crate) fn job_end(self) -> JobEnd {
+        match self {
+            Self::Succeeded | Self::Failed => JobEnd::Completed,
+            Self::Cancelled => JobEnd::Stopped,
+            Self::Lost | Self::Disconnected => JobEnd::Lost,
+        }
+    }
+
     pub(crate) fn of(outcome: &Result<String, RpcError>) -> Self {
         let Err(error) = outcome else {
             return Self::Succeeded;

@@ -137,7 +137,7 @@ impl Reactor {
                 }
                 (running.name, time, goes_on)
             });
-            state.pool.job_finished(ticket);
+            state.pool.job_ended(ticket, now, end.job_end());
             ended
         });
         match ended {
