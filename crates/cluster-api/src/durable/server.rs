@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use super::{DurableDetails, DurableLogChunk, DurableStatus, JobQuery, JobRequest, MAX_NAME_BYTES};
 use crate::handle::Served;
-use crate::raw::extensions_capnp::{durable_job, durable_jobs};
+use crate::raw::extensions_capnp::{durable_job, durable_jobs, extended_durable_job};
 use crate::text::{long_text, malformed, text};
-use crate::{DurableJob, RpcError, ServeSubmission};
+use crate::{DurableJob, RpcError, ServeExplained, ServeSubmission};
 
 /// A durable job, as a scheduler implements it.
-pub trait ServeDurableJob: 'static {
+pub trait ServeDurableJob: ServeExplained {
     /// See [`DurableJob::status`] and [`DurableJob::watch`]; version 0 does not wait.
     ///
     /// # Errors
@@ -215,3 +215,5 @@ impl<S: ServeDurableJob> durable_job::Server for Served<S> {
         }
     }
 }
+
+impl<S: ServeDurableJob> extended_durable_job::Server for Served<S> {}

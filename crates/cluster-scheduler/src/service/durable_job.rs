@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use cluster_api::{
     DurableDetails, DurableJob, DurableLogChunk, DurableStatus, RpcError, ServeDurableJob,
+    ServeExplained,
 };
 use jobs::JobId;
 
@@ -69,6 +70,8 @@ impl DurableJobService {
         }
     }
 }
+
+impl ServeExplained for DurableJobService {}
 
 impl ServeDurableJob for DurableJobService {
     async fn watch(self: Rc<Self>, version: Option<u64>) -> Result<DurableStatus, RpcError> {

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use cluster_api::{Job, JobPromise, RpcError, ServeTicket, Ticket, TicketEnd, TicketStatus};
+use cluster_api::{
+    Job, JobPromise, RpcError, ServeExplained, ServeTicket, Ticket, TicketEnd, TicketStatus,
+};
 use pool::TicketId;
 
 use crate::queue_positions::QueuePosition;
@@ -26,6 +28,8 @@ impl TicketService {
         }))
     }
 }
+
+impl ServeExplained for TicketService {}
 
 impl ServeTicket for TicketService {
     async fn job(self: Rc<Self>) -> Result<Job, RpcError> {
