@@ -5,6 +5,8 @@
 mod affinity;
 #[path = "learning/cluster.rs"]
 mod cluster;
+#[path = "learning/fairness.rs"]
+mod fairness;
 #[path = "learning/forecasts.rs"]
 mod forecasts;
 #[path = "simulate/random.rs"]

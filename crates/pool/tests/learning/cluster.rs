@@ -40,6 +40,8 @@ pub(crate) struct Cluster {
     queued: BTreeMap<TicketId, (usize, usize)>,
     ends: BTreeSet<(Time, TicketId, WorkerId, usize)>,
     pub(crate) runs: BTreeMap<TicketId, Run>,
+    /// The clients whose jobs have started, in that order.
+    pub(crate) starts: Vec<usize>,
 }
 
 pub(crate) fn client(number: usize) -> ClientId {
@@ -79,6 +81,7 @@ impl Cluster {
             queued: BTreeMap::new(),
             ends: BTreeSet::new(),
             runs: BTreeMap::new(),
+            starts: Vec::new(),
         }
     }
 
@@ -108,16 +111,15 @@ impl Cluster {
         !self.queued.is_empty() || !self.ends.is_empty()
     }
 
-    /// Lets time pass until the next thing happens, but at most until `end`. Returns the client whose job has ended, if
-    /// that is what has happened; `None` in the outer option if it is `end`.
-    pub(crate) fn step(&mut self, end: Time) -> Option<Option<usize>> {
+    /// Lets time pass until the next thing happens; if that is after `end`, until then. Returns whether it was before.
+    pub(crate) fn step(&mut self, end: Time) -> bool {
         let next = self.ends.first().copied();
         let deadline = self.pool.next_deadline();
         let time = next.map(|next| next.0).into_iter().chain(deadline).min();
         let time = time.filter(|time| *time <= end);
         let Some(time) = time else {
             self.now = self.now.max(end);
-            return None;
+            return false;
         };
         self.now = self.now.max(time);
         self.pool.advance(self.now);
@@ -132,7 +134,7 @@ impl Cluster {
             self.pool.pop(worker).unwrap();
         }
         self.perform();
-        Some(ended.map(|(_, ticket, ..)| self.runs[&ticket].client))
+        true
     }
 
     fn perform(&mut self) {
@@ -157,6 +159,7 @@ impl Cluster {
             end,
         };
         self.runs.insert(ticket, run);
+        self.starts.push(client);
         self.ends.insert((end, ticket, worker, hint));
     }
 }
