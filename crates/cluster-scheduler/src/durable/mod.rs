@@ -15,6 +15,7 @@ mod live;
 mod lookup;
 mod opened;
 mod outcome;
+mod past;
 mod perform;
 mod progress;
 mod queue;
@@ -120,6 +121,7 @@ impl DurableJobs {
             threads,
             sealer,
             saved,
+            past: _,
             description_sizes,
             totals,
         } = opened;
