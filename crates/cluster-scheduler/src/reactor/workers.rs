@@ -178,6 +178,13 @@ impl Reactor {
         registered.pause_reasons = reasons;
     }
 
+    /// A worker has dropped what it had cached for some hints, or, if there are none, for all.
+    pub(crate) fn pruned(&self, worker: WorkerId, hints: &[String]) -> Result<(), Disconnected> {
+        let hints: Vec<_> = hints.iter().map(|hint| self.hint(hint)).collect();
+        let some = (!hints.is_empty()).then_some(&hints[..]);
+        self.apply(|state, _| state.pool.pruned(worker, some)).0
+    }
+
     /// Removes (`active`) or adds (not `active`) a reason for a worker to be inactive.
     pub(crate) fn set_active(
         &self,
