@@ -80,6 +80,9 @@ pub(crate) struct History {
     /// How often a worker registered, and how often it was one known before.
     pub(crate) registrations: u64,
     pub(crate) reconnections: u64,
+    /// Jobs that started in the range that was forecast for them first, and those that did not.
+    pub(crate) forecasts_held: u64,
+    pub(crate) forecasts_missed: u64,
 }
 
 impl Default for History {
@@ -93,6 +96,8 @@ impl Default for History {
             lost: 0,
             registrations: 0,
             reconnections: 0,
+            forecasts_held: 0,
+            forecasts_missed: 0,
         }
     }
 }
@@ -106,6 +111,12 @@ impl History {
             JobResult::Cancelled => self.cancelled += 1,
             JobResult::Lost | JobResult::Disconnected => self.lost += 1,
         }
+    }
+
+    /// A job has started for which there was a forecast.
+    pub(crate) fn forecast_checked(&mut self, held: bool) {
+        self.forecasts_held += u64::from(held);
+        self.forecasts_missed += u64::from(!held);
     }
 
     pub(crate) fn registered(&mut self, was_known: bool) {

@@ -40,7 +40,11 @@ impl Forecasts {
         !self.is_renewing && !self.taken_at.is_some_and(is_fresh)
     }
 
-    fn renew(&mut self, latest: BTreeMap<TicketId, Forecast>, is_queued: impl Fn(TicketId) -> bool) {
+    fn renew(
+        &mut self,
+        latest: BTreeMap<TicketId, Forecast>,
+        is_queued: impl Fn(TicketId) -> bool,
+    ) {
         self.is_renewing = false;
         self.latest = latest;
         self.latest.retain(|ticket, _| is_queued(*ticket));

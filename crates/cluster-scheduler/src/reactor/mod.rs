@@ -16,6 +16,7 @@ mod cancel;
 mod clients;
 mod departed;
 mod durable_owner;
+mod forecasts;
 mod handover;
 mod liveness;
 mod pauses;
@@ -37,6 +38,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) use self::clients::{Cancelled, TicketState};
 use self::departed::Departed;
 pub(crate) use self::durable_owner::DurableOwner;
+use self::forecasts::Forecasts;
 pub(crate) use self::handover::{ChosenWorker, PendingPop, PopAnswer};
 pub(crate) use self::liveness::PROBE_AFTER;
 pub(crate) use self::report::PoolReport;
@@ -81,6 +83,7 @@ struct State {
     pops: HashMap<PopId, PendingPop>,
     workers: Roster,
     queue_positions: QueuePositions,
+    forecasts: Forecasts,
     history: History,
     pauses: Pauses,
 }
@@ -99,6 +102,7 @@ impl Reactor {
             pops: HashMap::new(),
             workers: Roster::default(),
             queue_positions: QueuePositions::default(),
+            forecasts: Forecasts::default(),
             history: History::default(),
             pauses,
         };

@@ -137,6 +137,9 @@ impl State {
         name: WorkerName,
         keeps_jobs: bool,
     ) -> Option<Work> {
+        if let Some(held) = self.forecasts.started(ticket, now) {
+            self.history.forecast_checked(held);
+        }
         let job_number = self.workers.job_assigned(worker);
         self.tickets
             .start(now, ticket, worker, job_number, name, keeps_jobs)
