@@ -14,7 +14,6 @@ mod json;
 mod labels;
 pub mod obuilder;
 pub mod ocluster;
-mod outcome;
 mod pages;
 pub mod reference;
 pub mod scheduler;

@@ -170,6 +170,7 @@ impl Pool {
         if let Some(ticket) = self.tickets.get_mut(&id) {
             ticket.location = Location::Queue {
                 worker: slot,
+                is_preferred: estimate == Estimate::Cached,
                 cost,
                 deadline,
             };

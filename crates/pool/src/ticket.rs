@@ -45,6 +45,8 @@ pub(crate) enum Location {
     /// In a worker's queue.
     Queue {
         worker: Slot,
+        /// Whether that is preferred, as it has the hint cached; else it was free.
+        is_preferred: bool,
         /// What its job is expected to take there.
         cost: Duration,
         /// From then on any worker that is free may have it.

@@ -54,6 +54,16 @@ impl Forecasts {
         self.first.retain(|ticket, _| is_queued(*ticket));
     }
 
+    /// Returns when a queued job is expected to start and to end, as far as that is known.
+    pub(super) fn of(&self, ticket: TicketId, now: Time) -> Option<cluster_api::Forecast> {
+        let Forecast { start, end } = self.latest.get(&ticket)?;
+        let from_now = |range: &(Time, Time)| (range.0.since(now), range.1.since(now));
+        Some(cluster_api::Forecast {
+            start: from_now(start),
+            end: from_now(end),
+        })
+    }
+
     /// A ticket's job has started. Returns whether its first forecast held, if there was one.
     pub(super) fn started(&mut self, ticket: TicketId, now: Time) -> Option<bool> {
         self.latest.remove(&ticket);
@@ -72,20 +82,6 @@ impl Forecasts {
 }
 
 impl Reactor {
-    /// Returns when a queued job is expected to start and to end, as far as that is known: ranges from now on. Four of
-    /// five jobs start in the first, and four of five end in the second.
-    pub(crate) fn forecast_of(&self, ticket: TicketId) -> Option<cluster_api::Forecast> {
-        self.renew_forecasts();
-        let now = self.clock.now();
-        let state = self.state.borrow();
-        let Forecast { start, end } = state.forecasts.latest.get(&ticket)?;
-        let from_now = |range: &(Time, Time)| (range.0.since(now), range.1.since(now));
-        Some(cluster_api::Forecast {
-            start: from_now(start),
-            end: from_now(end),
-        })
-    }
-
     /// Makes forecasts every now and then, to see whether they hold. Never ends.
     pub(crate) async fn check_forecasts(self: std::rc::Rc<Self>) {
         loop {
@@ -95,7 +91,7 @@ impl Reactor {
     }
 
     /// Has other forecasts made if the latest are too old.
-    fn renew_forecasts(&self) {
+    pub(super) fn renew_forecasts(&self) {
         let now = self.clock.now();
         let outlook = {
             let state = &mut *self.state.borrow_mut();

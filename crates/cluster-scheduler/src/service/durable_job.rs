@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use cluster_api::{
-    DurableDetails, DurableJob, DurableLogChunk, DurableStatus, RpcError, ServeDurableJob,
-    ServeExplained,
+    DurableDetails, DurableJob, DurableLogChunk, DurableStatus, Explanation, RpcError,
+    ServeDurableJob, ServeExplained,
 };
 use jobs::JobId;
 
@@ -71,7 +71,11 @@ impl DurableJobService {
     }
 }
 
-impl ServeExplained for DurableJobService {}
+impl ServeExplained for DurableJobService {
+    async fn explain(self: Rc<Self>) -> Result<Explanation, RpcError> {
+        self.jobs.explain(self.job).await
+    }
+}
 
 impl ServeDurableJob for DurableJobService {
     async fn watch(self: Rc<Self>, version: Option<u64>) -> Result<DurableStatus, RpcError> {

@@ -8,11 +8,10 @@ use cluster_api::{
 };
 use visible::counted;
 
-use cli::error::{CommandError, Kind};
-use cli::failure::Reason;
-use cli::quote::printable;
-pub(crate) use kind::kind_of;
-pub(crate) use status::{sentence, status};
+pub use self::kind::kind_of;
+pub use self::status::{sentence, status};
+use crate::failure::{Kind, Reason};
+use visible::printable;
 
 const QUEUE_LIMIT: &str = "the job waited for a worker for longer than its --queue-timeout";
 const RUN_LIMIT: &str = "the job ran for longer than its --timeout";
@@ -21,11 +20,13 @@ const SILENCE_LIMIT: &str =
 
 /// Why a job did not succeed.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) kind: Kind,
+pub struct Failure {
+    /// Decides the exit code of a program that waits for the job.
+    pub kind: Kind,
     /// In a few words, as an error of upstream's would have it.
-    pub(crate) error: RpcError,
-    hints: Vec<String>,
+    pub error: RpcError,
+    /// What to try, one sentence each.
+    pub hints: Vec<String>,
 }
 
 impl Failure {
@@ -37,16 +38,19 @@ impl Failure {
         }
     }
 
-    /// Returns it as that of a command.
-    pub(crate) fn command_error(&self) -> CommandError {
-        let error = CommandError::new(self.kind, &self.error.reason);
-        self.hints.iter().fold(error, CommandError::hint)
+    /// Returns it for programs; `None` if it has no message.
+    pub fn reason(&self) -> Option<Reason> {
+        Reason::new(self.kind, &self.error.reason, &self.hints)
     }
 }
 
-/// Returns the output of a job with these attempts, or why it did not succeed. `command` is the exit code of the
-/// build's own command, if its log has one.
-pub(crate) fn result(
+/// Returns the output of a job with these attempts. `command` is the exit code of the build's own command, if its log
+/// has one.
+///
+/// # Errors
+///
+/// [`Failure`] says why it did not succeed.
+pub fn result(
     attempts: u32,
     outcome: &DurableOutcome,
     command: Option<u8>,
@@ -84,18 +88,18 @@ pub(crate) fn result(
 }
 
 /// Returns the result of a job that has ended, for programs.
-pub(crate) fn of_stage(stage: &DurableStage) -> Option<Result<String, Reason>> {
+pub fn of_stage(stage: &DurableStage) -> Option<Result<String, Reason>> {
     let DurableStage::Ended { attempt, outcome } = stage else {
         return None;
     };
     match result(*attempt, outcome, None) {
         Ok(output) => Some(Ok(output)),
-        Err(failure) => Reason::of(&failure.command_error()).map(Err),
+        Err(failure) => failure.reason().map(Err),
     }
 }
 
 /// Returns how a job ended in a word, as its state is called.
-pub(crate) fn word(outcome: &DurableOutcome) -> &'static str {
+pub fn word(outcome: &DurableOutcome) -> &'static str {
     match outcome {
         DurableOutcome::Done(Outcome::Succeeded(_)) => "succeeded",
         DurableOutcome::Done(Outcome::TimedOut { .. })

@@ -7,130 +7,131 @@ use cluster_api::{AttemptResult, DurableAttempt, DurableDetails, DurableStage, J
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::failure::Reason;
 use crate::outcome;
-use cli::failure::Reason;
 
 /// The jobs of this client that the scheduler keeps, the latest first.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct KeptJobs {
+pub struct KeptJobs {
     /// The jobs.
-    pub(crate) jobs: Vec<KeptJob>,
+    pub jobs: Vec<KeptJob>,
     /// Whether there are more than `--limit`.
-    pub(crate) more: bool,
+    pub more: bool,
 }
 
 /// A job that the scheduler keeps.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct KeptJob {
+pub struct KeptJob {
     /// Its id.
-    id: String,
+    pub id: String,
     /// Its state: `queued`, `running`, `succeeded`, `failed`, `cancelled`, `timed-out` or `lost`.
-    state: String,
+    pub state: String,
     /// The name of its pool.
-    pool: String,
+    pub pool: String,
     /// Its kind: `docker`, `obuilder`, or that of a custom job.
-    kind: String,
+    pub kind: String,
     /// Its labels.
-    labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
     /// How long ago it was submitted.
-    submitted_ago_seconds: f64,
+    pub submitted_ago_seconds: f64,
     /// How long ago it began to wait, was given to a worker, or ended.
-    changed_ago_seconds: f64,
+    pub changed_ago_seconds: f64,
     /// How many attempts there were.
-    attempts: u32,
+    pub attempts: u32,
     /// The worker of its latest attempt; null before the first.
-    worker: Option<String>,
+    pub worker: Option<String>,
     /// Whether it ends with the connection of its client or its worker. Others are durable.
-    attached: bool,
+    pub attached: bool,
 }
 
 /// All about a job that the scheduler keeps.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct DescribedJob {
+pub struct DescribedJob {
     /// What lists have of it.
     #[serde(flatten)]
-    job: KeptJob,
+    pub job: KeptJob,
     /// The key of its submission; null if it has none. Without `--key`, it is random.
-    key: Option<String>,
+    pub key: Option<String>,
     /// Whether it goes before all jobs that are not urgent.
-    urgent: bool,
+    pub urgent: bool,
     /// How many jobs are ahead of it; null unless it is queued.
-    ahead: Option<u32>,
+    pub ahead: Option<u32>,
     /// Why no worker takes jobs, for people; null unless it is queued, and if some do.
-    obstacle: Option<String>,
+    pub obstacle: Option<String>,
     /// How long its worker, which has lost its connection, has to return; null unless one has.
-    worker_returns_within_seconds: Option<f64>,
+    pub worker_returns_within_seconds: Option<f64>,
     /// Its output; null unless it succeeded.
-    output: Option<String>,
+    pub output: Option<String>,
     /// Why it did not succeed; null unless it ended like that.
-    error: Option<Reason>,
+    pub error: Option<Reason>,
     /// Whether it can be retried.
-    retryable: bool,
+    pub retryable: bool,
     /// Its attempts, the first one first.
-    runs: Vec<Run>,
+    pub runs: Vec<Run>,
 }
 
 /// A run of a job by a worker.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Run {
+pub struct Run {
     /// The number of the attempt.
-    attempt: u32,
+    pub attempt: u32,
     /// The name of the worker.
-    worker: String,
+    pub worker: String,
     /// How long ago it was given to the worker.
-    started_ago_seconds: f64,
+    pub started_ago_seconds: f64,
     /// How long it took; null while it has not ended.
-    ran_seconds: Option<f64>,
+    pub ran_seconds: Option<f64>,
     /// Why it was lost with its worker; null unless it was.
-    lost: Option<String>,
+    pub lost: Option<String>,
     /// How much of its log is kept so far, in bytes.
-    log_bytes: u64,
+    pub log_bytes: u64,
     /// How it ended; null while it has not, and if that is not known.
-    end: Option<RunEnd>,
+    pub end: Option<RunEnd>,
 }
 
 /// The end of a run of a job by a worker.
 #[derive(Debug, Serialize, JsonSchema)]
-struct RunEnd {
+pub struct RunEnd {
     /// How: `succeeded`, `failed`, `timed-out`, `refused`, `stopped` or `lost`.
-    result: String,
+    pub result: String,
     /// How long ago.
-    ended_ago_seconds: f64,
+    pub ended_ago_seconds: f64,
     /// More about it, for people; empty for nothing more.
-    detail: String,
+    pub detail: String,
 }
 
 /// The end of a job that was waited for.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct EndedJob {
+pub struct EndedJob {
     /// Its id; null for the job of a shared cap file.
-    pub(crate) id: Option<String>,
+    pub id: Option<String>,
     /// Its state: `succeeded`, `failed`, `cancelled`, `timed-out` or `lost`.
-    pub(crate) state: String,
+    pub state: String,
     /// Its output; null unless it succeeded.
-    pub(crate) output: Option<String>,
+    pub output: Option<String>,
     /// Why it did not succeed; null if it did.
-    pub(crate) error: Option<Reason>,
+    pub error: Option<Reason>,
 }
 
 /// The jobs that were cancelled.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct CancelledKeptJobs {
+pub struct CancelledKeptJobs {
     /// Their ids.
-    pub(crate) jobs: Vec<String>,
+    pub jobs: Vec<String>,
 }
 
 /// A cap file that shows one job.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct SharedJob {
+pub struct SharedJob {
     /// The id of the job.
-    pub(crate) id: String,
+    pub id: String,
     /// The contents of the cap file. It is a secret.
-    pub(crate) sturdy_ref: String,
+    pub sturdy_ref: String,
 }
 
 impl KeptJob {
-    pub(crate) fn of(job: &JobSummary) -> Self {
+    /// Returns a job of a list.
+    pub fn of(job: &JobSummary) -> Self {
         let JobSummary {
             id,
             pool,
@@ -162,7 +163,8 @@ impl KeptJob {
 }
 
 impl DescribedJob {
-    pub(crate) fn of(details: &DurableDetails) -> Self {
+    /// Returns all about a job.
+    pub fn of(details: &DurableDetails) -> Self {
         let DurableDetails {
             summary,
             status,

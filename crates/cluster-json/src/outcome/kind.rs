@@ -2,10 +2,10 @@
 
 use cluster_api::{Outcome, Refusal};
 
-use cli::error::Kind;
+use crate::failure::Kind;
 
 /// Returns the kind of `outcome`. `command` is the exit code of the build's own command, if its log has one.
-pub(crate) fn kind_of(outcome: &Outcome, command: Option<u8>) -> Kind {
+pub fn kind_of(outcome: &Outcome, command: Option<u8>) -> Kind {
     match outcome {
         Outcome::Failed { exit_code, .. } => Kind::BuildFailed {
             command: exit_code.or(command),

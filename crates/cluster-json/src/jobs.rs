@@ -4,46 +4,46 @@ use cluster_api::{JobDetails as Kept, ListedJob};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::kept_jobs::{DescribedJob, KeptJob};
+use crate::kept_jobs::{DescribedJob, KeptJob};
 use crate::outcome;
 
 /// Jobs, the latest submission first.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Jobs {
+pub struct Jobs {
     /// The jobs.
-    pub(crate) jobs: Vec<Job>,
+    pub jobs: Vec<Job>,
     /// Whether there are more than `--limit`.
-    pub(crate) more: bool,
+    pub more: bool,
 }
 
 /// A job.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Job {
+pub struct Job {
     /// What its client sees of it.
     #[serde(flatten)]
-    job: KeptJob,
+    pub job: KeptJob,
     /// The client that submitted it.
-    client: String,
+    pub client: String,
 }
 
 /// All that is known of a job, but what it runs.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct JobDetails {
+pub struct JobDetails {
     /// What its client sees of it.
     #[serde(flatten)]
-    job: DescribedJob,
+    pub job: DescribedJob,
     /// The client that submitted it.
-    client: String,
+    pub client: String,
     /// How far it has come, or how it ended, for people.
-    status: String,
+    pub status: String,
     /// Its cache hint; empty for none.
-    cache_hint: String,
+    pub cache_hint: String,
 }
 
 /// A piece of a log. The pieces joined are the log.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub(crate) enum LogPiece {
+pub enum LogPiece {
     /// A piece.
     Log {
         /// The text, which may begin and end anywhere in a line. U+FFFD replaces invalid UTF-8.
@@ -52,7 +52,8 @@ pub(crate) enum LogPiece {
 }
 
 impl Job {
-    pub(crate) fn of(listed: &ListedJob) -> Self {
+    /// Returns a job of a list.
+    pub fn of(listed: &ListedJob) -> Self {
         let ListedJob { summary, client } = listed;
         Self {
             job: KeptJob::of(summary),
@@ -62,7 +63,8 @@ impl Job {
 }
 
 impl JobDetails {
-    pub(crate) fn of(details: &Kept) -> Self {
+    /// Returns all that is known of a job.
+    pub fn of(details: &Kept) -> Self {
         let Kept {
             job,
             client,

@@ -1,13 +1,12 @@
 //! How far a job has come, and how it ended, in a sentence for people.
 
 use cluster_api::{DurableOutcome, DurableStage, LostAttempt, Outcome};
-use visible::{CompactElapsed, counted};
+use visible::{CompactElapsed, counted, printable};
 
 use super::{QUEUE_LIMIT, RUN_LIMIT, SILENCE_LIMIT};
-use cli::quote::printable;
 
 /// Returns how far a job has come.
-pub(crate) fn status(stage: &DurableStage) -> String {
+pub fn status(stage: &DurableStage) -> String {
     match stage {
         DurableStage::Queued {
             obstacle: Some(obstacle),
@@ -30,7 +29,7 @@ pub(crate) fn status(stage: &DurableStage) -> String {
 }
 
 /// Returns how a job ended, and why if it did not succeed.
-pub(crate) fn sentence(outcome: &DurableOutcome) -> String {
+pub fn sentence(outcome: &DurableOutcome) -> String {
     match outcome {
         DurableOutcome::Done(Outcome::Succeeded(_)) => "succeeded".to_owned(),
         DurableOutcome::Done(Outcome::Failed { detail, exit_code }) => match (detail, exit_code) {

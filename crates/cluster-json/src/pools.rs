@@ -5,173 +5,173 @@ use serde::Serialize;
 
 /// The pools of a scheduler, with totals. Fields that an OCaml scheduler cannot report are null.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Pools {
+pub struct Pools {
     /// Sorted by name.
-    pub(crate) pools: Vec<Totals>,
+    pub pools: Vec<Totals>,
 }
 
 /// The totals of a pool.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Totals {
+pub struct Totals {
     /// The name of the pool.
-    pub(crate) name: String,
+    pub name: String,
     /// How many workers are known, connected or not.
-    pub(crate) workers: usize,
+    pub workers: usize,
     /// How many of them are connected.
-    pub(crate) connected: usize,
+    pub connected: usize,
     /// How many of those get no jobs, for any reason.
-    pub(crate) inactive: usize,
+    pub inactive: usize,
     /// How many jobs all connected workers run at once.
-    pub(crate) capacity: Option<u64>,
+    pub capacity: Option<u64>,
     /// How many jobs they run now.
-    pub(crate) running: Option<usize>,
+    pub running: Option<usize>,
     /// How many jobs are queued, for any worker or for a certain one.
-    pub(crate) queued: Option<u64>,
+    pub queued: Option<u64>,
     /// How long the oldest of them has waited; 0 when there is none.
-    pub(crate) oldest_wait_seconds: Option<f64>,
+    pub oldest_wait_seconds: Option<f64>,
 }
 
 /// One pool. Fields that an OCaml scheduler cannot report are null.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Pool {
+pub struct Pool {
     /// Its name.
-    pub(crate) pool: String,
+    pub pool: String,
     /// Its state as text for people, as the OCaml scheduler prints it too.
-    pub(crate) text: String,
+    pub text: String,
     /// The workers that are known, connected or not, sorted by name.
-    pub(crate) workers: Vec<Worker>,
+    pub workers: Vec<Worker>,
     /// The queued jobs and their clients.
-    pub(crate) queue: Option<Queue>,
+    pub queue: Option<Queue>,
 }
 
 /// The queued jobs of a pool.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Queue {
+pub struct Queue {
     /// How many of them wait for any worker; more may be in the queues of workers.
-    pub(crate) backlog: u32,
+    pub backlog: u32,
     /// How long the oldest job has waited that no worker has taken; 0 when there is none.
-    pub(crate) oldest_wait_seconds: f64,
+    pub oldest_wait_seconds: f64,
     /// The clients that have submitted jobs since the scheduler started, sorted by id.
-    pub(crate) clients: Vec<Client>,
+    pub clients: Vec<Client>,
     /// The first queued jobs: those for any worker, the next one first, then those for certain workers. Ten, or all
     /// with `--all`.
-    pub(crate) jobs: Vec<QueuedJob>,
+    pub jobs: Vec<QueuedJob>,
     /// How many more jobs are queued.
-    pub(crate) more: u32,
+    pub more: u32,
 }
 
 /// A job that no worker has taken.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct QueuedJob {
+pub struct QueuedJob {
     /// The number of its ticket, by which `cancel` cancels it.
-    pub(crate) ticket: u64,
+    pub ticket: u64,
     /// Who submitted it.
-    pub(crate) client: String,
+    pub client: String,
     /// Its cache hint; empty when it has none.
-    pub(crate) cache_hint: String,
+    pub cache_hint: String,
     /// Whether it is urgent.
-    pub(crate) urgent: bool,
+    pub urgent: bool,
     /// How long it has waited.
-    pub(crate) waiting_seconds: f64,
+    pub waiting_seconds: f64,
     /// The worker that it waits for; null if it waits for any.
-    pub(crate) worker: Option<String>,
+    pub worker: Option<String>,
 }
 
 /// A client of a pool.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Client {
+pub struct Client {
     /// The name it was added under.
-    pub(crate) id: String,
+    pub id: String,
     /// Its share of the pool: how many jobs it is expected to run at once.
-    pub(crate) rate: f64,
+    pub rate: f64,
     /// How many of its jobs no worker has taken.
-    pub(crate) queued: u32,
+    pub queued: u32,
     /// How many of those are urgent.
-    pub(crate) urgent: u32,
+    pub urgent: u32,
 }
 
 /// The answer about one worker.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct OneWorker {
+pub struct OneWorker {
     /// Its pool.
-    pub(crate) pool: String,
+    pub pool: String,
     /// The worker. If there is no such worker, the command fails.
-    pub(crate) worker: Worker,
+    pub worker: Worker,
 }
 
 /// A worker. Fields that an OCaml scheduler cannot report are null.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Worker {
+pub struct Worker {
     /// The name it registers with.
-    pub(crate) name: String,
+    pub name: String,
     /// Whether it is connected.
-    pub(crate) connected: bool,
+    pub connected: bool,
     /// Whether an operator has paused it, in either way.
-    pub(crate) paused: bool,
+    pub paused: bool,
     /// How many times it has registered since the scheduler started.
-    pub(crate) registrations: Option<u64>,
+    pub registrations: Option<u64>,
     /// The version of its program; null if it is not connected, or not one of ours.
-    pub(crate) version: Option<String>,
+    pub version: Option<String>,
     /// Who paused it, and why; null if no operator has, or the scheduler does not know.
-    pub(crate) pause: Option<Pause>,
+    pub pause: Option<Pause>,
     /// How long ago it disconnected; null if it is connected, or has not connected since the scheduler started.
-    pub(crate) left_seconds: Option<f64>,
+    pub left_seconds: Option<f64>,
     /// More about it; null if it is not connected.
-    pub(crate) connection: Option<Connection>,
+    pub connection: Option<Connection>,
 }
 
 /// An operator's pause.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Pause {
+pub struct Pause {
     /// Who paused it, as USER@HOST; empty if unknown. It is not verified.
-    pub(crate) by: String,
+    pub by: String,
     /// The reason; empty if none was given.
-    pub(crate) note: String,
+    pub note: String,
     /// How long ago that was.
-    pub(crate) lasting_seconds: f64,
+    pub lasting_seconds: f64,
 }
 
 /// A worker that is connected.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Connection {
+pub struct Connection {
     /// For how long.
-    pub(crate) registered_seconds: f64,
+    pub registered_seconds: f64,
     /// Where it connects from.
-    pub(crate) address: String,
+    pub address: String,
     /// How many jobs it runs at once, as it reported.
-    pub(crate) capacity: u32,
+    pub capacity: u32,
     /// Why it gets no jobs. Empty if it gets jobs.
-    pub(crate) inactive: Vec<InactiveReason>,
+    pub inactive: Vec<InactiveReason>,
     /// How long the scheduler has waited for an answer from it; 0 if it waits for none.
-    pub(crate) silent_seconds: f64,
+    pub silent_seconds: f64,
     /// How many jobs wait for this worker.
-    pub(crate) queued: u32,
+    pub queued: u32,
     /// The sum of their expected costs.
-    pub(crate) workload_seconds: f64,
+    pub workload_seconds: f64,
     /// How many jobs have ended on it since it connected, in any way.
-    pub(crate) finished: u64,
+    pub finished: u64,
     /// The jobs that it runs, the oldest first.
-    pub(crate) running: Vec<Job>,
+    pub running: Vec<Job>,
     /// Why it paused itself; empty if it has not, or gave no reason.
-    pub(crate) pause_reasons: Vec<PauseReason>,
+    pub pause_reasons: Vec<PauseReason>,
 }
 
 /// A reason why a worker pauses itself.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct PauseReason {
+pub struct PauseReason {
     /// A word for programs: `docker`, `docker-disk`, `state-disk`, `obuilder`, `obuilder-store` or `shutting-down`;
     /// later versions may have more.
-    pub(crate) kind: String,
+    pub kind: String,
     /// What is wrong.
-    pub(crate) problem: String,
+    pub problem: String,
     /// What to do about it; empty when it ends by itself.
-    pub(crate) advice: String,
+    pub advice: String,
 }
 
 /// Why a worker gets no jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum InactiveReason {
+pub enum InactiveReason {
     /// It paused itself, for example to free disk space.
     WorkerPause,
     /// An operator paused it, until it is unpaused.
@@ -188,15 +188,15 @@ pub(crate) enum InactiveReason {
 
 /// A job that a worker runs.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Job {
+pub struct Job {
     /// The number of its ticket, by which `cancel` cancels it, and which is also in the scheduler's log.
-    pub(crate) ticket: u64,
+    pub ticket: u64,
     /// Who submitted it.
-    pub(crate) client: String,
+    pub client: String,
     /// Its cache hint; empty when it has none.
-    pub(crate) cache_hint: String,
+    pub cache_hint: String,
     /// Whether it is urgent.
-    pub(crate) urgent: bool,
+    pub urgent: bool,
     /// How long ago the worker took it.
-    pub(crate) running_seconds: f64,
+    pub running_seconds: f64,
 }

@@ -1,0 +1,17 @@
+//! A page with one sentence, such as an error.
+
+use askama::Template;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// A page with one sentence.
+#[derive(Debug, Serialize, JsonSchema, Template)]
+#[template(path = "notice.html")]
+pub struct Notice {
+    /// What it is about, in a few words.
+    pub title: String,
+    /// What is to be said, for people.
+    pub message: String,
+    /// What to do about it; empty for nothing.
+    pub advice: String,
+}
