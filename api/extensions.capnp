@@ -245,7 +245,7 @@ interface TicketNumber @0xb4d1c9e07a3f5286 {
   # Returns the number of the ticket at once. It is unique in its pool since the scheduler started.
 }
 
-interface ExtendedQueue extends(Cluster.Queue, PauseReasons, DurableQueue) {}
+interface ExtendedQueue extends(Cluster.Queue, PauseReasons, DurableQueue, PrunedCaches) {}
 # A queue as our scheduler serves it. Only for the server's use: workers call the interfaces apart.
 
 interface PoolControl @0xfa531e7cec24d80a {
@@ -1132,4 +1132,13 @@ interface JobExplanations @0xfe8888935cdfab3a {
 
   explain @0 (id :Text) -> (explanation :Explanation);
   # Returns why a job waits, as `Explained.explain` does. The id may be shortened while it is unique.
+}
+
+interface PrunedCaches @0xb9cb2080df902797 {
+  # What a worker has dropped of what it had cached. Every queue of our scheduler implements this, on the same object as
+  # `Queue`. Without it, a worker is taken to have cached what it has ever built.
+
+  pruned @0 (hints :List(Text)) -> ();
+  # The worker has nothing cached any more for jobs with these cache hints. An empty list means all hints. It is called
+  # after pruning, and before the worker takes further jobs.
 }

@@ -9,11 +9,14 @@ use crate::answer::Answer;
 use crate::dispatch;
 use crate::handle::{Served, handle};
 use crate::pause_reason;
-use crate::raw::extensions_capnp::{extended_queue, pause_reasons};
+use crate::raw::extensions_capnp::{extended_queue, pause_reasons, pruned_caches};
 use crate::raw::schema_capnp::queue;
 use crate::rejoin::no_rejoining;
-use crate::text::{capability, malformed};
+use crate::text::{capability, list_length, long_texts, malformed};
 use crate::{Description, EncodedDescription, Job, PauseReason, PoppedJob, RpcError};
+
+/// The limit for a cache hint that was pruned, in bytes. Longer ones are kept by their digests.
+const MAX_HINT_BYTES: usize = 64 << 10;
 
 handle! {
     /// A worker's registration. When the last reference is dropped, the worker is unregistered.
@@ -34,7 +37,8 @@ pub enum PopError {
 }
 
 impl Queue {
-    /// Serves `queue`, together with the extensions [`Queue::set_pause_reasons`] and [`Queue::pop_durable`].
+    /// Serves `queue`, together with the extensions [`Queue::set_pause_reasons`], [`Queue::pruned`] and
+    /// [`Queue::pop_durable`].
     ///
     /// [`ServeQueue::released`] is called when the returned handle and all its clones are dropped.
     pub fn serve<S: ServeQueue>(queue: Rc<S>) -> Self {
@@ -84,6 +88,26 @@ impl Queue {
             |_: pause_reasons::set_pause_reasons_results::Reader<'_>| Ok(()),
         )
     }
+
+    /// Reports that the worker has nothing cached any more for jobs with some cache hints. None means all hints.
+    ///
+    /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
+    ///
+    /// # Errors
+    ///
+    /// There are too many hints.
+    pub fn pruned(&self, hints: &[String]) -> Result<Answer<()>, RpcError> {
+        let client: pruned_caches::Client = self.client.clone().cast_to();
+        let mut request = client.pruned_request();
+        let mut list = request.get().init_hints(list_length(hints, "hints")?);
+        for (index, hint) in (0..).zip(hints) {
+            list.set(index, hint);
+        }
+        Ok(Answer::new(
+            request.send().promise,
+            |_: pruned_caches::pruned_results::Reader<'_>| Ok(()),
+        ))
+    }
 }
 
 /// A queue, as a scheduler implements it.
@@ -128,6 +152,19 @@ pub trait ServeQueue: 'static {
         async {
             Err(RpcError::unimplemented(
                 "this scheduler does not store pause reasons",
+            ))
+        }
+    }
+
+    /// See [`Queue::pruned`]. Optional: the default answers `Unimplemented`.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn pruned(self: Rc<Self>, hints: Vec<String>) -> impl Future<Output = Result<(), RpcError>> {
+        drop(hints);
+        async {
+            Err(RpcError::unimplemented(
+                "this scheduler does not forget what workers have pruned",
             ))
         }
     }
@@ -180,6 +217,22 @@ impl<S: ServeQueue> pause_reasons::Server for Served<S> {
             let reasons = pause_reason::read(reader.get_reasons(), reader.total_size(), "reasons")?;
             drop(params);
             Ok(queue.set_pause_reasons(reasons).await?)
+        }
+    }
+}
+
+impl<S: ServeQueue> pruned_caches::Server for Served<S> {
+    fn pruned(
+        self: Rc<Self>,
+        params: pruned_caches::PrunedParams,
+        _results: pruned_caches::PrunedResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let queue = self.object();
+        async move {
+            let reader = params.get()?;
+            let hints = long_texts(reader.get_hints(), "hints", MAX_HINT_BYTES)?;
+            drop(params);
+            Ok(queue.pruned(hints).await?)
         }
     }
 }

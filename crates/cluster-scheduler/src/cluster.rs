@@ -95,7 +95,7 @@ impl Cluster {
             update_timeout,
             limits,
             jobs,
-            durable_jobs,
+            mut durable_jobs,
             shared_jobs,
         } = parts;
         let Saved {
@@ -111,13 +111,21 @@ impl Cluster {
         let pools = pools.into_iter().map(|name| {
             let remembered = remembered.remove(name.as_str()).unwrap_or_default();
             let notes = pauses.remove(name.as_str()).unwrap_or_default();
-            let pool = Pool::new(
+            let mut pool = Pool::new(
                 pool::Config {
                     cost: Cost::default(),
                     probe_after: Some(PROBE_AFTER),
                 },
                 remembered,
             );
+            for job in durable_jobs
+                .past
+                .remove(name.as_str())
+                .into_iter()
+                .flatten()
+            {
+                pool.teach(&job);
+            }
             (
                 name.clone(),
                 Reactor::new(name, pool, notes, clock, Rc::clone(&db)),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use cluster_api::{Outcome, RpcError};
+use pool::JobEnd;
 use prometheus_text::Histogram;
 
 /// Seconds that tell apart what a person would: at once, a moment, a coffee, a day.
@@ -35,6 +36,15 @@ impl fmt::Display for JobResult {
 }
 
 impl JobResult {
+    /// Returns what its time tells about other jobs.
+    pub(crate) fn job_end(self) -> JobEnd {
+        match self {
+            Self::Succeeded | Self::Failed => JobEnd::Completed,
+            Self::Cancelled => JobEnd::Stopped,
+            Self::Lost | Self::Disconnected => JobEnd::Lost,
+        }
+    }
+
     pub(crate) fn of(outcome: &Result<String, RpcError>) -> Self {
         let Err(error) = outcome else {
             return Self::Succeeded;
@@ -70,6 +80,9 @@ pub(crate) struct History {
     /// How often a worker registered, and how often it was one known before.
     pub(crate) registrations: u64,
     pub(crate) reconnections: u64,
+    /// Jobs that started in the range that was forecast for them first, and those that did not.
+    pub(crate) forecasts_held: u64,
+    pub(crate) forecasts_missed: u64,
 }
 
 impl Default for History {
@@ -83,6 +96,8 @@ impl Default for History {
             lost: 0,
             registrations: 0,
             reconnections: 0,
+            forecasts_held: 0,
+            forecasts_missed: 0,
         }
     }
 }
@@ -96,6 +111,12 @@ impl History {
             JobResult::Cancelled => self.cancelled += 1,
             JobResult::Lost | JobResult::Disconnected => self.lost += 1,
         }
+    }
+
+    /// A job has started for which there was a forecast.
+    pub(crate) fn forecast_checked(&mut self, held: bool) {
+        self.forecasts_held += u64::from(held);
+        self.forecasts_missed += u64::from(!held);
     }
 
     pub(crate) fn registered(&mut self, was_known: bool) {

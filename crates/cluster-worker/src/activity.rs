@@ -49,6 +49,17 @@ impl<'a> Activity<'a> {
         self.report().await
     }
 
+    /// Reports that what the worker had cached is gone, so that it is preferred for no job on account of that.
+    pub(crate) async fn pruned(&self) {
+        let answer = match self.queue.pruned(&[]) {
+            Ok(answer) => answer.await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = answer {
+            tracing::debug!("The scheduler does not forget what was pruned: {error}");
+        }
+    }
+
     pub(crate) async fn resume(&self, id: PauseId) -> Result<(), RpcError> {
         self.reasons.borrow_mut().remove(&id);
         if self.reasons.borrow().is_empty() {

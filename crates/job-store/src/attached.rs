@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jobs::{JobId, Outcome};
-use pool::{ClientId, Time, WorkerName};
+use pool::{CacheHint, ClientId, Time, WorkerName};
 
 /// An attached job at one moment: one that ends with the connection of its client or its worker, or with the
 /// scheduler. A later record of the same job replaces an earlier one.
@@ -17,6 +17,8 @@ pub struct AttachedRecord {
     pub client: ClientId,
     /// The name of its pool.
     pub pool: Arc<str>,
+    /// Its cache hint.
+    pub hint: CacheHint,
     /// Its kind, such as "docker".
     pub kind: Arc<str>,
     /// Whether it goes before all jobs that are not urgent.

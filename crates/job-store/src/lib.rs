@@ -64,7 +64,7 @@ use jobs::{AttemptId, Change, JobId, JobKey, NewJob, Saved};
 pub use phase::{ChangedPhases, PhaseRecord};
 use pool::{ClientId, Time};
 pub use query::{Cursor, Page, Query};
-pub use record::{AttemptRecord, Label, Record, State, Submitted};
+pub use record::{AttemptRecord, FinishedAttempt, Label, Record, State, Submitted};
 pub use seal::{SealError, Sealed, Sealer, UnsealError};
 
 /// What is saved of a job beside what decides about it.

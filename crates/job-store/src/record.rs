@@ -104,3 +104,20 @@ pub struct AttemptRecord {
     /// How it ended, and when; `None` while it has not, or if that was never known.
     pub end: Option<(AttemptEnd, Time)>,
 }
+
+/// An attempt that ran to its end, well or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinishedAttempt {
+    /// The name of its pool.
+    pub pool: String,
+    /// Who submitted it.
+    pub client: String,
+    /// Its cache hint.
+    pub hint: String,
+    /// The worker that ran it.
+    pub worker: String,
+    /// When it started.
+    pub started: Time,
+    /// When it ended.
+    pub ended: Time,
+}

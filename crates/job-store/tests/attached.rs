@@ -44,6 +44,7 @@ fn attached(number: u64) -> AttachedRecord {
         id: id(number),
         client: client("alice"),
         pool: "linux".into(),
+        hint: CacheHint::new("repository"),
         kind: "docker".into(),
         urgent: true,
         submitted: at(10),

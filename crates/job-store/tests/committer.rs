@@ -286,6 +286,7 @@ fn attached_jobs_that_cannot_be_saved_are_reported_and_not_tried_again() {
         id: JobId::from_bits(number),
         client: ClientId::new("alice").expect("a good name"),
         pool: "linux".into(),
+        hint: CacheHint::new(""),
         kind: "docker".into(),
         urgent: false,
         submitted: Time::EPOCH,

@@ -3,8 +3,10 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::Slot;
+use crate::times::Times;
+use crate::window::Known;
 use crate::worker::{Load, Workers};
-use crate::{CacheHint, Estimate};
+use crate::{CacheHint, Estimate, Time};
 use core::time::Duration;
 
 /// How many workers to compare, from either end, to find the preferred one.
@@ -14,11 +16,22 @@ use core::time::Duration;
 /// When they are not, the best of those seen is good enough, and a decision stays short.
 const MAX_CANDIDATES: usize = 128;
 
+/// The worker that has a hint cached and is free first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Soonest {
+    /// One that is free soon enough.
+    Within(Slot),
+    /// None is free soon enough.
+    Later,
+    /// No active worker has the hint cached.
+    None,
+}
+
 /// What the pool remembers about hints and workers.
 ///
 /// The empty hint is remembered too, though no worker is ever preferred for it: it shows an operator
 /// which workers have run jobs.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Affinity {
     /// Every hint that is cached somewhere or wanted by a queued ticket.
     hints: BTreeMap<CacheHint, Hint>,
@@ -26,22 +39,34 @@ pub(crate) struct Affinity {
     by_worker: BTreeMap<Slot, BTreeSet<CacheHint>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Hint {
     /// Tickets with this hint that no worker has taken.
     queued: u32,
     /// The workers that have it cached, connected or not.
     workers: BTreeSet<Slot>,
+    /// How long its jobs took: a copy of what [`Times`] has, as it is needed for each decision.
+    known: Known,
+}
+
+impl Hint {
+    fn new(hint: &CacheHint, times: &Times) -> Self {
+        Self {
+            known: times.known(hint),
+            ..Self::default()
+        }
+    }
 }
 
 impl Affinity {
     /// Notes that a ticket with `text` as its hint is queued.
     ///
-    /// Returns the shared hint, and what the job will cost: it is cheap if the hint is cached
+    /// Returns the shared hint, what is known of it, and what the job will cost: it is cheap if the hint is cached
     /// anywhere, or will be because another ticket with it goes first.
-    pub(crate) fn queue(&mut self, text: &str) -> (CacheHint, Estimate) {
+    pub(crate) fn queue(&mut self, text: &str, times: &Times) -> (CacheHint, Estimate, Known) {
         let shared = self.shared(text);
-        let hint = self.hints.entry(shared.clone()).or_default();
+        let hint = self.hints.entry(shared.clone());
+        let hint = hint.or_insert_with_key(|hint| Hint::new(hint, times));
         let cheap = !shared.is_none() && (hint.queued > 0 || !hint.workers.is_empty());
         hint.queued += 1;
         (
@@ -51,6 +76,7 @@ impl Affinity {
             } else {
                 Estimate::NonCached
             },
+            hint.known,
         )
     }
 
@@ -71,10 +97,13 @@ impl Affinity {
     }
 
     /// Notes that a worker has a hint cached; returns whether that is new.
-    pub(crate) fn remember(&mut self, hint: &CacheHint, worker: Slot) -> bool {
+    pub(crate) fn remember(&mut self, hint: &CacheHint, worker: Slot, times: &Times) -> bool {
         let entry = match self.hints.get_mut(hint) {
             Some(entry) => entry,
-            None => self.hints.entry(hint.clone()).or_default(),
+            None => {
+                let entry = self.hints.entry(hint.clone());
+                entry.or_insert_with_key(|hint| Hint::new(hint, times))
+            }
         };
         let new = entry.workers.insert(worker);
         if new {
@@ -84,6 +113,70 @@ impl Affinity {
                 .insert(hint.clone());
         }
         new
+    }
+
+    /// A worker has dropped what it had cached for a hint; returns whether it had any.
+    pub(crate) fn drop_cached(&mut self, hint: &CacheHint, worker: Slot) -> bool {
+        let Some(hints) = self.by_worker.get_mut(&worker) else {
+            return false;
+        };
+        let had = hints.remove(hint);
+        if hints.is_empty() {
+            self.by_worker.remove(&worker);
+        }
+        if let Some(entry) = self.hints.get_mut(hint) {
+            entry.workers.remove(&worker);
+            self.drop_if_unused(hint);
+        }
+        had
+    }
+
+    /// Returns the hints that a worker has cached.
+    pub(crate) fn cached_by(&self, worker: Slot) -> impl Iterator<Item = &CacheHint> {
+        self.by_worker.get(&worker).into_iter().flatten()
+    }
+
+    /// Notes what is known of a hint, if there is any use for it.
+    pub(crate) fn learn(&mut self, hint: &CacheHint, known: Known) {
+        if let Some(entry) = self.hints.get_mut(hint) {
+            entry.known = known;
+        }
+    }
+
+    /// Returns what is known of a hint that is cached somewhere or wanted by a queued ticket.
+    pub(crate) fn known(&self, hint: &CacheHint) -> Known {
+        self.hints
+            .get(hint)
+            .map_or(Known::default(), |hint| hint.known)
+    }
+
+    /// Walks all hints with what is known of each.
+    pub(crate) fn all_known(&self) -> impl Iterator<Item = (&CacheHint, Known)> {
+        self.hints.iter().map(|(hint, entry)| (hint, entry.known))
+    }
+
+    /// Returns whether a worker has a hint cached.
+    pub(crate) fn is_cached(&self, hint: &CacheHint, worker: Slot) -> bool {
+        !hint.is_none()
+            && self
+                .hints
+                .get(hint)
+                .is_some_and(|hint| hint.workers.contains(&worker))
+    }
+
+    /// Returns this with some hints only, of which no ticket is queued, and without what is needed to forget workers.
+    pub(crate) fn some<'a>(&self, wanted: impl Iterator<Item = &'a CacheHint>) -> Self {
+        let mut some = Self::default();
+        for hint in wanted {
+            if let Some((hint, entry)) = self.hints.get_key_value(hint) {
+                let entry = Hint {
+                    queued: 0,
+                    ..entry.clone()
+                };
+                some.hints.insert(hint.clone(), entry);
+            }
+        }
+        some
     }
 
     /// Drops everything known about a worker.
@@ -142,6 +235,45 @@ impl Affinity {
             }
         }
         best.map(|load| load.worker)
+    }
+
+    /// Returns the worker with the shortest wait that is within `limit`, of those that have a hint cached; of equals
+    /// the one that is less loaded. Never `except`.
+    ///
+    /// Ends with the first that is free. Like [`preferred`](Self::preferred), it looks at some of the workers only.
+    pub(crate) fn soonest(
+        &self,
+        hint: &CacheHint,
+        workers: &Workers,
+        (now, limit): (Time, Duration),
+        except: Option<Slot>,
+    ) -> Soonest {
+        let Some(entry) = self.hints.get(hint).filter(|_| !hint.is_none()) else {
+            return Soonest::None;
+        };
+        let has_it = &entry.workers;
+        let wait = |slot: Slot| {
+            let load = workers.load(slot).filter(|_| Some(slot) != except)?;
+            Some((workers.get(slot)?.wait(now), load))
+        };
+        let mut by_load = workers.by_load();
+        let mut best: Option<(Duration, Load)> = None;
+        for slot in has_it.iter().take(MAX_CANDIDATES) {
+            best = best.into_iter().chain(wait(*slot)).min();
+            let next = by_load.next().map(|load| load.worker);
+            let next = next.filter(|slot| has_it.contains(slot));
+            if let Some((time, load)) = next.and_then(wait) {
+                if time.is_zero() {
+                    return Soonest::Within(load.worker);
+                }
+                best = best.into_iter().chain([(time, load)]).min();
+            }
+        }
+        match best {
+            Some((wait, load)) if wait <= limit => Soonest::Within(load.worker),
+            Some(_) => Soonest::Later,
+            None => Soonest::None,
+        }
     }
 
     /// Walks the hints that are cached somewhere, with the workers that have them.

@@ -2,11 +2,13 @@
 
 use core::mem;
 
+use crate::affinity::Soonest;
 use crate::backlog::{InOrder, Turn};
 use crate::ids::Slot;
 use crate::ready::ReadyList;
-use crate::ticket::Location;
-use crate::worker::Worker;
+use crate::ticket::{Location, Ticket};
+use crate::times::Costs;
+use crate::worker::{ExpectedRun, Worker};
 use crate::{CacheHint, Decision, Effect, Estimate, InactiveReason, Pool, TicketId};
 
 /// How many tickets one pop may divert from the backlog to workers preferred for them, before it takes
@@ -14,7 +16,7 @@ use crate::{CacheHint, Decision, Effect, Estimate, InactiveReason, Pool, TicketI
 const MAX_DIVERSIONS: usize = 128;
 
 /// Either tickets wait for workers, or workers for tickets. Never both.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Waiting {
     Backlog(InOrder),
     Ready(ReadyList),
@@ -62,7 +64,7 @@ impl Pool {
             return;
         };
         if let Some(backlog) = self.waiting.backlog() {
-            ticket.location = Location::Backlog;
+            ticket.location = Location::BACKLOG;
             backlog.insert(ticket.turn(id));
             let hint = ticket.hint.clone();
             return self.decided(Decision::AddedToBacklog { ticket: id, hint });
@@ -85,16 +87,14 @@ impl Pool {
 
     /// Gives a ticket to the worker preferred for it, if there is one. It need not be waiting.
     fn assign_preferred(&mut self, id: TicketId, except: Option<Slot>) -> bool {
-        let Some(ticket) = self.tickets.get(&id) else {
+        let Soonest::Within(worker) = self.preferred(id, except) else {
             return false;
         };
-        let limit = self.config.cost.non_cached;
-        let Some(worker) = self
-            .affinity
-            .preferred(&ticket.hint, &self.workers, limit, except)
-        else {
-            return false;
-        };
+        self.assign_to_preferred(id, worker);
+        true
+    }
+
+    fn assign_to_preferred(&mut self, id: TicketId, worker: Slot) {
         let hint = self.assign(id, worker, Estimate::Cached);
         let worker = self.workers.name(worker);
         self.decided(Decision::AssignedToPreferred {
@@ -102,23 +102,60 @@ impl Pool {
             hint,
             worker,
         });
-        true
+    }
+
+    fn preferred(&self, id: TicketId, except: Option<Slot>) -> Soonest {
+        let Some(ticket) = self.tickets.get(&id) else {
+            return Soonest::None;
+        };
+        let (affinity, workers) = (&self.affinity, &self.workers);
+        if self.times.are_known() {
+            // It waits for a cache only as long as that saves time.
+            let limit = self.costs(ticket).saving();
+            affinity.soonest(&ticket.hint, workers, (self.now, limit), except)
+        } else {
+            let limit = self.config.cost.non_cached;
+            let preferred = affinity.preferred(&ticket.hint, workers, limit, except);
+            preferred.map_or(Soonest::None, Soonest::Within)
+        }
+    }
+
+    /// A worker with room comes to a ticket in the backlog that is better done by another one, which is busy. Returns
+    /// whether it leaves the ticket there, as it may for as long as that saves time.
+    fn pass(&mut self, id: TicketId) -> bool {
+        let (now, Some(ticket)) = (self.now, self.tickets.get(&id)) else {
+            return false;
+        };
+        let saving = self.costs(ticket).saving();
+        let Some(Ticket {
+            location: Location::Backlog { passed_since },
+            ..
+        }) = self.tickets.get_mut(&id)
+        else {
+            return false;
+        };
+        now.since(*passed_since.get_or_insert(now)) < saving
+    }
+
+    /// Returns what a ticket's job is expected to take.
+    pub(crate) fn costs(&self, ticket: &Ticket) -> Costs {
+        if !self.times.are_known() {
+            return self.config.cost;
+        }
+        let hint = self.affinity.known(&ticket.hint);
+        let client = self.clients.times(&ticket.client);
+        self.times.costs(hint, client, &self.config.cost)
     }
 
     /// Puts a ticket that is nowhere into a worker's queue, and wakes the worker. Returns its hint.
     fn assign(&mut self, id: TicketId, slot: Slot, estimate: Estimate) -> CacheHint {
         let ticket = self
             .tickets
-            .get_mut(&id)
+            .get(&id)
             .expect("only tickets that exist are assigned");
-        let cost = self.config.cost.of(estimate);
-        let deadline = self.now + self.config.cost.cache_wait();
-        ticket.location = Location::Queue {
-            worker: slot,
-            estimate,
-            deadline,
-        };
-        ticket.refund = None;
+        let costs = self.costs(ticket);
+        let cost = costs.of(estimate);
+        let deadline = self.now + costs.cache_wait();
         let (turn, hint) = (ticket.turn(id), ticket.hint.clone());
         self.deadlines.insert((deadline, id));
         self.assignment_seq += 1;
@@ -129,7 +166,17 @@ impl Pool {
             worker.last_assigned = seq;
         });
         // Already now, so that tickets with the same hint follow this one.
-        self.remember_cached(&hint, slot);
+        let is_new = self.remember_cached(&hint, slot);
+        if let Some(ticket) = self.tickets.get_mut(&id) {
+            ticket.location = Location::Queue {
+                worker: slot,
+                is_preferred: estimate == Estimate::Cached,
+                cost,
+                deadline,
+            };
+            ticket.was_assigned = true;
+            ticket.is_warm = !is_new && !hint.is_none();
+        }
         self.schedule(slot);
         // It has been served, so it goes to the back, if it still wants more.
         if self.leave_ready(slot) && self.workers.get(slot).is_some_and(Worker::wants_more) {
@@ -143,13 +190,10 @@ impl Pool {
         let Some(ticket) = self.tickets.get(&id) else {
             return;
         };
-        let Location::Queue {
-            estimate, deadline, ..
-        } = ticket.location
-        else {
+        let Location::Queue { cost, deadline, .. } = ticket.location else {
             return;
         };
-        let (turn, cost) = (ticket.turn(id), self.config.cost.of(estimate));
+        let turn = ticket.turn(id);
         self.deadlines.remove(&(deadline, id));
         self.workers.update(slot, |worker| {
             worker.queue.remove(turn);
@@ -167,7 +211,7 @@ impl Pool {
             self.leave_queue(id, slot);
             match (&mut self.waiting, self.tickets.get_mut(&id)) {
                 (Waiting::Backlog(backlog), Some(ticket)) => {
-                    ticket.location = Location::Backlog;
+                    ticket.location = Location::BACKLOG;
                     backlog.insert(turn);
                     let hint = ticket.hint.clone();
                     self.decided(Decision::PushedBack { ticket: id, hint });
@@ -222,7 +266,9 @@ impl Pool {
 
     /// Answers as many of a worker's pops as there are tickets for.
     pub(crate) fn serve(&mut self, slot: Slot) {
-        let mut diversions = 0;
+        let mut tries = 0;
+        // The first ticket, and the last one, that it has left to others.
+        let mut passed: Option<(Turn, Turn)> = None;
         while let Some(worker) = self.workers.get(slot)
             && worker.is_active()
             && !worker.pops.is_empty()
@@ -233,7 +279,7 @@ impl Pool {
             }
             if let Some(turn) = worker.queue.first() {
                 self.leave_queue(turn.ticket(), slot);
-                let hint = self.take(turn.ticket(), slot);
+                let hint = self.take(turn.ticket(), slot, true);
                 let worker = self.workers.name(slot);
                 self.decided(Decision::TakenFromQueue {
                     ticket: turn.ticket(),
@@ -244,18 +290,41 @@ impl Pool {
             }
             let next = match &mut self.waiting {
                 Waiting::Ready(_) => return self.wait(slot),
-                Waiting::Backlog(backlog) => backlog.first(),
+                Waiting::Backlog(backlog) => match passed {
+                    Some((_, last)) => backlog.after(last),
+                    None => backlog.first(),
+                },
             };
-            let Some(turn) = next else {
+            // Rather than wait, it takes the first that it has passed.
+            let Some(turn) = next.or(passed.map(|(first, _)| first)) else {
                 self.waiting = Waiting::Ready(ReadyList::default());
                 continue;
             };
-            self.waiting.leave_backlog(turn);
-            if diversions < MAX_DIVERSIONS && self.assign_preferred(turn.ticket(), None) {
-                diversions += 1;
-                continue;
+            let preferred = match next {
+                Some(_) if tries < MAX_DIVERSIONS => self.preferred(turn.ticket(), None),
+                _ => Soonest::None,
+            };
+            tries += 1;
+            match preferred {
+                Soonest::Within(worker) => {
+                    self.waiting.leave_backlog(turn);
+                    self.assign_to_preferred(turn.ticket(), worker);
+                    continue;
+                }
+                Soonest::Later if self.pass(turn.ticket()) => {
+                    passed = Some((passed.map_or(turn, |(first, _)| first), turn));
+                    continue;
+                }
+                Soonest::Later | Soonest::None => {}
             }
-            let hint = self.take(turn.ticket(), slot);
+            let turn = match next {
+                // It has passed too many to look further.
+                Some(_) if tries > MAX_DIVERSIONS => passed.map_or(turn, |(first, _)| first),
+                _ => turn,
+            };
+            passed = None;
+            self.waiting.leave_backlog(turn);
+            let hint = self.take(turn.ticket(), slot, false);
             let worker = self.workers.name(slot);
             self.decided(Decision::TakenFromBacklog {
                 ticket: turn.ticket(),
@@ -284,21 +353,35 @@ impl Pool {
     }
 
     /// Delivers a ticket that is nowhere to the worker's oldest pop. Returns its hint.
-    fn take(&mut self, id: TicketId, slot: Slot) -> CacheHint {
+    fn take(&mut self, id: TicketId, slot: Slot, was_queued: bool) -> CacheHint {
         let ticket = self
             .tickets
-            .get_mut(&id)
+            .get(&id)
             .expect("only tickets that exist are taken");
-        ticket.location = Location::Running { worker: slot };
-        ticket.refund = None;
         let hint = ticket.hint.clone();
         self.clients.dequeue(&ticket.client, id, ticket.urgent);
+        self.clients.took(ticket.fair_start, ticket.urgent);
         self.affinity.dequeue(&hint);
-        self.remember_cached(&hint, slot);
+        let is_new = self.remember_cached(&hint, slot);
+        let now = self.now;
+        if let Some(ticket) = self.tickets.get_mut(&id) {
+            ticket.location = Location::Running {
+                worker: slot,
+                since: Some(now),
+            };
+            ticket.was_assigned = true;
+            // One from its queue was the first there with its hint, or was not.
+            ticket.is_warm = if was_queued {
+                ticket.is_warm
+            } else {
+                !is_new && !hint.is_none()
+            };
+        }
+        let end = now + self.cost_of_running(id);
         self.assignment_seq += 1;
         let seq = self.assignment_seq;
         let pop = self.workers.update(slot, |worker| {
-            worker.running.insert(id);
+            worker.running.insert(id, ExpectedRun { since: now, end });
             worker.last_assigned = seq;
             worker.pops.pop_first()
         });
@@ -441,13 +524,16 @@ impl Pool {
             .push_back(Effect::RunningChanged { worker, running });
     }
 
-    fn remember_cached(&mut self, hint: &CacheHint, slot: Slot) {
-        if self.affinity.remember(hint, slot) && !hint.is_none() {
+    /// Notes that a worker has a hint cached; returns whether that is new.
+    fn remember_cached(&mut self, hint: &CacheHint, slot: Slot) -> bool {
+        let is_new = self.affinity.remember(hint, slot, &self.times);
+        if is_new && !hint.is_none() {
             let worker = self.workers.name(slot);
             self.effects.push_back(Effect::SaveCached {
                 hint: hint.clone(),
                 worker,
             });
         }
+        is_new
     }
 }

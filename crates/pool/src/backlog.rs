@@ -4,6 +4,7 @@
 
 use alloc::collections::BTreeSet;
 use core::cmp::Reverse;
+use core::ops::Bound;
 
 use crate::{TicketId, Time};
 
@@ -30,7 +31,7 @@ impl Turn {
 }
 
 /// Tickets in the order of their turns.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct InOrder {
     turns: BTreeSet<Turn>,
     /// How many of them are urgent. Counted here because metrics ask at every scrape.
@@ -51,6 +52,12 @@ impl InOrder {
     /// Returns the turn that comes next.
     pub(crate) fn first(&self) -> Option<Turn> {
         self.turns.first().copied()
+    }
+
+    /// Returns the turn that comes after another one.
+    pub(crate) fn after(&self, turn: Turn) -> Option<Turn> {
+        let later = (Bound::Excluded(turn), Bound::Unbounded);
+        self.turns.range(later).next().copied()
     }
 
     pub(crate) fn contains(&self, turn: Turn) -> bool {

@@ -10,8 +10,9 @@ use crate::assign::Waiting;
 use crate::ids::Slot;
 use crate::share::Clients;
 use crate::ticket::{Location, Ticket};
+use crate::times::Times;
 use crate::worker::{Load, Worker, Workers};
-use crate::{CacheHint, Config, Effect, Pool, PopId, TicketId, Time, Totals};
+use crate::{CacheHint, Effect, Pool, PopId, TicketId, Time, Totals};
 
 type Tickets = BTreeMap<TicketId, Ticket>;
 
@@ -36,7 +37,7 @@ impl Pool {
     pub fn check(&self) -> Result<(), String> {
         // By name and without `..`: a new field does not compile before its invariants are decided here.
         let Self {
-            config,
+            config: _,
             now,
             waiting,
             tickets,
@@ -44,6 +45,7 @@ impl Pool {
             pops,
             clients,
             affinity,
+            times,
             deadlines,
             scheduled,
             effects,
@@ -56,7 +58,7 @@ impl Pool {
         check_tickets(tickets, waiting, workers, deadlines)?;
         check_loads(workers)?;
         for (slot, name, worker) in workers.connected() {
-            check_workload(config, tickets, worker)
+            check_workload(tickets, worker)
                 .and_then(|()| check_activity(slot, worker, scheduled))
                 .and_then(|()| check_liveness(*now, self.needs_probe(worker), worker))
                 .and_then(|()| {
@@ -72,7 +74,8 @@ impl Pool {
         check_pops(pops, workers, *last_pop)?;
         check_effects(effects, pops)?;
         check_clients(clients, tickets)?;
-        check_affinity(affinity, tickets, workers)
+        check_affinity(affinity, tickets, workers)?;
+        check_times(times, affinity)
     }
 }
 
@@ -113,7 +116,7 @@ fn check_tickets(
     for (id, ticket) in tickets {
         let turn = ticket.turn(*id);
         let there = match ticket.location {
-            Location::Backlog => {
+            Location::Backlog { .. } => {
                 in_backlog += 1;
                 matches!(waiting, Waiting::Backlog(backlog) if backlog.contains(turn))
             }
@@ -125,9 +128,11 @@ fn check_tickets(
                 let worker = workers.get(worker);
                 has_deadline && worker.is_some_and(|w| w.queue.contains(turn))
             }
-            Location::Running { worker } => {
+            Location::Running { worker, .. } => {
                 running += 1;
-                workers.get(worker).is_some_and(|w| w.running.contains(id))
+                workers
+                    .get(worker)
+                    .is_some_and(|w| w.running.contains_key(id))
             }
         };
         ensure!(
@@ -136,7 +141,7 @@ fn check_tickets(
             ticket.location
         );
         ensure!(
-            ticket.refund.is_none() || ticket.location == Location::Backlog,
+            ticket.was_assigned || matches!(ticket.location, Location::Backlog { .. }),
             "ticket {id} could be refunded in {:?}",
             ticket.location
         );
@@ -182,15 +187,15 @@ fn check_loads(workers: &Workers) -> Result<(), String> {
 }
 
 /// A worker's workload is what its queue costs.
-fn check_workload(config: &Config, tickets: &Tickets, worker: &Worker) -> Result<(), String> {
+fn check_workload(tickets: &Tickets, worker: &Worker) -> Result<(), String> {
     let costs = worker
         .queue
         .iter()
         .filter_map(|turn| tickets.get(&turn.ticket()));
     let workload: Duration = costs
         .map(|ticket| match ticket.location {
-            Location::Queue { estimate, .. } => config.cost.of(estimate),
-            Location::Backlog | Location::Running { .. } => Duration::ZERO,
+            Location::Queue { cost, .. } => cost,
+            Location::Backlog { .. } | Location::Running { .. } => Duration::ZERO,
         })
         .sum();
     ensure!(
@@ -330,8 +335,9 @@ fn check_clients(clients: &Clients, tickets: &Tickets) -> Result<(), String> {
     }
     let all = tickets.values().filter(|t| !is_running(t.location)).count();
     ensure!(
-        queued == all,
-        "clients have {queued} tickets queued, but there are {all}"
+        queued == all && clients.queued() == all,
+        "clients have {queued} tickets queued and count {}, but there are {all}",
+        clients.queued()
     );
     Ok(())
 }
@@ -374,6 +380,18 @@ fn check_affinity(affinity: &Affinity, tickets: &Tickets, workers: &Workers) -> 
         pairs == expected,
         "workers have {pairs} hints, hints {expected} workers"
     );
+    Ok(())
+}
+
+/// The copies that decisions use are what was learned.
+fn check_times(times: &Times, affinity: &Affinity) -> Result<(), String> {
+    times.check()?;
+    for (hint, known) in affinity.all_known() {
+        ensure!(
+            known == times.known(hint),
+            "the times of hint {hint} are out of date"
+        );
+    }
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use crate::{CacheHint, ClientId, PopId, Rate, TicketId, WorkerId, WorkerName};
 /// What the caller must do. See "adding an effect" in this crate's README.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Answer the worker's pop with this job. It counts as running until `job_finished`.
+    /// Answer the worker's pop with this job. It counts as running until `job_ended`.
     Deliver {
         /// The request to answer.
         pop: PopId,
@@ -32,6 +32,13 @@ pub enum Effect {
     },
     /// Remember (on disk) that `worker` has built `hint`. Never for the empty hint.
     SaveCached {
+        /// What was built; never empty.
+        hint: CacheHint,
+        /// By whom.
+        worker: WorkerName,
+    },
+    /// Forget that `worker` has built `hint`: it has dropped what it had cached.
+    ForgetCached {
         /// What was built; never empty.
         hint: CacheHint,
         /// By whom.

@@ -8,7 +8,7 @@ use crate::assign::Waiting;
 use crate::backlog::InOrder;
 use crate::ticket::{Location, Ticket};
 use crate::worker::KnownWorker;
-use crate::{ClientId, Estimate, InactiveReasons, Pool, TicketId, Time, WorkerId, WorkerName};
+use crate::{ClientId, InactiveReasons, Pool, TicketId, Time, WorkerId, WorkerName};
 
 /// Why the tickets of a pool wait, and what its workers do, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,17 +126,18 @@ impl Pool {
     fn chosen(&self, ticket: &Ticket) -> Option<ChosenFacts> {
         let Location::Queue {
             worker,
-            estimate,
+            is_preferred,
             deadline,
+            cost: _,
         } = ticket.location
         else {
             return None;
         };
         Some(ChosenFacts {
             worker: self.workers.name(worker),
-            is_preferred: estimate == Estimate::Cached,
+            is_preferred,
             until: deadline,
-            saves: self.config.cost.cache_wait(),
+            saves: self.costs(ticket).cache_wait(),
         })
     }
 }
@@ -203,7 +204,7 @@ impl<'a> Counts<'a> {
         self.urgent += usize::from(ticket.urgent);
         client.passed += 1;
         // One that a worker has had keeps its place: its number does not show its age.
-        if ticket.refund.is_some() {
+        if !ticket.was_assigned {
             insert(&mut self.placed, id);
             insert(&mut client.placed, id);
         }

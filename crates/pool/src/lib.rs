@@ -39,22 +39,29 @@ extern crate alloc;
 mod affinity;
 mod assign;
 mod backlog;
+mod chance;
 mod check;
 mod decision;
 mod effect;
 mod errors;
 mod explain;
+mod forecast;
 mod hint;
 mod ids;
+mod learning;
+mod outlook;
 mod questions;
 mod ready;
 mod reasons;
+mod scale;
 mod share;
 mod show;
 mod snapshot;
 mod stats;
 mod ticket;
 mod time;
+mod times;
+mod window;
 mod worker;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -68,9 +75,12 @@ pub use decision::Decision;
 pub use effect::Effect;
 pub use errors::{Disconnected, ForgetError, NameTaken, UnknownWorker};
 pub use explain::{Ahead, ChosenFacts, TicketFacts, WaitFacts, WorkerFacts};
+pub use forecast::Forecast;
 pub use hint::CacheHint;
 use ids::Slot;
 pub use ids::{PopId, TicketId, WorkerId};
+pub use learning::{JobEnd, PastJob};
+pub use outlook::Outlook;
 pub use questions::WorkerInfo;
 pub use reasons::{InactiveReason, InactiveReasons};
 use share::Clients;
@@ -82,8 +92,9 @@ pub use stats::{ByPriority, ClientStats, Stats, WorkerStats};
 pub use ticket::Place;
 use ticket::{Location, Ticket};
 pub use time::Time;
+use times::Times;
 pub use visible::{ClientId, NameError, WorkerName};
-use worker::Workers;
+use worker::{ExpectedRun, Workers};
 
 /// The configuration of a pool.
 #[derive(Clone, Debug, Default)]
@@ -146,7 +157,7 @@ struct Totals {
 }
 
 /// A named set of workers that can do the same kind of job, with one backlog.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Pool {
     config: Config,
     /// The latest time that was reported.
@@ -158,6 +169,7 @@ pub struct Pool {
     pops: BTreeMap<PopId, Slot>,
     clients: Clients,
     affinity: Affinity,
+    times: Times,
     /// The tickets in workers' queues, by when each has waited long enough for its worker.
     deadlines: BTreeSet<(Time, TicketId)>,
     /// Workers to be served at the next `poll_effect`. May hold some that have left since.
@@ -191,7 +203,7 @@ impl Pool {
             if let Some(worker) = pool.workers.find(&worker)
                 && !hint.is_none()
             {
-                pool.affinity.remember(&hint, worker);
+                pool.affinity.remember(&hint, worker, &pool.times);
             }
         }
         pool
@@ -267,22 +279,27 @@ impl Pool {
         self.now = self.now.max(now);
         self.last_ticket += 1;
         let id = TicketId(self.last_ticket);
-        let (hint, estimate) = self.affinity.queue(hint);
-        let cost = self.config.cost.of(estimate);
+        let (hint, estimate, known) = self.affinity.queue(hint, &self.times);
+        let (times, guess, rule) = (&self.times, &self.config.cost, self.rule());
+        let cost = |client| times.costs(known, client, guess).of(estimate);
         let charge = match place {
-            None => self.clients.charge(client, self.now, cost, id, urgent),
-            Some(Place { fair_start, .. }) => self
+            None => self
                 .clients
-                .charge_again(client, fair_start, cost, id, urgent),
+                .charge(client, (self.now, rule), cost, id, urgent),
+            Some(Place { fair_start, .. }) => {
+                self.clients
+                    .charge_again(client, (fair_start, rule), cost, id, urgent)
+            }
         };
-        let was_assigned = place.is_some_and(|place| place.was_assigned);
         let ticket = Ticket {
             client: charge.client,
             hint,
             fair_start: charge.fair_start,
-            refund: (!was_assigned).then_some(charge.duration),
+            charge: Some(charge.duration),
+            was_assigned: place.is_some_and(|place| place.was_assigned),
+            is_warm: false,
             urgent,
-            location: Location::Backlog,
+            location: Location::BACKLOG,
         };
         self.tickets.insert(id, ticket);
         self.totals.submitted += 1;
@@ -301,13 +318,13 @@ impl Pool {
         let turn = ticket.turn(id);
         match ticket.location {
             Location::Running { .. } => return Cancel::NotQueued,
-            Location::Backlog => self.waiting.leave_backlog(turn),
+            Location::Backlog { .. } => self.waiting.leave_backlog(turn),
             Location::Queue { worker, .. } => self.leave_queue(id, worker),
         }
         if let Some(ticket) = self.tickets.remove(&id) {
             self.clients.dequeue(&ticket.client, id, ticket.urgent);
-            if let Some(charge) = ticket.refund {
-                self.clients.refund(&ticket.client, charge);
+            if let Some(charge) = ticket.charge.filter(|_| !ticket.was_assigned) {
+                self.clients.refund(&ticket.client, charge, self.rule());
             }
             self.affinity.dequeue(&ticket.hint);
             self.totals.cancelled += 1;
@@ -453,31 +470,22 @@ impl Pool {
             client: client.clone(),
             hint: hint.clone(),
             fair_start: self.now,
-            refund: None,
+            charge: None,
+            was_assigned: true,
+            is_warm: self.affinity.is_cached(hint, slot),
             urgent,
-            location: Location::Running { worker: slot },
+            location: Location::Running {
+                worker: slot,
+                since: None,
+            },
         };
         self.tickets.insert(id, ticket);
-        self.workers
-            .update(slot, |worker| worker.running.insert(id));
+        let (since, end) = (self.now, self.now + self.cost_of_running(id));
+        self.workers.update(slot, |worker| {
+            worker.running.insert(id, ExpectedRun { since, end })
+        });
         self.running_changed(slot);
         Ok(id)
-    }
-
-    /// A job has ended. Nothing happens if it is not running.
-    pub fn job_finished(&mut self, ticket: TicketId) {
-        let Some(Ticket {
-            location: Location::Running { worker },
-            ..
-        }) = self.tickets.get(&ticket)
-        else {
-            return;
-        };
-        let worker = *worker;
-        self.tickets.remove(&ticket);
-        self.workers
-            .update(worker, |worker| worker.running.remove(&ticket));
-        self.running_changed(worker);
     }
 
     /// Removes (`active`) or adds (not `active`) a reason for a worker to be inactive.
@@ -555,7 +563,7 @@ impl Pool {
             self.pops.remove(&pop);
             self.effects.push_back(Effect::PopFailed { pop });
         }
-        for ticket in &worker.running {
+        for ticket in worker.running.keys() {
             self.tickets.remove(ticket);
         }
         if !worker.running.is_empty() {

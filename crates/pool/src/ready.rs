@@ -14,7 +14,7 @@ pub(crate) struct Since(u64);
 /// a ticket: so a worker that asks for many jobs at once does not get them all while others wait.
 /// (Upstream lists each pop, but wakes all of a worker's when it gives it a ticket, which comes to
 /// the same.)
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ReadyList {
     waiting: BTreeMap<Since, Slot>,
     next: u64,

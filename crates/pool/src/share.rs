@@ -6,6 +6,8 @@ use core::fmt;
 use core::ops::Bound;
 use core::time::Duration;
 
+use crate::times::Group;
+use crate::window::Known;
 use crate::{ClientId, TicketId, Time};
 
 /// A client's share of the pool: roughly how many machines' worth of work it may keep busy.
@@ -94,9 +96,12 @@ impl Cost {
     ///
     /// At least a second: where caches save nothing, tickets would move about without end.
     pub fn cache_wait(&self) -> Duration {
-        self.non_cached
-            .saturating_sub(self.cached)
-            .max(Duration::from_secs(1))
+        self.saving().max(Duration::from_secs(1))
+    }
+
+    /// Returns how much time a cache saves.
+    pub fn saving(&self) -> Duration {
+        self.non_cached.saturating_sub(self.cached)
     }
 }
 
@@ -120,7 +125,7 @@ pub enum Estimate {
 }
 
 /// One client of the pool.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Client {
     /// The copy of its id that its tickets share.
     id: ClientId,
@@ -131,46 +136,111 @@ pub(crate) struct Client {
     pub(crate) queued: BTreeSet<TicketId>,
     /// How many of those are urgent.
     pub(crate) urgent: usize,
+    /// How long its jobs took.
+    pub(crate) times: Group,
+    /// In which busy period it was last charged.
+    period: u64,
+    /// The fair start of its latest ticket. Nothing that it gets back puts a later one before that.
+    latest: Time,
+    /// What it gets back, and has not got yet: its next tickets cost so much less.
+    credit: Duration,
+}
+
+impl Client {
+    fn add(&mut self, ticket: TicketId, urgent: bool) {
+        self.queued.insert(ticket);
+        self.urgent += usize::from(urgent);
+    }
+
+    /// It is charged in a busy period. Returns whether it was charged in it before.
+    fn enter(&mut self, period: u64) -> bool {
+        let was_current = self.period == period;
+        if !was_current {
+            (self.period, self.credit) = (period, Duration::ZERO);
+        }
+        was_current
+    }
+
+    /// Gives it back some of what it was charged: at once, but that no later ticket goes before one that it has. The
+    /// rest is taken off what its next tickets are charged.
+    fn give_back(&mut self, amount: Duration) {
+        let now = self.next_fair_start.since(self.latest).min(amount);
+        self.next_fair_start = self.next_fair_start.saturating_sub(now);
+        self.credit = self.credit.saturating_add(amount - now);
+    }
 }
 
 /// What a submission is charged.
 pub(crate) struct Charge {
     pub(crate) client: ClientId,
     pub(crate) fair_start: Time,
-    /// By how much the client's next fair start moved.
+    /// What its client pays for it: how long its job is expected to take, at the client's rate.
     pub(crate) duration: Duration,
 }
 
+/// By which rule clients are charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// As upstream, while no times are known: a client that has used less than its rate starts now.
+    Guessed,
+    /// By learned times: it starts where the queue is, so that all that wait are served by their rates from then on,
+    /// however far the pool is behind or ahead of them.
+    Learned,
+}
+
 /// The clients seen since the pool was made, and the rates remembered from before.
-#[derive(Debug, Default)]
+///
+/// A *busy period* lasts from a submission at which nothing is queued until the next such submission. What clients owe
+/// ends with it.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Clients {
     known: BTreeMap<ClientId, Client>,
     remembered: BTreeMap<ClientId, Rate>,
+    /// How long jobs took of clients that have submitted nothing since.
+    past: BTreeMap<ClientId, Group>,
+    /// How many tickets all of them have queued.
+    queued: usize,
+    /// The number of the current busy period.
+    period: u64,
+    /// How far its queue has come: the latest fair start of a ticket that was taken in its turn.
+    reached: Time,
+    /// Whether nothing was taken in it yet.
+    is_fresh: bool,
 }
 
 impl Clients {
     pub(crate) fn new(remembered: BTreeMap<ClientId, Rate>) -> Self {
         Self {
-            known: BTreeMap::new(),
             remembered,
+            ..Self::default()
         }
     }
 
-    /// Charges `client` for a ticket of `cost`, and returns when it would start if shares were exact.
+    /// Charges `client` for a ticket, and returns when it would start if shares were exact. `cost` returns what its job
+    /// is expected to take, from what is known of the client's jobs.
     pub(crate) fn charge(
         &mut self,
         client: &ClientId,
-        now: Time,
-        cost: Duration,
+        (now, rule): (Time, Rule),
+        cost: impl FnOnce(Known) -> Duration,
         ticket: TicketId,
         urgent: bool,
     ) -> Charge {
+        self.queue(now);
+        let (period, reached) = (self.period, self.reached);
         let client = self.get_or_add(client);
-        let fair_start = now.max(client.next_fair_start);
-        let duration = client.rate.time_for(cost);
-        client.next_fair_start = fair_start + duration;
-        client.queued.insert(ticket);
-        client.urgent += usize::from(urgent);
+        let is_current = client.enter(period);
+        let fair_start = match rule {
+            Rule::Guessed => now.max(client.next_fair_start),
+            Rule::Learned if is_current => reached.max(client.next_fair_start),
+            Rule::Learned => reached,
+        };
+        let duration = client.rate.time_for(cost(client.times.known));
+        let used = client.credit.min(duration);
+        client.credit -= used;
+        client.next_fair_start = fair_start + (duration - used);
+        client.latest = fair_start;
+        client.add(ticket, urgent);
         Charge {
             client: client.id.clone(),
             fair_start,
@@ -183,16 +253,26 @@ impl Clients {
     pub(crate) fn charge_again(
         &mut self,
         client: &ClientId,
-        fair_start: Time,
-        cost: Duration,
+        (fair_start, rule): (Time, Rule),
+        cost: impl FnOnce(Known) -> Duration,
         ticket: TicketId,
         urgent: bool,
     ) -> Charge {
+        self.queue(fair_start);
+        if self.is_fresh {
+            self.reached = self.reached.min(fair_start);
+        }
+        let period = self.period;
         let client = self.get_or_add(client);
-        let duration = client.rate.time_for(cost);
-        client.next_fair_start = client.next_fair_start.max(fair_start + duration);
-        client.queued.insert(ticket);
-        client.urgent += usize::from(urgent);
+        let duration = client.rate.time_for(cost(client.times.known));
+        let next = fair_start + duration;
+        if client.enter(period) || rule == Rule::Guessed {
+            client.next_fair_start = client.next_fair_start.max(next);
+            client.latest = client.latest.max(fair_start);
+        } else {
+            (client.next_fair_start, client.latest) = (next, fair_start);
+        }
+        client.add(ticket, urgent);
         Charge {
             client: client.id.clone(),
             fair_start,
@@ -200,19 +280,97 @@ impl Clients {
         }
     }
 
+    /// One more ticket is queued. If it is the only one, a busy period begins.
+    fn queue(&mut self, at: Time) {
+        if self.queued == 0 {
+            self.period += 1;
+            (self.reached, self.is_fresh) = (at, true);
+        }
+        self.queued += 1;
+    }
+
     /// Notes that a ticket is queued no more.
     pub(crate) fn dequeue(&mut self, client: &ClientId, ticket: TicketId, urgent: bool) {
-        if let Some(client) = self.known.get_mut(client) {
-            let removed = client.queued.remove(&ticket);
-            client.urgent -= usize::from(removed && urgent);
+        if let Some(client) = self.known.get_mut(client)
+            && client.queued.remove(&ticket)
+        {
+            client.urgent -= usize::from(urgent);
+            self.queued -= 1;
+        }
+    }
+
+    /// Notes that a worker has taken a ticket. Urgent ones do not wait for their turns.
+    pub(crate) fn took(&mut self, fair_start: Time, urgent: bool) {
+        self.is_fresh = false;
+        if !urgent {
+            self.reached = self.reached.max(fair_start);
         }
     }
 
     /// Gives back what a ticket was charged. The client's other tickets keep their turns.
-    pub(crate) fn refund(&mut self, client: &ClientId, charge: Duration) {
-        if let Some(client) = self.known.get_mut(client) {
-            client.next_fair_start = client.next_fair_start.saturating_sub(charge);
+    pub(crate) fn refund(&mut self, client: &ClientId, charge: Duration, rule: Rule) {
+        let Some(client) = self.known.get_mut(client) else {
+            return;
+        };
+        match rule {
+            Rule::Guessed => {
+                client.next_fair_start = client.next_fair_start.saturating_sub(charge);
+            }
+            Rule::Learned => client.give_back(charge),
         }
+    }
+
+    /// Corrects what a client was charged for a job by what that really took. Queued tickets keep their turns: only the
+    /// next ones start earlier or later.
+    pub(crate) fn correct(&mut self, client: &ClientId, charged: Duration, took: Duration) {
+        let period = self.period;
+        // What was owed in an earlier busy period counts no more.
+        let client = self.known.get_mut(client);
+        let Some(client) = client.filter(|client| client.period == period) else {
+            return;
+        };
+        let owed = client.rate.time_for(took);
+        if owed < charged {
+            return client.give_back(charged - owed);
+        }
+        let used = client.credit.min(owed - charged);
+        client.credit -= used;
+        client.next_fair_start = client.next_fair_start + (owed - charged - used);
+    }
+
+    /// Returns what a client's jobs have shown, to learn more from them.
+    pub(crate) fn times_mut(&mut self, client: &ClientId) -> &mut Group {
+        match self.known.get_mut(client) {
+            Some(client) => &mut client.times,
+            None => self.past.entry(client.clone()).or_default(),
+        }
+    }
+
+    /// Returns what is known of a client's jobs.
+    pub(crate) fn times(&self, client: &ClientId) -> Known {
+        let client = self.known.get(client);
+        client.map_or(Known::default(), |client| client.times.known)
+    }
+
+    /// Returns how many tickets are queued.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Returns some clients, without their tickets.
+    pub(crate) fn some(&self, wanted: &BTreeSet<ClientId>) -> Self {
+        let mut some = Self::default();
+        for id in wanted {
+            if let Some(client) = self.known.get(id) {
+                let client = Client {
+                    queued: BTreeSet::new(),
+                    urgent: 0,
+                    ..client.clone()
+                };
+                some.known.insert(id.clone(), client);
+            }
+        }
+        some
     }
 
     pub(crate) fn set_rate(&mut self, client: &ClientId, rate: Rate) {
@@ -229,10 +387,11 @@ impl Clients {
     /// Drops a client and its rate, and returns the tickets it still had queued.
     pub(crate) fn remove(&mut self, client: &ClientId) -> BTreeSet<TicketId> {
         self.remembered.remove(client);
-        self.known
-            .remove(client)
-            .map(|client| client.queued)
-            .unwrap_or_default()
+        self.past.remove(client);
+        let removed = self.known.remove(client);
+        let queued = removed.map_or(BTreeSet::new(), |client| client.queued);
+        self.queued -= queued.len();
+        queued
     }
 
     /// Returns up to `most` of the tickets that a client has queued, from the one after `after`, oldest first.
@@ -264,6 +423,10 @@ impl Clients {
                 next_fair_start: Time::from_micros(i64::MIN),
                 queued: BTreeSet::new(),
                 urgent: 0,
+                times: self.past.remove(id).unwrap_or_default(),
+                period: 0,
+                latest: Time::from_micros(i64::MIN),
+                credit: Duration::ZERO,
             };
             self.known.insert(id.clone(), client);
         }

@@ -186,7 +186,7 @@ impl Pool {
     }
 
     fn running_views(&self, worker: &Worker) -> Vec<RunningView> {
-        let views = worker.running.iter().filter_map(|id| {
+        let views = worker.running.keys().filter_map(|id| {
             let ticket = self.tickets.get(id)?;
             Some(RunningView {
                 ticket: *id,
@@ -219,8 +219,8 @@ impl Pool {
             urgent: ticket.urgent,
             fair_start_in: ticket.fair_start.secs_after(now),
             cost: match ticket.location {
-                Location::Queue { estimate, .. } => Some(self.config.cost.of(estimate)),
-                Location::Backlog | Location::Running { .. } => None,
+                Location::Queue { cost, .. } => Some(cost),
+                Location::Backlog { .. } | Location::Running { .. } => None,
             },
         })
     }

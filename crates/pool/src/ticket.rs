@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::backlog::Turn;
 use crate::ids::Slot;
-use crate::{CacheHint, ClientId, Estimate, TicketId, Time};
+use crate::{CacheHint, ClientId, TicketId, Time};
 
 /// Where a job stood in the queue, to be put there again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,14 +18,18 @@ pub struct Place {
 /// A ticket, from its submission until its job has ended.
 ///
 /// There may be a million of these: keep it small.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ticket {
     pub(crate) client: ClientId,
     pub(crate) hint: CacheHint,
     pub(crate) fair_start: Time,
-    /// What its client gets back if it is cancelled; `None` once the ticket was assigned to a
-    /// worker, who may have been chosen or kept waiting because of it.
-    pub(crate) refund: Option<Duration>,
+    /// By how much it moved its client's next fair start; `None` if it did not, as this pool found it running.
+    pub(crate) charge: Option<Duration>,
+    /// Whether a worker had it, who may have been chosen or kept waiting because of it: then its client gets nothing
+    /// back if it is cancelled.
+    pub(crate) was_assigned: bool,
+    /// Whether the worker that it is assigned to, or that has taken it, had its hint cached before.
+    pub(crate) is_warm: bool,
     pub(crate) urgent: bool,
     pub(crate) location: Location,
 }
@@ -34,16 +38,31 @@ pub(crate) struct Ticket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Location {
     /// In the backlog.
-    Backlog,
+    Backlog {
+        /// Since when workers leave it to one that has its hint cached; `None` if no worker does.
+        passed_since: Option<Time>,
+    },
     /// In a worker's queue.
     Queue {
         worker: Slot,
-        estimate: Estimate,
+        /// Whether that is preferred, as it has the hint cached; else it was free.
+        is_preferred: bool,
+        /// What its job is expected to take there.
+        cost: Duration,
         /// From then on any worker that is free may have it.
         deadline: Time,
     },
     /// With a worker, who runs its job.
-    Running { worker: Slot },
+    Running {
+        worker: Slot,
+        /// Since when; `None` if this pool found it running.
+        since: Option<Time>,
+    },
+}
+
+impl Location {
+    /// In the backlog, where no worker has come to it yet.
+    pub(crate) const BACKLOG: Self = Self::Backlog { passed_since: None };
 }
 
 impl Ticket {

@@ -35,6 +35,12 @@ impl Time {
         self.0.saturating_sub(now.0) as f64 / 1e6
     }
 
+    /// Returns how long this is after `earlier`; nothing if it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        let micros = self.0.saturating_sub(earlier.0);
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    }
+
     pub(crate) fn saturating_sub(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(micros(by)))
     }

@@ -11,7 +11,7 @@ use crate::ready::Since;
 use crate::{InactiveReason, InactiveReasons, PopId, TicketId, Time, WorkerId, WorkerName};
 
 /// A known worker: one that has registered once and has not been forgotten.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct KnownWorker {
     pub(crate) name: WorkerName,
     /// Whether an admin has paused it. Outlives its connections.
@@ -21,7 +21,7 @@ pub(crate) struct KnownWorker {
 }
 
 /// A connected worker.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Worker {
     registration: u64,
     pub(crate) capacity: u32,
@@ -30,8 +30,8 @@ pub(crate) struct Worker {
     pub(crate) queue: InOrder,
     /// The sum of the costs of its queue.
     pub(crate) workload: Duration,
-    /// Tickets it has taken and not finished.
-    pub(crate) running: BTreeSet<TicketId>,
+    /// Tickets it has taken and not finished, and how long each is expected to run.
+    pub(crate) running: BTreeMap<TicketId, ExpectedRun>,
     /// Its outstanding requests for a job. Inactive workers may have some too.
     pub(crate) pops: BTreeSet<PopId>,
     /// Its place in the ready list, if it is there.
@@ -46,7 +46,32 @@ pub(crate) struct Worker {
     pub(crate) awaiting_reply: bool,
 }
 
+/// When a running job began, as far as is known, and when it is expected to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ExpectedRun {
+    pub(crate) since: Time,
+    pub(crate) end: Time,
+}
+
+impl ExpectedRun {
+    /// Returns how much longer it is expected to run. The longer it is late, the longer.
+    fn left(self, now: Time) -> Duration {
+        self.end.since(now).max(now.since(self.since) / 8)
+    }
+}
+
 impl Worker {
+    /// Returns how long a ticket that is assigned to it now is expected to wait for it.
+    pub(crate) fn wait(&self, now: Time) -> Duration {
+        let slots = self.capacity.max(1);
+        let running = || self.running.values().map(|run| run.left(now));
+        let free = match self.pops.is_empty() {
+            true => running().min().unwrap_or_default(),
+            false => Duration::ZERO,
+        };
+        free.saturating_add(self.workload / slots)
+    }
+
     fn new(registration: u64, capacity: u32, paused: bool, now: Time) -> Self {
         let reasons = InactiveReasons::NONE.with(InactiveReason::WorkerPause);
         Self {
@@ -59,7 +84,7 @@ impl Worker {
             },
             queue: InOrder::default(),
             workload: Duration::ZERO,
-            running: BTreeSet::new(),
+            running: BTreeMap::new(),
             pops: BTreeSet::new(),
             ready_since: None,
             scheduled: false,
@@ -94,7 +119,7 @@ pub(crate) struct Load {
 }
 
 /// All known workers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Workers {
     /// By slot; `None` where one was forgotten.
     known: Vec<Option<KnownWorker>>,

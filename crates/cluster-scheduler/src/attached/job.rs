@@ -7,11 +7,12 @@ use std::sync::Arc;
 use cluster_api::{EncodedDescription, Job, WeakJob};
 use job_store::AttachedRecord;
 use jobs::{AttemptId, JobId, Stage};
-use pool::{ClientId, TicketId, Time, WorkerName};
+use pool::{CacheHint, ClientId, TicketId, Time, WorkerName};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use super::AttachedJobs;
+use crate::hints;
 
 /// A job, from its submission until its end and its log are stored. Those who have it report what becomes of it.
 pub(crate) struct AttachedJob {
@@ -19,6 +20,7 @@ pub(crate) struct AttachedJob {
     pub(super) id: JobId,
     client: ClientId,
     pool: Arc<str>,
+    hint: CacheHint,
     kind: Arc<str>,
     urgent: bool,
     submitted: Time,
@@ -101,6 +103,7 @@ impl AttachedJob {
             id,
             client,
             pool: pool.into(),
+            hint: CacheHint::new(&hints::key(description.cache_hint())),
             // A kind that is too long to be kept is not worth refusing the job.
             kind: description
                 .kind()
@@ -163,6 +166,7 @@ impl AttachedJob {
             id: self.id,
             client: self.client.clone(),
             pool: Arc::clone(&self.pool),
+            hint: self.hint.clone(),
             kind: Arc::clone(&self.kind),
             urgent: self.urgent,
             submitted: self.submitted,

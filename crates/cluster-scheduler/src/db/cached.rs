@@ -68,6 +68,15 @@ pub(super) fn put(connection: &Connection, row: &CachedRow, now: UnixTime) -> ru
     Ok(())
 }
 
+/// Removes a row.
+pub(super) fn delete(connection: &Connection, row: &CachedRow) -> rusqlite::Result<()> {
+    let CachedRow { pool, hint, worker } = row;
+    connection
+        .prepare_cached("DELETE FROM cached WHERE pool = ?1 AND cache_hint = ?2 AND worker = ?3")?
+        .execute(params![pool, hint, worker])?;
+    Ok(())
+}
+
 /// Removes all that a worker has cached.
 pub(super) fn delete_worker(
     connection: &Connection,

@@ -31,6 +31,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub enum Change {
     /// A worker has built a hint.
     Cached(CachedRow),
+    /// A worker has dropped what it had built of a hint.
+    Uncached(CachedRow),
     /// A worker exists, and is paused or not.
     Worker(WorkerRow),
     /// An operator paused a worker. It is deleted with the pause: when the worker is saved as not paused, or forgotten.
@@ -313,6 +315,10 @@ impl Unsaved {
         // Leaving out a hint that was forgotten in between costs no more than a slower build.
         let is_new = match &change {
             Change::Cached(row) => self.cached.insert(row.clone()),
+            Change::Uncached(row) => {
+                self.cached.remove(row);
+                true
+            }
             Change::Worker(_)
             | Change::Pause(_)
             | Change::Rate(_)
@@ -328,6 +334,7 @@ impl Unsaved {
 fn save_change(connection: &Connection, change: &Change, now: UnixTime) -> rusqlite::Result<()> {
     match change {
         Change::Cached(row) => cached::put(connection, row, now),
+        Change::Uncached(row) => cached::delete(connection, row),
         Change::Worker(row) => {
             if !row.paused {
                 pauses::delete(connection, &row.pool, &row.worker)?;

@@ -16,6 +16,7 @@ mod live;
 mod lookup;
 mod opened;
 mod outcome;
+mod past;
 mod perform;
 mod phase_seconds;
 mod progress;
@@ -131,6 +132,7 @@ impl DurableJobs {
             threads,
             sealer,
             saved,
+            past: _,
             description_sizes,
             totals,
         } = opened;

@@ -1,6 +1,6 @@
 //! Opens what is kept of durable jobs, before the pools are there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,10 +12,11 @@ use job_store::{
     sqlite,
 };
 use jobs::{AttemptId, JobId, Saved};
-use pool::Time;
+use pool::{PastJob, Time};
 use visible::counted;
 
 use super::archiver::{Archived, Archiver};
+use super::past;
 use super::store_thread::StoreThread;
 
 /// Why durable jobs cannot be kept.
@@ -51,6 +52,8 @@ pub(crate) struct Opened {
     pub(super) sealer: Sealer,
     pub(super) saved: Vec<Saved>,
     pub(super) totals: Totals,
+    /// The jobs from which each pool learns, by its name.
+    pub(crate) past: BTreeMap<String, Vec<PastJob>>,
     /// How large the descriptions of these are, in bytes.
     pub(super) description_sizes: HashMap<JobId, usize>,
 }
@@ -157,6 +160,7 @@ pub(crate) fn open(places: Places, now: Time) -> Result<Opened, KeepError> {
             "{} lost with the scheduler before this one", counted(lost, "attached job")
         ),
     }
+    let past = past::by_pool(reader.finished(past::MAX_JOBS)?);
     let description_sizes = reader.description_sizes()?.into_iter().collect();
     let unfinished = saved.iter().map(|saved| (saved.new.id, saved.attempts));
     let unfinished = unfinished.collect();
@@ -172,6 +176,7 @@ pub(crate) fn open(places: Places, now: Time) -> Result<Opened, KeepError> {
         sealer,
         saved,
         totals,
+        past,
         description_sizes,
     })
 }

@@ -193,7 +193,11 @@ impl Reactor {
 
     /// A ticket has left the queue, and not for a worker.
     fn end_queued(&self, ticket: TicketId, end: TicketEnd) {
-        let work = self.state.borrow_mut().tickets.cancel(ticket);
+        let work = {
+            let mut state = self.state.borrow_mut();
+            state.forecasts.forget(ticket);
+            state.tickets.cancel(ticket)
+        };
         match work {
             Some(Work::Attached(request)) => {
                 request.job.fail(end.into_error());

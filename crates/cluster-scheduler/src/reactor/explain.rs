@@ -49,9 +49,14 @@ impl Reactor {
             state.tickets.durable_job(ticket)
         };
         let job = self.job_facts(job);
+        self.renew_forecasts();
         let mut state = self.state.borrow_mut();
         let report = state.wait_report(&self.name, self.clock);
-        Some(report.explain(&self.moment(), ticket, &job))
+        let explanation = report.explain(&self.moment(), ticket, &job);
+        Some(Explanation {
+            forecast: state.forecasts.of(ticket, self.clock.now()),
+            ..explanation
+        })
     }
 
     /// Returns why a worker, connected or not, runs no more jobs; `None` if it is not known.
@@ -77,12 +82,16 @@ impl Reactor {
         let facts: Vec<_> = facts
             .map(|(ticket, job)| (ticket, self.job_facts(job)))
             .collect();
+        self.renew_forecasts();
         let moment = self.moment();
         // The same report as above, or one that is newer and has other positions.
         let state = self.state.borrow();
         let report = &state.wait_report;
         let jobs = facts.iter().map(|(ticket, job)| {
-            let explanation = report.explain(&moment, *ticket, job);
+            let explanation = Explanation {
+                forecast: state.forecasts.of(*ticket, moment.now),
+                ..report.explain(&moment, *ticket, job)
+            };
             (ticket.get(), explanation)
         });
         let workers = report.workers().iter().map(|worker| {

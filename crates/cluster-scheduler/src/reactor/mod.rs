@@ -17,6 +17,7 @@ mod clients;
 mod departed;
 mod durable_owner;
 mod explain;
+mod forecasts;
 mod handover;
 mod liveness;
 mod pauses;
@@ -39,6 +40,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) use self::clients::{Cancelled, TicketState};
 use self::departed::Departed;
 pub(crate) use self::durable_owner::DurableOwner;
+use self::forecasts::Forecasts;
 pub(crate) use self::handover::{ChosenWorker, PendingPop, PopAnswer};
 pub(crate) use self::liveness::PROBE_AFTER;
 pub(crate) use self::report::PoolReport;
@@ -85,6 +87,7 @@ struct State {
     pops: HashMap<PopId, PendingPop>,
     workers: Roster,
     wait_report: WaitReport,
+    forecasts: Forecasts,
     history: History,
     pauses: Pauses,
 }
@@ -103,6 +106,7 @@ impl Reactor {
             pops: HashMap::new(),
             workers: Roster::default(),
             wait_report: WaitReport::default(),
+            forecasts: Forecasts::default(),
             history: History::default(),
             pauses,
         };

@@ -4,6 +4,7 @@ use pool::{Decision, Effect, PopId, TicketId, Time, WorkerId, WorkerName};
 
 use super::handover::{Assignment, ChosenWorker, PendingPop};
 use super::{PendingSave, Reactor, State};
+use crate::db::Change;
 use crate::tickets::{Request, Work};
 
 impl Reactor {
@@ -21,8 +22,12 @@ impl Reactor {
                 Effect::Probe { worker } => self.probe_now(worker),
                 Effect::PopFailed { pop } => self.fail_pop(pop),
                 Effect::SaveCached { hint, worker } => {
-                    self.db
-                        .save(self.cached(hint.as_str(), &worker), self.clock.date());
+                    let row = self.cached(hint.as_str(), &worker);
+                    self.db.save(Change::Cached(row), self.clock.date());
+                }
+                Effect::ForgetCached { hint, worker } => {
+                    let row = self.cached(hint.as_str(), &worker);
+                    self.db.save(Change::Uncached(row), self.clock.date());
                 }
                 Effect::SavePaused { worker, paused } => {
                     saving.0.push(self.save(self.paused(&worker, paused)));
@@ -132,6 +137,9 @@ impl State {
         name: WorkerName,
         keeps_jobs: bool,
     ) -> Option<Work> {
+        if let Some(held) = self.forecasts.started(ticket, now) {
+            self.history.forecast_checked(held);
+        }
         let job_number = self.workers.job_assigned(worker);
         self.tickets
             .start(now, ticket, worker, job_number, name, keeps_jobs)

@@ -24,9 +24,9 @@ impl Reactor {
         self.db.save_acked(change, self.clock.date())
     }
 
-    pub(super) fn cached(&self, hint: &str, worker: &WorkerName) -> Change {
+    pub(super) fn cached(&self, hint: &str, worker: &WorkerName) -> CachedRow {
         let (pool, hint, worker) = (self.name.to_string(), hint.to_owned(), worker.to_string());
-        Change::Cached(CachedRow { pool, hint, worker })
+        CachedRow { pool, hint, worker }
     }
 
     pub(super) fn paused(&self, worker: &WorkerName, paused: bool) -> Change {

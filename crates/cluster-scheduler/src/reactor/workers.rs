@@ -137,7 +137,7 @@ impl Reactor {
                 }
                 (running.name, time, goes_on)
             });
-            state.pool.job_finished(ticket);
+            state.pool.job_ended(ticket, now, end.job_end());
             ended
         });
         match ended {
@@ -176,6 +176,13 @@ impl Reactor {
             }
         }
         registered.pause_reasons = reasons;
+    }
+
+    /// A worker has dropped what it had cached for some hints, or, if there are none, for all.
+    pub(crate) fn pruned(&self, worker: WorkerId, hints: &[String]) -> Result<(), Disconnected> {
+        let hints: Vec<_> = hints.iter().map(|hint| self.hint(hint)).collect();
+        let some = (!hints.is_empty()).then_some(&hints[..]);
+        self.apply(|state, _| state.pool.pruned(worker, some)).0
     }
 
     /// Removes (`active`) or adds (not `active`) a reason for a worker to be inactive.

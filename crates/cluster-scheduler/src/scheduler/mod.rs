@@ -82,6 +82,7 @@ impl Scheduler {
         let mut reactors = JoinSet::new();
         for reactor in cluster.pools().values() {
             reactors.spawn_local(Rc::clone(reactor).run());
+            reactors.spawn_local(Rc::clone(reactor).check_forecasts());
         }
         reactors.spawn_local(cluster.durable_jobs().run());
         reactors.spawn_local(cluster.durable_jobs().save_attached());

@@ -66,6 +66,10 @@ impl ServeQueue for QueueService {
         Ok(())
     }
 
+    async fn pruned(self: Rc<Self>, hints: Vec<String>) -> Result<(), RpcError> {
+        self.reactor.pruned(self.worker, &hints).map_err(closed)
+    }
+
     fn released(&self) {
         self.reactor.worker_released(self.worker);
     }

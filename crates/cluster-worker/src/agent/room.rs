@@ -31,6 +31,7 @@ impl Agent {
             }
         }
         tracing::info!("Prune complete. Re-activating queue...");
+        activity.pruned().await;
         activity.resume(pause).await
     }
 

@@ -14,6 +14,7 @@ pub(super) fn save(connection: &Connection, record: &AttachedRecord) -> Result<(
         id,
         client,
         pool,
+        hint,
         kind,
         urgent,
         submitted,
@@ -30,7 +31,7 @@ pub(super) fn save(connection: &Connection, record: &AttachedRecord) -> Result<(
     let mut upsert = connection.prepare_cached(
         "INSERT INTO jobs (id, client, pool, hint, urgent, attempts_allowed, kind, submitted, state, since, attempts,
              outcome, detail, exit_code, attached)
-         VALUES (?1, ?2, ?3, '', ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1)
+         VALUES (?1, ?2, ?3, ?13, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1)
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, since = excluded.since, attempts = excluded.attempts,
              outcome = excluded.outcome, detail = excluded.detail, exit_code = excluded.exit_code
          WHERE attached = 1",
@@ -48,6 +49,7 @@ pub(super) fn save(connection: &Connection, record: &AttachedRecord) -> Result<(
         word,
         detail,
         exit_code,
+        hint.as_str(),
     ])?;
     let Some((worker, started)) = attempt.as_ref().filter(|_| saved > 0) else {
         return Ok(());

@@ -5,6 +5,7 @@
 
 mod attached;
 mod beside;
+mod finished;
 mod load;
 mod page;
 mod phases;
@@ -21,9 +22,9 @@ use pool::{ClientId, Time};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::{
-    AttachedRecord, AuditPage, AuditQuery, ChangedPhases, Entry, Expired, Expiry, LogStatus,
-    OpenError, Page, PhaseRecord, Pruned, Query, Reader, Record, Sealed, StoreError, Submitted,
-    Totals, Write, Writer,
+    AttachedRecord, AuditPage, AuditQuery, ChangedPhases, Entry, Expired, Expiry, FinishedAttempt,
+    LogStatus, OpenError, Page, PhaseRecord, Pruned, Query, Reader, Record, Sealed, StoreError,
+    Submitted, Totals, Write, Writer,
 };
 
 /// Opens (or makes) the file, and brings it up to date.
@@ -59,6 +60,18 @@ pub struct SqliteWriter {
 /// The half of the file that reads.
 #[derive(Debug)]
 pub struct SqliteReader(Connection);
+
+impl SqliteReader {
+    /// Returns the attempts that ran to their end, well or not, of the `at_most` jobs that ended last. The first to start
+    /// comes first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when they cannot be read.
+    pub fn finished(&self, at_most: u32) -> Result<Vec<FinishedAttempt>, StoreError> {
+        finished::latest(&self.0, at_most)
+    }
+}
 
 impl Writer for SqliteWriter {
     fn restore(&mut self) -> Result<Vec<Saved>, StoreError> {

@@ -349,6 +349,10 @@ impl Story {
                 assert!(!hint.is_none(), "the empty hint is saved");
                 self.database.cached.push((hint, worker));
             }
+            Effect::ForgetCached { hint, worker } => {
+                let row = (hint, worker);
+                self.database.cached.retain(|cached| *cached != row);
+            }
             Effect::SavePaused { worker, paused } => {
                 self.database.workers.insert(worker, paused);
             }

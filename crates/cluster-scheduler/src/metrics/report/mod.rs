@@ -99,6 +99,17 @@ impl Report {
         let help = "Age of the oldest queued job; 0 if none is queued";
         let mut family = page.family("ocluster_pool_oldest_queued_seconds", Kind::Gauge, help);
         self.each(&mut family, |pool| pool.oldest_wait);
+
+        let help = "Number of jobs whose start was forecast, by whether they started in that range";
+        let mut family = page.family("ocluster_pool_forecasts_total", Kind::Counter, help);
+        for PoolReport { name, history, .. } in &self.pools {
+            for (held, count) in [
+                ("yes", history.forecasts_held),
+                ("no", history.forecasts_missed),
+            ] {
+                family.sample(&[("pool", name), ("held", held)], count);
+            }
+        }
     }
 
     fn workers(&self, page: &mut Page) {

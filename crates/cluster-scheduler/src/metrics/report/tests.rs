@@ -51,6 +51,9 @@ fn busy_history() -> History {
     history.waited.add(200_000.0);
     history.job_ended(JobResult::Succeeded, 30.5);
     history.job_ended(JobResult::Failed, 5.0);
+    history.forecast_checked(true);
+    history.forecast_checked(true);
+    history.forecast_checked(false);
     history
 }
 

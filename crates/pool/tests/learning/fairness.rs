@@ -1,0 +1,147 @@
+//! Clients that always have jobs waiting are served in proportion to their rates, however long their jobs are.
+
+use std::collections::BTreeMap;
+
+use pool::{Item, Items, Rate, TicketId, Time, WaitingView};
+
+use crate::cluster::{Cluster, Run, Truth, client};
+
+/// The clients' rates, and how long their jobs take in the median, in seconds: up to a hundred times as long.
+const CLIENTS: [(f64, f64); 5] = [
+    (1.0, 10.0),
+    (2.0, 30.0),
+    (1.0, 100.0),
+    (4.0, 300.0),
+    (2.0, 1_000.0),
+];
+
+/// How many jobs each client has waiting at least.
+const WAITING: usize = 4;
+
+const HOUR: i64 = 3_600;
+
+/// How long is measured, after as long in which the pool learns, in hours.
+const HOURS: i64 = 30;
+
+/// Keeps all clients waiting for some time, and returns the jobs that were run.
+fn serve(seed: u64, workers: usize, sigma: f64, learns: bool) -> BTreeMap<TicketId, Run> {
+    serve_and_look(seed, workers, sigma, learns, &mut |_| ())
+}
+
+/// The same, with a look at the cluster after each step.
+fn serve_and_look(
+    seed: u64,
+    workers: usize,
+    sigma: f64,
+    learns: bool,
+    look: &mut dyn FnMut(&Cluster),
+) -> BTreeMap<TicketId, Run> {
+    // A cache makes no difference here.
+    let truths = CLIENTS.map(|(_, seconds)| Truth {
+        warm: seconds,
+        cold: seconds,
+        sigma,
+    });
+    let mut cluster = Cluster::new(seed, workers, truths.to_vec(), learns);
+    for (n, (rate, _)) in CLIENTS.into_iter().enumerate() {
+        cluster.pool.set_rate(&client(n), Rate::new(rate).unwrap());
+    }
+    let mut queued = [0; CLIENTS.len()];
+    let mut started = 0;
+    let end = Time::from_secs(2 * HOURS * HOUR);
+    loop {
+        for (n, queued) in queued.iter_mut().enumerate() {
+            while *queued < WAITING {
+                *queued += 1;
+                cluster.submit(n, n);
+            }
+        }
+        look(&cluster);
+        let more = cluster.step(end);
+        let new = cluster.starts.len();
+        for client in &cluster.starts[started..new] {
+            queued[*client] -= 1;
+        }
+        started = new;
+        if !more {
+            return cluster.runs;
+        }
+    }
+}
+
+/// Returns how far clients were from their shares in any window of an hour, at most, in seconds; and the longest job.
+fn unfairness(runs: &BTreeMap<TicketId, Run>, workers: usize) -> (f64, f64) {
+    let rates: f64 = CLIENTS.iter().map(|(rate, _)| rate).sum();
+    let longest = runs.values().map(|run| run.end.secs_after(run.start));
+    let longest = longest.fold(0.0, f64::max);
+    let mut worst = 0.0_f64;
+    for (n, (rate, _)) in CLIENTS.into_iter().enumerate() {
+        // What the client was served until each half minute.
+        let steps = 2 * HOURS * HOUR / 30;
+        let mut served = vec![0.0; usize::try_from(steps).unwrap() + 1];
+        for run in runs.values().filter(|run| run.client == n) {
+            let [start, end] = [run.start, run.end].map(|time| time.secs_after(Time::EPOCH) / 30.0);
+            let mut step = start.floor();
+            while step < end && (step as usize) < served.len() - 1 {
+                served[step as usize + 1] += (end.min(step + 1.0) - start.max(step)) * 30.0;
+                step += 1.0;
+            }
+        }
+        for step in 1..served.len() {
+            served[step] += served[step - 1];
+        }
+        let share = rate / rates * workers as f64 * HOUR as f64;
+        let hour = usize::try_from(HOUR / 30).unwrap();
+        for begin in served.len() / 2..served.len() - hour {
+            let window = served[begin + hour] - served[begin];
+            worst = worst.max((window - share).abs());
+        }
+    }
+    (worst, longest)
+}
+
+/// Clients get their shares in any window of an hour, within one job: exactly when jobs take what is expected, and
+/// mostly when they do not.
+#[test]
+fn shares_are_kept_in_any_hour() {
+    for (workers, sigma) in [(1, 0.0), (4, 0.0), (16, 0.0), (1, 0.3), (4, 0.3)] {
+        let (seconds, longest) = unfairness(&serve(1, workers, sigma, true), workers);
+        assert!(
+            seconds <= longest,
+            "{seconds} s of {longest} s with {workers} workers and a sigma of {sigma}"
+        );
+    }
+}
+
+/// By upstream's guesses, each job counts the same.
+#[test]
+fn guesses_are_unfair_to_short_jobs() {
+    let (seconds, longest) = unfairness(&serve(1, 4, 0.0, false), 4);
+    assert!(seconds > 2.0 * longest, "{seconds} s of {longest} s");
+}
+
+/// Corrections never change the order of tickets that are queued, and a client's tickets stay in order.
+#[test]
+fn no_order_is_turned_around() {
+    let mut before: Vec<Item> = Vec::new();
+    let mut checked = 0;
+    serve_and_look(3, 4, 0.8, true, &mut |cluster| {
+        let snapshot = cluster.pool.snapshot(cluster.now, usize::MAX);
+        let WaitingView::Backlog(Items { first: now, .. }) = snapshot.waiting else {
+            return;
+        };
+        let place = |ticket| now.iter().position(|item| item.ticket == ticket);
+        let places: Vec<_> = before
+            .iter()
+            .filter_map(|item| place(item.ticket))
+            .collect();
+        assert!(places.is_sorted(), "{before:?} has become {now:?}");
+        for n in 0..CLIENTS.len() {
+            let own = now.iter().filter(|item| item.client == client(n));
+            assert!(own.is_sorted_by_key(|item| item.ticket), "{now:?}");
+        }
+        checked += usize::from(places.len() > 1);
+        before = now;
+    });
+    assert!(checked > 1_000, "only {checked} orders");
+}
