@@ -1,9 +1,9 @@
 //! Chromium for tests of pages: Debian's `chromium`, without a window, driven over the DevTools protocol.
 //!
-//! A [`Browser`] is a process with a folder of its own. A [`Profile`] is a visitor: its pages share cookies, and no other
-//! profile has them. A [`Page`] is a tab. It has the size and the colours of a [`Device`], and records what a reader does
-//! not see: messages of the console, errors of scripts, and every request ([`Record`]). [`Axe`] checks whether a page can
-//! be read by everybody.
+//! A [`Browser`] is a process with a folder of its own. A [`Profile`] is a visitor: its pages share cookies, and no
+//! other profile has them. A [`Page`] is a tab. It has the size and the colours of a [`Device`], and records what a
+//! reader does not see: messages of the console, errors of scripts, and every request ([`Record`]). [`Axe`] checks
+//! whether a page can be read by everybody.
 //!
 //! The browser knows no host but this machine: [`PageServer`] serves pages for it. Every wait has a limit. The process
 //! ends with its `Browser`, or with the program that holds it.

@@ -19,4 +19,5 @@ mod pages;
 pub mod reference;
 pub mod scheduler;
 mod secret_output;
+mod top;
 pub mod worker;

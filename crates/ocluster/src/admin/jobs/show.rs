@@ -49,7 +49,8 @@ pub(super) async fn details(service: &Service, id: &str) -> Result<JobDetails, C
     }
 }
 
-fn text(details: &JobDetails) -> String {
+/// Returns all that is known of a job, for people.
+pub(crate) fn text(details: &JobDetails) -> String {
     let JobDetails {
         job,
         client,
