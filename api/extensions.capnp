@@ -234,7 +234,7 @@ struct PauseReason {
 interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause, PoolDetails, PoolControl) {}
 # A pool's administration as our scheduler serves it. Only for the server's use: clients call the interfaces apart.
 
-interface PersistentSubmission extends(Cluster.Submission, Persistent, DurableJobs) {}
+interface PersistentSubmission extends(Cluster.Submission, Persistent, DurableJobs, ClientPages) {}
 # A submission as the scheduler serves it. Only for the server's use: clients call the two interfaces apart.
 
 interface TicketNumber @0xb4d1c9e07a3f5286 {
@@ -918,5 +918,42 @@ interface JobsAdmin @0x97879369efd601a3 {
   }
 }
 
-interface ExtendedAdmin @0x882ae4c1369d0281 extends(Cluster.Admin, JobsAdmin) {}
+interface ExtendedAdmin @0x882ae4c1369d0281 extends(Cluster.Admin, JobsAdmin, AdminPages) {}
 # An administration as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.
+
+struct WebLink @0xc14563a711dd869f {
+  # A link to the pages of a scheduler, for a browser. It is a secret. It gives its visitor the right to look, and to act,
+  # that the object gives which has made it.
+
+  url @0 :Text;
+  # The address, with a secret that can be used once.
+
+  lasts @1 :UInt64;
+  # How long it can be used, in milliseconds.
+}
+
+interface AdminPages @0xba8ea1bfb4c206d5 {
+  # Links for operators. Our scheduler implements this on the same object as `Admin`.
+
+  link @0 (job :Text) -> (link :WebLink);
+  # Makes a link to the page of a job, or to the first page if `job` is empty. The id of a job may be shortened while it
+  # is unique. Fails if the scheduler serves no pages.
+}
+
+interface ClientPages @0xb6adc6bbec6026e4 {
+  # Links for clients. Our scheduler implements this on the same object as `Submission`.
+
+  link @0 (job :Text, only :Bool) -> (link :WebLink);
+  # Makes a link to the page of a job of this client, or to the first page if `job` is empty. If `only` is set, it shows
+  # that job and nothing else, and changes nothing.
+}
+
+interface JobPages @0xecf4ca548c3ce741 {
+  # Links for those who may see a job. Our scheduler implements this on the same object as `DurableJob`.
+
+  link @0 () -> (link :WebLink);
+  # Makes a link that shows the job and nothing else, and changes nothing.
+}
+
+interface ExtendedDurableJob @0xac7f63077acfeb91 extends(DurableJob, JobPages) {}
+# A durable job as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.

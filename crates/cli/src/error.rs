@@ -5,70 +5,11 @@
 
 use std::fmt;
 
+pub use cluster_json::failure::Kind;
+use cluster_json::failure::Reason;
+use cluster_json::outcome;
+
 use crate::interrupt::Interrupt;
-
-/// The kind of failure, which decides the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The command was understood and tried, and did not work: exit code 1.
-    Failed,
-    /// Standard output was closed by its reader: exit code 1, without a message.
-    OutputClosed,
-    /// The command line is invalid: exit code 124.
-    Usage,
-    /// Internal error, a bug: exit code 125.
-    Internal,
-    /// A signal ended it: exit code 128 + the signal's number (130 for Ctrl-C, 143 for SIGTERM).
-    Interrupted(u8),
-    /// A command that was run for the user ended with this exit code, which is ours too.
-    Ended(u8),
-    /// The job ran, and its build did not succeed: exit code 1.
-    BuildFailed {
-        /// The exit code of the build's own command, if it is known.
-        command: Option<u8>,
-    },
-    /// The worker stopped the job, as it exceeded its time limit: exit code 1.
-    TimedOut,
-    /// Another user, such as an operator, cancelled the job: exit code 130, as after Ctrl-C.
-    Cancelled,
-    /// The worker or the scheduler was lost, and the job with it: exit code 75.
-    JobLost,
-    /// The worker that took the job was unfit: exit code 75.
-    WorkerUnfit,
-    /// The scheduler is overloaded or shutting down: exit code 75.
-    Overloaded,
-    /// The scheduler has no pool of this name: exit code 124.
-    NoSuchPool,
-    /// The cap file is for another service, or its access was revoked: exit code 124.
-    WrongCap,
-    /// The scheduler is unreachable: exit code 69.
-    Unreachable,
-}
-
-/// The job may be submitted again: `EX_TEMPFAIL` of sysexits.h.
-const TRY_AGAIN: u8 = 75;
-
-/// A service is unavailable: `EX_UNAVAILABLE` of sysexits.h.
-const UNAVAILABLE: u8 = 69;
-
-/// The command line is invalid: the code of upstream's programs.
-const INVALID: u8 = 124;
-
-impl Kind {
-    /// Returns the process's exit code.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Failed | Self::OutputClosed | Self::BuildFailed { .. } | Self::TimedOut => 1,
-            Self::Unreachable => UNAVAILABLE,
-            Self::JobLost | Self::WorkerUnfit | Self::Overloaded => TRY_AGAIN,
-            Self::Usage | Self::NoSuchPool | Self::WrongCap => INVALID,
-            Self::Internal => 125,
-            Self::Cancelled => Self::Interrupted(Interrupt::Interrupted.number()).exit_code(),
-            Self::Interrupted(signal) => 128u8.saturating_add(signal),
-            Self::Ended(code) => code,
-        }
-    }
-}
 
 /// Why a command did not succeed.
 ///
@@ -131,6 +72,25 @@ impl CommandError {
             message: message.to_string(),
             hints: Vec::new(),
         }
+    }
+
+    /// A job did not succeed.
+    pub fn of_job(failure: &outcome::Failure) -> Self {
+        let outcome::Failure { kind, error, hints } = failure;
+        Self {
+            hints: hints.clone(),
+            ..Self::new(*kind, &error.reason)
+        }
+    }
+
+    /// Returns it for programs; `None` if it was already reported.
+    pub fn reason(&self) -> Option<Reason> {
+        let Self {
+            kind,
+            message,
+            hints,
+        } = self;
+        Reason::new(*kind, message, hints)
     }
 
     /// Adds a line with something to try.
@@ -220,24 +180,5 @@ mod tests {
 
             [1] "#]]
         .assert_eq(&text.join("\n"));
-    }
-
-    #[test]
-    fn exit_codes_that_scripts_rely_on() {
-        for (kind, code) in [
-            (Kind::BuildFailed { command: Some(3) }, 1),
-            (Kind::TimedOut, 1),
-            (Kind::Unreachable, 69),
-            (Kind::JobLost, 75),
-            (Kind::WorkerUnfit, 75),
-            (Kind::Overloaded, 75),
-            (Kind::Usage, 124),
-            (Kind::NoSuchPool, 124),
-            (Kind::WrongCap, 124),
-            (Kind::Cancelled, 130),
-            (Kind::Interrupted(15), 143),
-        ] {
-            assert_eq!(kind.exit_code(), code, "{kind:?}");
-        }
     }
 }

@@ -12,9 +12,10 @@ use crate::handle::{Served, handle, nothing};
 use crate::raw::extensions_capnp::extended_admin;
 use crate::raw::schema_capnp::admin;
 use crate::text::{list_length, returned, set_texts, text, texts};
+use crate::web_link::no_pages;
 use crate::{
     AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, ListedJobs, PoolAdmin,
-    RpcError, Submission,
+    RpcError, Submission, WebLink,
 };
 
 handle! {
@@ -180,6 +181,17 @@ pub trait ServeAdmin: 'static {
         _query: AuditQuery,
     ) -> impl Future<Output = Result<AuditPage, RpcError>> {
         futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Admin::web_link`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn web_link(
+        self: Rc<Self>,
+        _job: Option<String>,
+    ) -> impl Future<Output = Result<WebLink, RpcError>> {
+        futures::future::ready(Err(no_pages()))
     }
 }
 

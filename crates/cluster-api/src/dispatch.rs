@@ -38,7 +38,8 @@ macro_rules! methods {
 }
 
 methods! {
-    extensions::extended_admin::Client: schema::admin::Client = 5, extensions::jobs_admin::Client = 6;
+    extensions::extended_admin::Client: schema::admin::Client = 5, extensions::jobs_admin::Client = 6,
+        extensions::admin_pages::Client = 1;
     extensions::extended_registration::Client:
         schema::registration::Client = 1, extensions::returning_workers::Client = 1;
     extensions::extended_job::Client:
@@ -53,8 +54,10 @@ methods! {
     extensions::extended_queue::Client:
         schema::queue::Client = 2, extensions::pause_reasons::Client = 1, extensions::durable_queue::Client = 1;
     extensions::persistent_submission::Client:
-        schema::submission::Client = 1, extensions::persistent::Client = 1, extensions::durable_jobs::Client = 3;
-    extensions::durable_job::Client: Self = 7;
+        schema::submission::Client = 1, extensions::persistent::Client = 1, extensions::durable_jobs::Client = 3,
+        extensions::client_pages::Client = 1;
+    extensions::extended_durable_job::Client:
+        extensions::durable_job::Client = 7, extensions::job_pages::Client = 1;
 }
 
 /// Returns the error for a method that does not exist; `None` if it does.

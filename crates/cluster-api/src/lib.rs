@@ -97,6 +97,7 @@ mod submission;
 mod text;
 mod ticket;
 mod weak_job;
+mod web_link;
 mod words;
 mod worker;
 
@@ -142,4 +143,5 @@ pub use service_kind::ServiceKind;
 pub use submission::{ServeSubmission, Submission};
 pub use ticket::{ServeTicket, Ticket, TicketStatus};
 pub use weak_job::WeakJob;
+pub use web_link::WebLink;
 pub use worker::{MAX_METRICS_BYTES, Metric, MetricsSource, ServeWorker, Worker};

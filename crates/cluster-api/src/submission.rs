@@ -12,8 +12,10 @@ use crate::handle::{Served, handle, nothing};
 use crate::raw::extensions_capnp::{persistent, persistent_submission};
 use crate::raw::schema_capnp::submission;
 use crate::text::{malformed, returned, text};
+use crate::web_link::no_pages;
 use crate::{
     Description, DurableJob, EncodedDescription, JobPage, JobQuery, JobRequest, RpcError, Ticket,
+    WebLink,
 };
 
 handle! {
@@ -140,6 +142,18 @@ pub trait ServeSubmission: 'static {
         _query: JobQuery,
     ) -> impl Future<Output = Result<JobPage, RpcError>> {
         futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Submission::web_link`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn web_link(
+        self: Rc<Self>,
+        _job: Option<String>,
+        _only: bool,
+    ) -> impl Future<Output = Result<WebLink, RpcError>> {
+        futures::future::ready(Err(no_pages()))
     }
 }
 

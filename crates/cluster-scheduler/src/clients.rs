@@ -6,6 +6,7 @@ use pool::ClientId;
 use visible::Shown;
 
 use crate::db::{CLIENT_TYPE, SturdyRefRow};
+use crate::web;
 
 /// The client in whose name all jobs of the shared endpoint (`submission.cap`) run.
 ///
@@ -69,6 +70,15 @@ impl Clients {
     /// Returns whether jobs may be submitted, and a rate set, in the name of `client`.
     pub(crate) fn may_submit(&self, client: &ClientId) -> bool {
         client.as_str() == SHARED || self.contains(client)
+    }
+
+    /// Returns whether a client is still reached by the secret that a session began with.
+    pub(crate) fn is_reached_by(&self, client: &ClientId, access: u64) -> bool {
+        let digests = self.by_name.get(client);
+        // A client that a proxy names has no secret.
+        digests.is_some_and(|digests| {
+            access == 0 || digests.iter().any(|digest| web::access(digest) == access)
+        })
     }
 
     /// Returns the names of all clients, sorted.

@@ -25,6 +25,7 @@ use crate::limits::Limits;
 use crate::pauses::{PauseNote, Pauses};
 use crate::queue_quota::QueueQuota;
 use crate::reactor::{PROBE_AFTER, Reactor};
+use crate::web::Links;
 
 pub(crate) struct Cluster {
     pools: BTreeMap<PoolName, Rc<Reactor>>,
@@ -39,6 +40,7 @@ pub(crate) struct Cluster {
     quota: Rc<QueueQuota>,
     durable_jobs: Rc<DurableJobs>,
     shared_jobs: SharedJobs,
+    web_links: Links,
     /// Whether the scheduler is shutting down, and takes no more jobs.
     is_shutting_down: Cell<bool>,
 }
@@ -136,6 +138,7 @@ impl Cluster {
             pools,
             durable_jobs,
             shared_jobs,
+            web_links: Links::new(clock),
             clients,
             being_removed: RefCell::default(),
             db,
@@ -179,6 +182,11 @@ impl Cluster {
     /// Returns the ids under which jobs are shared.
     pub(crate) fn shared_jobs(&self) -> &SharedJobs {
         &self.shared_jobs
+    }
+
+    /// Returns the links to the pages.
+    pub(crate) fn web_links(&self) -> &Links {
+        &self.web_links
     }
 
     pub(crate) fn clients(&self) -> std::cell::Ref<'_, Clients> {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cluster_web::WebSettings;
 use pool::ClientId;
 use vat::{Address, ServeOptions};
 use visible::{Name, NameError};
@@ -44,6 +45,8 @@ pub struct SchedulerConfig {
     pub jobs: JobSettings,
     /// How peers are treated, and how much they may use.
     pub connections: ServeOptions,
+    /// The pages for browsers; `None` for none.
+    pub web: Option<WebSettings>,
 }
 
 /// The default of [`SchedulerConfig::update_timeout`], as upstream.

@@ -26,6 +26,7 @@
 //!     limits: Limits::default(),
 //!     jobs: JobSettings::default(),
 //!     connections: ServeOptions::default(),
+//!     web: None,
 //! };
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 //! tokio::task::LocalSet::new().block_on(&runtime, async {
@@ -48,9 +49,10 @@
 //! - a `Reactor` for each pool reports events to the pool (which decides) and performs its effects;
 //! - `service/` has one file for each interface that others can call;
 //! - `http/` serves pages, and `metrics/` makes those for Prometheus;
+//! - `web/` answers what the pages of `cluster_web` ask for;
 //! - [`db`] keeps what must outlive the process, in upstream's SQLite file.
 //!
-//! Everything but the database thread runs on one thread, because capabilities cannot leave theirs.
+//! Everything but the threads of the database and of the pages runs on one thread, because capabilities cannot leave theirs.
 
 mod attached;
 mod clients;
@@ -79,6 +81,7 @@ mod service;
 mod shutdown;
 mod state_dir;
 mod tickets;
+mod web;
 
 pub use cluster::AddClientError;
 pub use config::{

@@ -25,12 +25,28 @@ pub(crate) struct Sources<'a> {
 
 /// Returns the overview of the pool that `snapshot` was taken of just now, with at most `most` waiting jobs.
 pub(crate) fn of_pool(sources: &Sources<'_>, mut snapshot: Snapshot, most: usize) -> PoolOverview {
+    let (workers, queued, more) = parts(sources, &snapshot, most);
     snapshot
         .workers
         .sort_by(|a, b| natural(a.name.as_str(), b.name.as_str()));
     snapshot
         .disconnected
         .sort_by(|a, b| natural(a.name.as_str(), b.name.as_str()));
+    PoolOverview {
+        state: snapshot.to_string(),
+        workers,
+        queued,
+        more,
+    }
+}
+
+/// Returns the workers of the pool that `snapshot` was taken of just now, at most `most` of its waiting jobs, and how
+/// many more there are.
+pub(crate) fn parts(
+    sources: &Sources<'_>,
+    snapshot: &Snapshot,
+    most: usize,
+) -> (Vec<WorkerNote>, Vec<QueuedJob>, u32) {
     let connected = snapshot
         .workers
         .iter()
@@ -60,12 +76,8 @@ pub(crate) fn of_pool(sources: &Sources<'_>, mut snapshot: Snapshot, most: usize
         jobs.filter_map(|item| sources.job(item, *worker))
     });
     let queued: Vec<_> = queued.take(most).collect();
-    PoolOverview {
-        state: snapshot.to_string(),
-        workers,
-        more: u32::try_from(total.saturating_sub(queued.len())).unwrap_or(u32::MAX),
-        queued,
-    }
+    let more = u32::try_from(total.saturating_sub(queued.len())).unwrap_or(u32::MAX);
+    (workers, queued, more)
 }
 
 impl Sources<'_> {

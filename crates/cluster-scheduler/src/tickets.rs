@@ -205,6 +205,19 @@ impl Tickets {
         }
     }
 
+    /// Returns the id of the job that a ticket is for; `None` if it is not recorded, and when the ticket has ended.
+    pub(crate) fn job_id(&self, ticket: TicketId) -> Option<JobId> {
+        match self.queued.get(&ticket).map(|queued| &queued.work) {
+            Some(Work::Durable(durable)) => Some(durable.job),
+            Some(Work::Attached(request)) => Some(request.attached.as_ref()?.id()),
+            None => {
+                let running = self.running.get(&ticket)?;
+                let attached = running.attached.as_ref().map(|attached| attached.id());
+                running.durable.or(attached)
+            }
+        }
+    }
+
     /// Returns the worker of a running job; `None` if it is not running.
     pub(crate) fn running(&self, ticket: TicketId) -> Option<&Running> {
         self.running.get(&ticket)

@@ -12,6 +12,10 @@ pub struct Query {
     pub client: Option<ClientId>,
     /// Those for this pool.
     pub pool: Option<String>,
+    /// Those with this cache hint.
+    pub hint: Option<String>,
+    /// Those that this worker has had.
+    pub worker: Option<String>,
     /// Those that have all of these labels.
     pub labels: Vec<Label>,
     /// Those in one of these states; any, if there are none.

@@ -111,6 +111,7 @@ impl Args {
             limits: Limits::default(),
             jobs: JobSettings::default(),
             connections: ServeOptions::default(),
+            web: None,
         }
     }
 

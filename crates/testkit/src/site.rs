@@ -229,6 +229,7 @@ pub fn config_in(directory: &Path) -> SchedulerConfig {
         limits: Limits::default(),
         jobs: JobSettings::default(),
         connections: ServeOptions::default(),
+        web: None,
     }
 }
 

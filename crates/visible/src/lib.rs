@@ -15,6 +15,7 @@ mod credentials;
 mod elapsed;
 mod name;
 mod natural;
+mod printable;
 mod size;
 
 use core::fmt;
@@ -26,6 +27,7 @@ pub use self::credentials::without_credentials;
 pub use self::elapsed::{CompactElapsed, Elapsed};
 pub use self::name::{ClientId, MAX_NAME_BYTES, Name, NameError, WorkerName, check_name};
 pub use self::natural::natural;
+pub use self::printable::printable;
 pub use self::size::{BinarySize, Size};
 
 /// How many characters [`Shown`] shows.

@@ -12,7 +12,7 @@ use crate::answer::{Answer, Pipelined};
 use crate::dispatch;
 use crate::handle::{Served, handle};
 use crate::raw::extensions_capnp::durable_jobs::{find_params, find_results};
-use crate::raw::extensions_capnp::{durable_job, durable_jobs};
+use crate::raw::extensions_capnp::{durable_job, durable_jobs, extended_durable_job};
 use crate::text::{malformed, returned, text};
 use crate::{RpcError, Submission};
 pub use details::{AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails};
@@ -111,7 +111,9 @@ impl Submission {
 impl DurableJob {
     /// Serves `job`. [`ServeDurableJob::released`] is called when the returned handle and all its clones are dropped.
     pub fn serve<S: ServeDurableJob>(job: Rc<S>) -> Self {
-        Self::from_raw(dispatch::new_client(Served::new(job, S::released)))
+        let client: extended_durable_job::Client =
+            dispatch::new_client(Served::new(job, S::released));
+        Self::from_raw(client.cast_to())
     }
 
     /// Returns the status of the job.

@@ -7,7 +7,8 @@ use super::{DurableDetails, DurableLogChunk, DurableStatus, JobQuery, JobRequest
 use crate::handle::Served;
 use crate::raw::extensions_capnp::{durable_job, durable_jobs};
 use crate::text::{long_text, malformed, text};
-use crate::{DurableJob, RpcError, ServeSubmission};
+use crate::web_link::no_pages;
+use crate::{DurableJob, RpcError, ServeSubmission, WebLink};
 
 /// A durable job, as a scheduler implements it.
 pub trait ServeDurableJob: 'static {
@@ -57,6 +58,14 @@ pub trait ServeDurableJob: 'static {
     /// # Errors
     /// The caller gets the error.
     fn describe(self: Rc<Self>) -> impl Future<Output = Result<DurableDetails, RpcError>>;
+
+    /// See [`DurableJob::web_link`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn web_link(self: Rc<Self>) -> impl Future<Output = Result<WebLink, RpcError>> {
+        futures::future::ready(Err(no_pages()))
+    }
 
     /// The last reference was dropped: this caller does not watch the job any more.
     ///

@@ -82,6 +82,11 @@ impl Reference {
 }
 
 impl AttachedJob {
+    /// Returns its id.
+    pub(crate) fn id(&self) -> JobId {
+        self.id
+    }
+
     pub(super) fn new(
         jobs: Weak<AttachedJobs>,
         id: JobId,

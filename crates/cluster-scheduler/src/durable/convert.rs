@@ -155,6 +155,8 @@ pub(super) fn query(client: Option<ClientId>, query: JobQuery, now: Time) -> Que
     Query {
         client,
         pool: None,
+        hint: None,
+        worker: None,
         labels: query.labels.into_iter().map(stored_label).collect(),
         states: query.states.into_iter().map(stored_state).collect(),
         since,
@@ -192,7 +194,7 @@ pub(super) fn stored_label(Label { name, value }: Label) -> job_store::Label {
     job_store::Label { name, value }
 }
 
-fn wire_label(job_store::Label { name, value }: &job_store::Label) -> Label {
+pub(super) fn wire_label(job_store::Label { name, value }: &job_store::Label) -> Label {
     Label {
         name: name.clone(),
         value: value.clone(),
@@ -211,7 +213,7 @@ fn stored_state(state: JobState) -> State {
     }
 }
 
-fn wire_state(state: State) -> JobState {
+pub(super) fn wire_state(state: State) -> JobState {
     match state {
         State::Queued => JobState::Queued,
         State::Running => JobState::Running,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cluster_api::{
-    AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableStage, DurableStatus,
-    JobDetails, RpcError, RpcErrorKind,
+    AttemptResult, Description, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableStage,
+    DurableStatus, EncodedDescription, JobDetails, RpcError, RpcErrorKind,
 };
 use job_store::logs::LogError;
 use job_store::{AttemptRecord, Reader as _, Record, State};
@@ -35,7 +35,7 @@ impl DurableJobs {
     }
 
     /// Returns all that is known of a job.
-    pub(super) async fn known(&self, job: JobId) -> Result<JobDetails, RpcError> {
+    pub(crate) async fn known(&self, job: JobId) -> Result<JobDetails, RpcError> {
         let status = match self.watch(job, None).await {
             // Such as one whose pool this scheduler does not have.
             Err(error) if error.kind == RpcErrorKind::Failed => obstructed(error),
@@ -62,6 +62,20 @@ impl DurableJobs {
             client: record.client,
             cache_hint: record.hint,
         })
+    }
+
+    /// Returns what was submitted; `None` if it is not kept any more.
+    pub(crate) async fn kept_description(
+        &self,
+        job: JobId,
+    ) -> Result<Option<Description>, RpcError> {
+        let sealed = self.read(move |reader| reader.description(job)).await?;
+        let Some(sealed) = sealed else {
+            return Ok(None);
+        };
+        let opened = self.sealer.open(job, &sealed);
+        let opened = opened.map_err(|error| RpcError::failed(error.to_string()))?;
+        EncodedDescription::from_bytes(&opened)?.decode().map(Some)
     }
 
     /// Returns what is on disk of a job.

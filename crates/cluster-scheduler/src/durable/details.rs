@@ -1,6 +1,10 @@
 //! What operators see of the jobs of all clients.
 
-use cluster_api::{AdminJobQuery, JobDetails, ListedJob, ListedJobs, RpcError};
+use std::time::Duration;
+
+use cluster_api::{AdminJobQuery, JobDetails, JobState, Label, ListedJob, ListedJobs, RpcError};
+use cluster_web::cluster::JobsQuery;
+use job_store::sqlite::SqliteReader;
 use job_store::{Query, Reader as _};
 use jobs::{CancelledBy, JobId};
 use pool::ClientId;
@@ -8,11 +12,27 @@ use visible::Shown;
 
 use super::{DurableJobs, convert};
 
+/// How far jobs have come, and how long they have waited.
+pub(crate) struct JobWaits {
+    pub(crate) jobs: Vec<(JobState, Option<Duration>)>,
+    /// Where the next page begins; `None` if this was the last one.
+    pub(crate) next: Option<u64>,
+}
+
 impl DurableJobs {
     /// Returns a page of the jobs of all clients.
     pub(crate) async fn list_all(&self, query: AdminJobQuery) -> Result<ListedJobs, RpcError> {
+        self.list_found(JobsQuery::from(query)).await
+    }
+
+    /// Returns a page of the jobs of all clients, as the pages ask for them.
+    pub(crate) async fn list_found(&self, query: JobsQuery) -> Result<ListedJobs, RpcError> {
         let now = self.clock.unix_now();
-        let AdminJobQuery { jobs, client, pool } = query;
+        let JobsQuery {
+            admin: AdminJobQuery { jobs, client, pool },
+            hint,
+            worker,
+        } = query;
         let Ok(client) = client.map(|client| ClientId::new(&client)).transpose() else {
             // There is no such client.
             return Ok(ListedJobs {
@@ -22,6 +42,8 @@ impl DurableJobs {
         };
         let query = Query {
             pool,
+            hint,
+            worker,
             ..convert::query(client, jobs, now)
         };
         let page = self.read(move |reader| reader.page(&query)).await?;
@@ -60,6 +82,46 @@ impl DurableJobs {
     pub(crate) async fn details(&self, id: &str) -> Result<JobDetails, RpcError> {
         let job = self.find_any(id).await?;
         self.known(job).await
+    }
+
+    /// Returns how far each job of a page of the history has come, and how long it has waited if it has begun.
+    pub(crate) async fn waits(&self, query: AdminJobQuery) -> Result<JobWaits, RpcError> {
+        let now = self.clock.unix_now();
+        let AdminJobQuery { jobs, pool, .. } = query;
+        let query = Query {
+            pool,
+            ..convert::query(None, jobs, now)
+        };
+        let page = self.read(move |reader| reader.page(&query)).await?;
+        let jobs = page.records.iter().map(|record| {
+            let first = record.attempts.first();
+            let waited = first.map(|attempt| {
+                let waited = attempt.started.secs_after(record.submitted);
+                Duration::try_from_secs_f64(waited).unwrap_or_default()
+            });
+            (convert::wire_state(record.state), waited)
+        });
+        Ok(JobWaits {
+            jobs: jobs.collect(),
+            next: page.next.map(job_store::Cursor::number),
+        })
+    }
+
+    /// Returns the labels of some jobs. One that is not kept has none.
+    pub(crate) async fn labels(
+        &self,
+        jobs: Vec<JobId>,
+    ) -> Result<Vec<(JobId, Vec<Label>)>, RpcError> {
+        let read = move |reader: &mut SqliteReader| {
+            let labels = jobs.into_iter().map(|job| {
+                let record = reader.record(job)?;
+                let labels =
+                    record.map(|record| record.labels.iter().map(convert::wire_label).collect());
+                Ok((job, labels.unwrap_or_default()))
+            });
+            labels.collect()
+        };
+        self.read(read).await
     }
 
     /// Cancels a job for an operator, as [`cancel`](Self::cancel) does for its client.

@@ -120,6 +120,45 @@ impl DurableJobs {
         Ok(chunk_at(start)(bytes))
     }
 
+    /// Reads what is there of the log of an attempt, without waiting. Returns the bytes, how long the log is, and
+    /// whether it is complete.
+    pub(crate) async fn log_so_far(
+        &self,
+        job: JobId,
+        attempt: u32,
+        start: u64,
+        at_most: usize,
+    ) -> Result<(Vec<u8>, u64, bool), RpcError> {
+        let attempt = AttemptId {
+            job,
+            number: attempt,
+        };
+        let is_complete = match self.attached.find(job) {
+            Some(_) => false,
+            None => match self.growing_log(attempt)? {
+                Some(growing) => growing.borrow().is_complete,
+                None => true,
+            },
+        };
+        self.settle_log(job);
+        let read = self.store.run(move |kept| {
+            let bytes = kept.logs.read(attempt, start, at_most)?;
+            Ok((bytes, kept.logs.length(attempt)?))
+        });
+        match read.await.ok_or_else(ending)? {
+            Ok((bytes, length)) => Ok((bytes, length, is_complete)),
+            Err(LogError::Missing(_)) => {
+                let bytes = self.no_log(attempt).await?;
+                Ok((bytes, 0, is_complete))
+            }
+            Err(error) => Err(RpcError::failed(error.to_string())),
+        }
+    }
+
+    fn settle_log(&self, job: JobId) {
+        drop(SettledAtEnd { jobs: self, job });
+    }
+
     /// Returns what is kept of a log at an offset; nothing at its end.
     async fn read_log(&self, attempt: AttemptId, start: u64) -> Result<Vec<u8>, RpcError> {
         let read = self

@@ -19,12 +19,12 @@ pub(super) fn wipe_interval(retry_for: Duration) -> Duration {
 }
 
 impl DurableJobs {
-    /// Submits a job again, which its client watches over its connection from now on. When this returns, the new job is
+    /// Submits a job again, which its client watches from now on, over its connection if it has one. When this returns, the new job is
     /// on disk.
     pub(crate) async fn retry(
         self: &Rc<Self>,
         job: JobId,
-        peer: Peer,
+        peer: Option<Peer>,
         key: Option<String>,
         continues: bool,
     ) -> Result<Watching, RpcError> {

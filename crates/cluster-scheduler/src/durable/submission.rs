@@ -39,7 +39,7 @@ impl DurableJobs {
         let key = key.map_err(|error| RpcError::failed(error.to_string()))?;
         let (new, details) = self.prepare(pool, client, key, &request)?;
         let described = (request.description, reservation);
-        self.accept(Rc::clone(pool), described, new, details, peer)
+        self.accept(Rc::clone(pool), described, new, details, Some(peer))
             .await
     }
 
@@ -52,7 +52,7 @@ impl DurableJobs {
         (description, reservation): (EncodedDescription, QueueReservation),
         new: NewJob,
         details: Details,
-        peer: Peer,
+        peer: Option<Peer>,
     ) -> Result<Watching, RpcError> {
         // From the look at the store to the submission: of two with the same key, one waits for the other.
         let turn = match new.key {

@@ -11,12 +11,14 @@ use super::DurableJobs;
 pub(crate) struct Watching {
     pub(crate) jobs: Rc<DurableJobs>,
     pub(crate) job: JobId,
-    pub(crate) client: Peer,
+    /// `None` for one that watches over no connection.
+    pub(crate) client: Option<Peer>,
 }
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        let departure = match self.client.fell_silent() {
+        let is_silent = self.client.as_ref().is_some_and(Peer::fell_silent);
+        let departure = match is_silent {
             true => Departure::Silent,
             false => Departure::Closed,
         };
@@ -26,7 +28,7 @@ impl Drop for Watching {
 
 impl DurableJobs {
     /// A client watches a job, or the same one again.
-    pub(crate) fn watch_from_now_on(self: &Rc<Self>, job: JobId, client: Peer) -> Watching {
+    pub(crate) fn watch_from_now_on(self: &Rc<Self>, job: JobId, client: Option<Peer>) -> Watching {
         self.apply(|jobs, _| jobs.watch(job));
         Watching {
             jobs: Rc::clone(self),

@@ -24,6 +24,7 @@ mod report;
 mod save;
 mod takeover;
 mod versions;
+mod web;
 mod workers;
 
 use std::cell::{Cell, RefCell};
@@ -68,6 +69,8 @@ pub(crate) struct Reactor {
     wake: Notify,
     /// Notified whenever a worker registers, leaves, or runs more or fewer jobs.
     workers_changed: watch::Sender<()>,
+    /// Grows with everything that happens.
+    changes: Cell<u64>,
     /// Whether no more jobs are assigned.
     assignments_stopped: Cell<bool>,
     /// Who has the durable jobs that are queued here.
@@ -113,6 +116,7 @@ impl Reactor {
             deadline: Cell::new(None),
             wake: Notify::new(),
             workers_changed: watch::Sender::new(()),
+            changes: Cell::new(0),
             assignments_stopped: Cell::new(false),
             durable_owner: RefCell::default(),
         })
@@ -147,6 +151,7 @@ impl Reactor {
 
     /// Changes the state by an event. The effects must be performed right afterwards.
     fn change<R>(&self, event: impl FnOnce(&mut State, Time) -> R) -> R {
+        self.changes.set(self.changes.get().wrapping_add(1));
         event(&mut self.state.borrow_mut(), self.clock.now())
     }
 

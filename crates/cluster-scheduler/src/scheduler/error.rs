@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use cluster_web::ServerError;
 use vat::{CapFileError, IdentityError, ListenError};
 
 use crate::cluster::AddClientError;
@@ -37,6 +38,9 @@ pub enum StartError {
     /// Cannot listen on the address.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Cannot serve pages.
+    #[error(transparent)]
+    Web(#[from] ServerError),
     /// Cannot listen on the address for metrics.
     #[error(
         "cannot serve metrics at {address}: {source}; choose another port, or an address of this machine"

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use cluster_web::access::SessionKey;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use vat::{Address, Connections, Listener, ServeOptions};
@@ -25,6 +26,7 @@ use crate::http::{Endpoint, HttpServer};
 use crate::service::restore::Services;
 use crate::shutdown;
 use crate::state_dir::StateDir;
+use crate::web;
 
 /// A scheduler that has been started.
 pub struct Scheduler {
@@ -36,6 +38,8 @@ pub struct Scheduler {
     connections: Connections,
     address: Address,
     metrics: Option<Metrics>,
+    /// The pages; its thread ends before what it asks.
+    web: Option<cluster_web::Server>,
     cap_files: Vec<PathBuf>,
     /// The reactors' tasks; dropping it ends them.
     _reactors: RefCell<JoinSet<()>>,
@@ -82,6 +86,15 @@ impl Scheduler {
         reactors.spawn_local(cluster.durable_jobs().run());
         reactors.spawn_local(cluster.durable_jobs().save_attached());
         reactors.spawn_local(cluster.durable_jobs().keep_attached_logs());
+        let web = match config.web {
+            Some(settings) => {
+                let key = SessionKey::new(opened.identity.derive("web-sessions").digest());
+                let (server, work) = web::start(settings, key, &cluster)?;
+                reactors.spawn_local(work);
+                Some(server)
+            }
+            None => None,
+        };
         let Bound {
             listener,
             http,
@@ -95,6 +108,7 @@ impl Scheduler {
         Ok(Self {
             services: Rc::new(services),
             metrics,
+            web,
             cluster,
             connections: listener.connections(),
             listener: Cell::new(Some(listener)),
@@ -173,6 +187,11 @@ impl Scheduler {
     /// Returns the address that is listened on.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Returns where pages are served.
+    pub fn web_address(&self) -> Option<SocketAddr> {
+        self.web.as_ref().map(cluster_web::Server::address)
     }
 
     /// Returns where metrics are served.

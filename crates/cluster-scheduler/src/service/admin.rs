@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use cluster_api::{
     Admin, AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, ListedJobs,
-    PoolAdmin, RpcError, ServeAdmin, Submission,
+    PoolAdmin, RpcError, ServeAdmin, Submission, WebLink,
 };
 use vat::Peer;
 
@@ -12,16 +12,32 @@ use super::operator::{Action, Operator};
 use super::pool_admin::PoolAdminService;
 use super::submission::SubmissionService;
 use crate::cluster::Cluster;
+use crate::web::{Links, page_of};
 
 pub(crate) struct AdminService {
     cluster: Rc<Cluster>,
     operator: Rc<Operator>,
+    /// `None` for one who uses the pages.
+    peer: Option<Peer>,
 }
 
 impl AdminService {
     pub(crate) fn serve(cluster: Rc<Cluster>, peer: Peer) -> Admin {
-        let operator = Operator::new(peer, cluster.durable_jobs());
-        Admin::serve(Rc::new(Self { cluster, operator }))
+        let operator = Operator::new(peer.clone(), cluster.durable_jobs());
+        Admin::serve(Rc::new(Self {
+            cluster,
+            operator,
+            peer: Some(peer),
+        }))
+    }
+
+    /// Returns the administration for the pages.
+    pub(crate) fn of_pages(cluster: Rc<Cluster>, operator: Rc<Operator>) -> Rc<Self> {
+        Rc::new(Self {
+            cluster,
+            operator,
+            peer: None,
+        })
     }
 }
 
@@ -47,6 +63,9 @@ impl ServeAdmin for AdminService {
     }
 
     async fn add_client(self: Rc<Self>, id: String) -> Result<Submission, RpcError> {
+        let Some(peer) = self.peer.clone() else {
+            return Err(RpcError::failed("cannot add a client without a connection"));
+        };
         let add = async {
             let added = self.cluster.add_client(&id).await;
             added.map_err(|error| RpcError::failed(error.to_string()))
@@ -61,7 +80,7 @@ impl ServeAdmin for AdminService {
             Rc::clone(&self.cluster),
             client,
             secret,
-            self.operator.peer.clone(),
+            peer,
         ))
     }
 
@@ -122,5 +141,14 @@ impl ServeAdmin for AdminService {
 
     async fn audit(self: Rc<Self>, query: AuditQuery) -> Result<AuditPage, RpcError> {
         self.cluster.durable_jobs().audit_page(query).await
+    }
+
+    async fn web_link(self: Rc<Self>, job: Option<String>) -> Result<WebLink, RpcError> {
+        let page = match job {
+            Some(job) => page_of(self.cluster.durable_jobs().find_any(&job).await?),
+            None => "/".to_owned(),
+        };
+        let links = self.cluster.web_links();
+        links.make(Links::admin(self.operator.by()), page)
     }
 }

@@ -4,13 +4,14 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use cluster_api::{
-    DurableDetails, DurableJob, DurableLogChunk, DurableStatus, RpcError, ServeDurableJob,
+    DurableDetails, DurableJob, DurableLogChunk, DurableStatus, RpcError, ServeDurableJob, WebLink,
 };
 use jobs::JobId;
 
 use super::client_access::ClientAccess;
 use crate::cluster::Cluster;
 use crate::durable::{DurableJobs, Watching};
+use crate::web::{Links, page_of};
 
 pub(crate) struct DurableJobService {
     cluster: Rc<Cluster>,
@@ -92,7 +93,10 @@ impl ServeDurableJob for DurableJobService {
         let client = self.may("retry")?;
         client.check()?;
         let peer = client.peer.clone();
-        let submitted = self.jobs.retry(self.job, peer, key, continues).await?;
+        let submitted = self
+            .jobs
+            .retry(self.job, Some(peer), key, continues)
+            .await?;
         Ok(Self::serve(client, submitted))
     }
 
@@ -105,6 +109,12 @@ impl ServeDurableJob for DurableJobService {
 
     async fn describe(self: Rc<Self>) -> Result<DurableDetails, RpcError> {
         self.jobs.describe(self.job).await
+    }
+
+    async fn web_link(self: Rc<Self>) -> Result<WebLink, RpcError> {
+        let holder = Links::job(self.job.to_string());
+        let links = self.cluster.web_links();
+        links.make(holder, page_of(self.job))
     }
 
     fn released(&self) {

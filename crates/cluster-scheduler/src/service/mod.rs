@@ -1,11 +1,11 @@
 //! What others can call: one file for each interface, and [`restore`], by which they are reached.
 
-mod admin;
+pub(crate) mod admin;
 mod client_access;
 mod drain;
 mod durable_job;
-mod operator;
-mod pool_admin;
+pub(crate) mod operator;
+pub(crate) mod pool_admin;
 mod queue;
 mod registration;
 mod replies;

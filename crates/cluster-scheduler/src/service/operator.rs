@@ -9,18 +9,26 @@ use vat::Peer;
 
 use crate::durable::DurableJobs;
 
-/// The service that operators use.
-const SERVICE: &str = "admin";
+/// The services that operators use.
+const ADMIN: &str = "admin";
+const PAGES: &str = "pages";
 
 /// The longest text of an entry, in bytes: names are shorter, and others are cut.
 const MAX_TEXT_BYTES: usize = 1_000;
 
-/// An operator, at the other end of one connection.
+/// An operator, at the other end of one connection or of a browser's.
 pub(crate) struct Operator {
-    pub(crate) peer: Peer,
+    origin: Origin,
     /// As the operator's program reported; empty until it has.
     by: RefCell<String>,
     jobs: Rc<DurableJobs>,
+}
+
+/// Where an operator's calls come from.
+enum Origin {
+    Peer(Peer),
+    /// The pages, for a browser at this address.
+    Pages(String),
 }
 
 /// What an operator does to something.
@@ -40,11 +48,25 @@ pub(crate) struct Action<'a> {
 
 impl Operator {
     pub(crate) fn new(peer: Peer, jobs: Rc<DurableJobs>) -> Rc<Self> {
+        Self::from(Origin::Peer(peer), jobs)
+    }
+
+    /// Returns one who uses the pages, from this address.
+    pub(crate) fn of_pages(address: String, jobs: Rc<DurableJobs>) -> Rc<Self> {
+        Self::from(Origin::Pages(address), jobs)
+    }
+
+    fn from(origin: Origin, jobs: Rc<DurableJobs>) -> Rc<Self> {
         Rc::new(Self {
-            peer,
+            origin,
             by: RefCell::default(),
             jobs,
         })
+    }
+
+    /// Returns who this is, as the operator's program reported; empty until it has.
+    pub(crate) fn by(&self) -> String {
+        self.by.borrow().clone()
     }
 
     /// The operator's program reports whose it is.
@@ -71,12 +93,16 @@ impl Operator {
 
     fn entry(&self, action: &Action<'_>) -> AuditEntry {
         let by = match action.by {
-            "" => self.by.borrow().clone(),
+            "" => self.by(),
             by => by.to_owned(),
         };
+        let (service, address) = match &self.origin {
+            Origin::Peer(peer) => (ADMIN, peer.address()),
+            Origin::Pages(address) => (PAGES, address.clone()),
+        };
         AuditEntry {
-            service: SERVICE.to_owned(),
-            address: shortened(&self.peer.address()),
+            service: service.to_owned(),
+            address: shortened(&address),
             by: shortened(&by),
             action: action.word.to_owned(),
             pool: shortened(action.pool),

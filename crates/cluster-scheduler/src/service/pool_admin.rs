@@ -26,11 +26,20 @@ impl PoolAdminService {
         reactor: Rc<Reactor>,
         operator: Rc<Operator>,
     ) -> PoolAdmin {
-        PoolAdmin::serve(Rc::new(Self {
+        PoolAdmin::serve(Self::new(cluster, reactor, operator))
+    }
+
+    /// Returns the administration of a pool, for the pages.
+    pub(crate) fn new(
+        cluster: Rc<Cluster>,
+        reactor: Rc<Reactor>,
+        operator: Rc<Operator>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
             cluster,
             reactor,
             operator,
-        }))
+        })
     }
 
     /// Does something to a worker, client or job of this pool, and records it.

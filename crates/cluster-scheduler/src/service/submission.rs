@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use cluster_api::{
     DurableJob, EncodedDescription, Job, JobPage, JobQuery, JobRequest, Refusal, RpcError,
-    ServeSubmission, Submission, Ticket,
+    ServeSubmission, Submission, Ticket, WebLink,
 };
 use pool::ClientId;
 use vat::{Peer, ServiceId};
@@ -16,6 +16,7 @@ use super::ticket::TicketService;
 use crate::cluster::Cluster;
 use crate::durable::DurableJobs;
 use crate::tickets::Request;
+use crate::web::{Links, page_of};
 
 pub(crate) struct SubmissionService(Rc<ClientAccess>);
 
@@ -132,7 +133,7 @@ impl ServeSubmission for SubmissionService {
         Ok(match observing {
             true => DurableJobService::observed(&self.0, found),
             false => {
-                let watching = jobs.watch_from_now_on(found, self.0.peer.clone());
+                let watching = jobs.watch_from_now_on(found, Some(self.0.peer.clone()));
                 DurableJobService::serve(&self.0, watching)
             }
         })
@@ -149,5 +150,25 @@ impl ServeSubmission for SubmissionService {
             return Err(Refusal::revoked());
         }
         Ok(self.0.cluster.sturdy_ref(self.0.id.clone()).to_uri())
+    }
+
+    async fn web_link(
+        self: Rc<Self>,
+        job: Option<String>,
+        only: bool,
+    ) -> Result<WebLink, RpcError> {
+        let access = &self.0;
+        let holder = Links::client(access.client.as_str(), &access.id.digest());
+        let links = access.cluster.web_links();
+        let Some(job) = job else {
+            access.check()?;
+            return links.make(holder, "/".to_owned());
+        };
+        let job = self.durable_jobs()?.find(&access.client, &job).await?;
+        let holder = match only {
+            true => Links::job(job.to_string()),
+            false => holder,
+        };
+        links.make(holder, page_of(job))
     }
 }

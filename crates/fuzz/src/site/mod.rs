@@ -61,6 +61,7 @@ impl Site {
             limits: Default::default(),
             jobs: Default::default(),
             connections: Default::default(),
+            web: None,
         };
         let scheduler = Rc::new(Scheduler::start(config).await.expect("a scheduler starts"));
         let running = Rc::clone(&scheduler);

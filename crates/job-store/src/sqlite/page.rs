@@ -112,6 +112,14 @@ fn conditions(query: &Query) -> (String, Vec<Value>) {
         sql.push_str(" AND jobs.pool = ?");
         values.push(pool.clone().into());
     }
+    if let Some(hint) = &query.hint {
+        sql.push_str(" AND jobs.hint = ?");
+        values.push(hint.clone().into());
+    }
+    if let Some(worker) = &query.worker {
+        sql.push_str(" AND EXISTS (SELECT 1 FROM attempts WHERE attempts.job = jobs.id AND attempts.worker = ?)");
+        values.push(worker.clone().into());
+    }
     if !query.states.is_empty() {
         let places = vec!["?"; query.states.len()].join(", ");
         sql.push_str(&format!(" AND jobs.state IN ({places})"));

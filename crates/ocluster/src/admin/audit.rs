@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use cluster_api::{AuditEntry, AuditQuery};
+use cluster_api::AuditQuery;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Common;
 use super::service::{About, Service};
-use crate::json::admin::{Audit, AuditedCall};
+use crate::json::audit::{Audit, AuditedCall};
 use crate::pages::{self, Listed};
 use cli::error::CommandError;
 use cli::human::table;
@@ -53,40 +53,12 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     };
     let Listed { entries, are_more } = pages::list(args.limit, fetch).await?;
     let audit = Audit {
-        calls: entries.into_iter().map(call).collect(),
+        calls: entries.into_iter().map(AuditedCall::of).collect(),
         more: are_more,
     };
     common.format().print(|| text(&audit.calls), || &audit)?;
     pages::print_rest(common.format(), audit.calls.len(), are_more, "entries");
     Ok(())
-}
-
-fn call(entry: AuditEntry) -> AuditedCall {
-    let AuditEntry {
-        time,
-        service,
-        address,
-        by,
-        action,
-        pool,
-        object,
-        detail,
-        error,
-    } = entry;
-    let given = |text: String| Some(text).filter(|text| !text.is_empty());
-    let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    let time = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
-    AuditedCall {
-        time: format!("{time:.3}"),
-        by: given(by),
-        address,
-        service,
-        action,
-        pool: given(pool),
-        object,
-        detail: given(detail),
-        error: given(error),
-    }
 }
 
 fn text(calls: &[AuditedCall]) -> String {

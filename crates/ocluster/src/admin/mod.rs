@@ -20,6 +20,7 @@ mod show;
 pub(crate) mod state;
 mod update;
 mod watch;
+mod web;
 mod workers;
 
 use std::ffi::OsString;
@@ -101,6 +102,7 @@ enum Command {
     Forget(forget::Args),
     Exec(exec::Args),
     Audit(audit::Args),
+    Web(web::Args),
 }
 
 async fn run(args: Args) -> Result<(), CommandError> {
@@ -125,5 +127,6 @@ async fn run(args: Args) -> Result<(), CommandError> {
         Command::Forget(args) => forget::run(&common, args).await,
         Command::Exec(args) => exec::run(&common, args).await,
         Command::Audit(args) => audit::run(&common, args).await,
+        Command::Web(args) => web::run(&common, args).await,
     }
 }

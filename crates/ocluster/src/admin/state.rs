@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use cluster_api::{
-    ConnectedWorker, InactiveReason, PoolAdmin, PoolDetails, PoolOverview, Presence, QueuedJob,
-    RpcError, RpcErrorKind, RunningJob, WorkerDetails, WorkerInfo, WorkerNote,
-};
+use cluster_api::{PoolAdmin, PoolOverview, RpcError, RpcErrorKind, WorkerInfo, WorkerNote};
 use visible::natural;
 
 use crate::json::pools as json;
@@ -31,8 +28,8 @@ pub(crate) async fn pool(pool: &PoolAdmin, most: u32) -> Result<State, Failure> 
     let overview = optional("PoolControl.overview", overview)?;
     let mut state = match details {
         Some(details) => State {
-            queue: Some(queue(&details)),
-            workers: details.workers.into_iter().map(in_detail).collect(),
+            queue: Some(json::Queue::of(&details)),
+            workers: details.workers.into_iter().map(json::Worker::of).collect(),
             text: None,
         },
         None => {
@@ -75,29 +72,14 @@ fn add_overview(state: &mut State, overview: PoolOverview) {
     for worker in &mut state.workers {
         if let Some(note) = notes.remove(&worker.name) {
             worker.version = note.version;
-            worker.pause = note.pause.map(|pause| json::Pause {
-                by: pause.by,
-                note: pause.note,
-                lasting_seconds: pause.lasting.as_secs_f64(),
-            });
+            worker.pause = note.pause.map(json::Pause::of);
         }
     }
     if let Some(queue) = &mut state.queue {
-        queue.jobs = queued.into_iter().map(queued_job).collect();
+        queue.jobs = queued.into_iter().map(json::QueuedJob::of).collect();
         queue.more = more;
     }
     state.text = Some(text);
-}
-
-fn queued_job(job: QueuedJob) -> json::QueuedJob {
-    json::QueuedJob {
-        ticket: job.ticket,
-        client: job.client,
-        cache_hint: job.cache_hint,
-        urgent: job.urgent,
-        waiting_seconds: job.waiting.as_secs_f64(),
-        worker: job.worker,
-    }
 }
 
 /// Returns those of the `known` workers that stay paused across reconnects. Upstream's scheduler has no other pause.
@@ -159,23 +141,6 @@ pub(crate) fn totals_of(name: String, state: &State) -> json::Totals {
     }
 }
 
-fn queue(details: &PoolDetails) -> json::Queue {
-    let clients = details.clients.iter().map(|client| json::Client {
-        id: client.id.clone(),
-        rate: client.rate,
-        queued: client.queued,
-        urgent: client.urgent,
-    });
-    json::Queue {
-        backlog: details.backlog,
-        oldest_wait_seconds: details.oldest_wait.as_secs_f64(),
-        clients: clients.collect(),
-        // An overview adds them.
-        jobs: Vec::new(),
-        more: 0,
-    }
-}
-
 fn in_short(worker: WorkerInfo) -> json::Worker {
     json::Worker {
         name: worker.name,
@@ -189,100 +154,11 @@ fn in_short(worker: WorkerInfo) -> json::Worker {
     }
 }
 
-fn in_detail(worker: WorkerDetails) -> json::Worker {
-    let WorkerDetails {
-        name,
-        paused,
-        registrations,
-        presence,
-    } = worker;
-    let (left, connection) = match presence {
-        Presence::NeverSeen => (None, None),
-        Presence::Left(ago) => (Some(ago.as_secs_f64()), None),
-        Presence::Connected(worker) => (None, Some(connection(worker))),
-    };
-    let until_it_reconnects = |there: &json::Connection| {
-        there
-            .inactive
-            .contains(&json::InactiveReason::TemporaryPause)
-    };
-    json::Worker {
-        name,
-        connected: connection.is_some(),
-        paused: paused || connection.as_ref().is_some_and(until_it_reconnects),
-        registrations: Some(registrations),
-        version: None,
-        pause: None,
-        left_seconds: left,
-        connection,
-    }
-}
-
-fn connection(worker: ConnectedWorker) -> json::Connection {
-    let ConnectedWorker {
-        registered_for,
-        address,
-        capacity,
-        inactive,
-        silent_for,
-        queued,
-        workload,
-        finished,
-        running,
-        pause_reasons,
-    } = worker;
-    let pause_reasons = pause_reasons.into_iter().map(|reason| json::PauseReason {
-        kind: reason.kind,
-        problem: reason.problem,
-        advice: reason.advice,
-    });
-    json::Connection {
-        registered_seconds: registered_for.as_secs_f64(),
-        address,
-        capacity,
-        inactive: inactive.into_iter().map(reason).collect(),
-        silent_seconds: silent_for.as_secs_f64(),
-        queued,
-        workload_seconds: workload.as_secs_f64(),
-        finished,
-        running: running.into_iter().map(job).collect(),
-        pause_reasons: pause_reasons.collect(),
-    }
-}
-
-fn reason(reason: InactiveReason) -> json::InactiveReason {
-    match reason {
-        InactiveReason::WorkerPause => json::InactiveReason::WorkerPause,
-        InactiveReason::AdminPause => json::InactiveReason::AdminPause,
-        InactiveReason::TemporaryPause => json::InactiveReason::TemporaryPause,
-        InactiveReason::ShuttingDown => json::InactiveReason::ShuttingDown,
-        InactiveReason::NotAnswering => json::InactiveReason::NotAnswering,
-        InactiveReason::Other => json::InactiveReason::Other,
-    }
-}
-
-fn job(job: RunningJob) -> json::Job {
-    let RunningJob {
-        ticket,
-        client,
-        cache_hint,
-        urgent,
-        running_for,
-    } = job;
-    json::Job {
-        ticket,
-        client,
-        cache_hint,
-        urgent,
-        running_seconds: running_for.as_secs_f64(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::rc::Rc;
 
-    use cluster_api::{Progress, RpcError, ServePoolAdmin, Worker};
+    use cluster_api::{PoolDetails, Progress, RpcError, ServePoolAdmin, Worker, WorkerDetails};
 
     use super::*;
 

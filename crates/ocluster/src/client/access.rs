@@ -11,11 +11,11 @@ use tokio::sync::watch;
 use vat::Session;
 use visible::OneLine;
 
-use crate::outcome::kind_of;
 use cli::capability_args::{CapFile, ConnectArgs, Positionals};
 use cli::connect::connect;
 use cli::error::{CommandError, Kind};
 use cli::print::print_error;
+use cluster_json::outcome::kind_of;
 
 /// The longest wait between two attempts to connect again.
 const RECONNECT_INTERVAL: Duration = Duration::from_secs(1);
@@ -70,6 +70,11 @@ impl Access {
             say(&what);
         }
         std::future::pending().await
+    }
+
+    /// Returns the capability of the cap file.
+    pub(super) fn bootstrap(&self) -> capnp::capability::Client {
+        self.session.bootstrap()
     }
 
     pub(super) fn cluster(&self) -> &Cluster {

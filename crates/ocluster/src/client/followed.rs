@@ -19,14 +19,13 @@ use super::verdict::verdict;
 use super::waiting;
 use super::watched::print_result;
 use crate::json::client::JobEvent;
-use crate::outcome::{self, Failure};
 use cli::error::{CommandError, Kind};
-use cli::failure::Reason;
 use cli::output::Format;
 use cli::print::{print_bytes, print_error};
 use cli::signals::Interrupts;
 use cli::status_line::StatusLine;
 use cli::terminal::LogOutput;
+use cluster_json::outcome;
 
 /// How long to wait for the name of a worker.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -125,7 +124,7 @@ impl<'a> Followed<'a> {
     async fn report(&self, attempts: u32, outcome: &DurableOutcome) -> Result<(), CommandError> {
         let command = self.observed.command_exit_code();
         let result = outcome::result(attempts, outcome, command);
-        let failed = result.as_ref().err().map(Failure::command_error);
+        let failed = result.as_ref().err().map(CommandError::of_job);
         match self.format {
             Format::Text => {
                 print_result(&result.map_err(|failure| failure.error))?;
@@ -143,7 +142,7 @@ impl<'a> Followed<'a> {
                     Err(failure) => JobEvent::Failed {
                         message: failure.error.reason,
                         times,
-                        error: failed.as_ref().and_then(Reason::of),
+                        error: failed.as_ref().and_then(CommandError::reason),
                     },
                 };
                 events::print(&event).await?;

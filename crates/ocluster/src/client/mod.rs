@@ -27,6 +27,7 @@ mod verdict;
 mod wait;
 mod waiting;
 mod watched;
+mod web;
 
 use std::process::ExitCode;
 
@@ -76,6 +77,7 @@ enum Command {
     Cancel(cancel::Args),
     Retry(retry::Args),
     Share(share::Args),
+    Web(web::Args),
 }
 
 async fn run(args: Args) -> Result<(), CommandError> {
@@ -92,6 +94,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
         Command::Cancel(args) => return cancel::run(connect, args, format).await,
         Command::Retry(args) => return retry::run(connect, args, format).await,
         Command::Share(args) => return share::run(connect, args, format).await,
+        Command::Web(args) => return web::run(connect, args, format).await,
     };
     submit::run(request, format).await
 }

@@ -9,11 +9,11 @@ use visible::CompactElapsed;
 use super::access::Access;
 use crate::json::kept_jobs::DescribedJob;
 use crate::labels::labels;
-use crate::outcome;
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::output::Format;
 use cli::quote::printable;
+use cluster_json::outcome;
 
 /// Show a job that the scheduler keeps
 ///

@@ -12,13 +12,13 @@ use super::events;
 use super::followed::follow;
 use super::watched::{Ended, Watched};
 use crate::json::client::JobEvent;
-use crate::outcome::kind_of;
 use cli::connect::connect;
 use cli::error::CommandError;
 use cli::output::Format;
 use cli::print::{print_error, print_line};
 use cli::quote::printable;
 use cli::signals::Interrupts;
+use cluster_json::outcome::kind_of;
 
 /// How many times a job is submitted while its workers turn out unfit. Each of them then takes no more jobs.
 const ATTEMPTS: u32 = 10;

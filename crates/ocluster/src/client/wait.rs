@@ -10,12 +10,11 @@ use super::access::Access;
 use super::events::print_json;
 use super::failures::Failures;
 use crate::json::kept_jobs::EndedJob;
-use crate::outcome::{self, Failure};
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
-use cli::failure::Reason;
 use cli::output::Format;
 use cli::print::{print_error, print_line};
+use cluster_json::outcome;
 
 /// Wait until jobs that the scheduler keeps have ended
 ///
@@ -80,7 +79,7 @@ async fn report(
     format: Format,
 ) -> Result<Option<CommandError>, CommandError> {
     let result = outcome::result(attempts, outcome, None);
-    let failed = result.as_ref().err().map(Failure::command_error);
+    let failed = result.as_ref().err().map(CommandError::of_job);
     let id = job.id().unwrap_or("The job");
     match format {
         Format::Text => {
@@ -94,7 +93,7 @@ async fn report(
                 id: job.id().map(str::to_owned),
                 state: outcome::word(outcome).to_owned(),
                 output: result.ok(),
-                error: failed.as_ref().and_then(Reason::of),
+                error: failed.as_ref().and_then(CommandError::reason),
             };
             print_json(&event).await?;
         }

@@ -15,14 +15,13 @@ use super::show_error::ShowError;
 use super::verdict::verdict;
 use super::waiting;
 use crate::json::client::JobEvent;
-use crate::outcome::kind_of;
 use cli::error::{CommandError, Kind};
-use cli::failure::Reason;
 use cli::output::Format;
 use cli::print::{print_bytes, print_error, print_line};
 use cli::quote::quoted;
 use cli::status_line::StatusLine;
 use cli::terminal::LogOutput;
+use cluster_json::outcome::kind_of;
 
 /// How an attempt ended that was no error.
 pub(super) enum Ended {
@@ -209,7 +208,7 @@ impl Watched {
             Err(error) => JobEvent::Failed {
                 message: error.error.reason.clone(),
                 times,
-                error: failed.and_then(Reason::of),
+                error: failed.and_then(CommandError::reason),
             },
         }
     }

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Shape::{Lines, Object};
+use super::audit::Audit;
+use super::client::PageLink;
 use super::jobs::{JobDetails, Jobs, LogPiece};
 use super::kept_jobs::CancelledKeptJobs;
 use super::pools::{OneWorker, Pool, Pools};
@@ -39,6 +41,7 @@ pub(super) fn schemas() -> Vec<Output> {
         of::<Forgotten>("forget", Object),
         of::<Executed>("exec", Object),
         of::<Audit>("audit", Object),
+        of::<PageLink>("web", Object),
     ]
 }
 
@@ -103,39 +106,6 @@ pub(crate) struct CancelledJob {
     pub(crate) ticket: u64,
     /// The worker that ran it; null when it was queued.
     pub(crate) worker: Option<String>,
-}
-
-/// What operators did, the latest first.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Audit {
-    /// The calls that were to change something.
-    pub(crate) calls: Vec<AuditedCall>,
-    /// Whether there are more than `--limit`.
-    pub(crate) more: bool,
-}
-
-/// A call that was to change something.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct AuditedCall {
-    /// When, by the scheduler's clock.
-    pub(crate) time: String,
-    /// Who made it, as the operator's program reported; null when it did not.
-    pub(crate) by: Option<String>,
-    /// Where it came from.
-    pub(crate) address: String,
-    /// The service that it came through: `admin`.
-    pub(crate) service: String,
-    /// What was to be done: `pause`, `unpause`, `drain`, `update`, `forget`, `set-rate`, `cancel`, `add-client` or
-    /// `remove-client`.
-    pub(crate) action: String,
-    /// In which pool; null if it was about no pool.
-    pub(crate) pool: Option<String>,
-    /// To which worker, client or job.
-    pub(crate) object: String,
-    /// More about it, for people; null for nothing more.
-    pub(crate) detail: Option<String>,
-    /// Why it failed; null if it did not.
-    pub(crate) error: Option<String>,
 }
 
 /// The new client, and the secret that goes into its cap file.

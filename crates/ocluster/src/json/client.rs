@@ -26,6 +26,7 @@ pub(super) fn schemas() -> Vec<Output> {
         Output::new::<EndedJob>(NAME, "wait", Lines),
         Output::new::<CancelledKeptJobs>(NAME, "cancel", Object),
         Output::new::<SharedJob>(NAME, "share", Object),
+        Output::new::<PageLink>(NAME, "web", Object),
     ]);
     outputs
 }
@@ -92,6 +93,15 @@ pub(crate) enum JobEvent {
         /// The same for programs, as in every failure.
         error: Option<Reason>,
     },
+}
+
+/// A link to the pages of the scheduler. It is a secret.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct PageLink {
+    /// Its address. It works once.
+    pub(crate) url: String,
+    /// How long it works.
+    pub(crate) lasts_seconds: f64,
 }
 
 /// How long a job took, as its client saw it.

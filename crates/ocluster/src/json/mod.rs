@@ -10,11 +10,9 @@ pub(crate) mod admin;
 pub(crate) mod bench;
 pub(crate) mod client;
 pub(crate) mod doctor;
-pub(crate) mod jobs;
-pub(crate) mod kept_jobs;
 pub(crate) mod obuilder;
-pub(crate) mod pools;
 
+pub(crate) use cluster_json::{audit, jobs, kept_jobs, pools};
 use schemars::{JsonSchema, Schema, schema_for};
 
 /// What one command prints with `--output=json`.

@@ -3,6 +3,7 @@
 mod connection_args;
 mod job_args;
 mod limit_args;
+mod web_args;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,6 +19,7 @@ use vat::Address;
 use self::connection_args::ConnectionArgs;
 use self::job_args::JobArgs;
 use self::limit_args::LimitArgs;
+use self::web_args::WebArgs;
 use cli::error::CommandError;
 use cli::health::HealthArgs;
 use cli::interrupt::Interrupt;
@@ -73,7 +75,7 @@ pub(crate) struct Args {
     /// Address of the unauthenticated metrics endpoint: PORT or ADDR:PORT
     ///
     /// A PORT alone is 127.0.0.1:PORT. The OCaml scheduler listens on all IPv4 addresses (0.0.0.0:PORT).
-    #[arg(long, value_name = "PORT", value_parser = parse_metrics_address)]
+    #[arg(long, value_name = "PORT", value_parser = parse_http_address)]
     listen_prometheus: Option<SocketAddr>,
     /// Time limit for a worker to reconnect after an update, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
@@ -90,6 +92,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
+    web: WebArgs,
+    #[command(flatten)]
     connections: ConnectionArgs,
     #[command(flatten)]
     logging: LoggingArgs,
@@ -101,8 +105,8 @@ fn parse_address(text: &str) -> Result<Address, String> {
         .map_err(|error: vat::ParseAddressError| error.to_string())
 }
 
-/// Parses the address of the metrics endpoint. Host names are refused, as one may have several addresses.
-fn parse_metrics_address(text: &str) -> Result<SocketAddr, String> {
+/// Parses the address of an HTTP endpoint. Host names are refused, as one may have several addresses.
+fn parse_http_address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(port) = text.parse() {
         return Ok((Ipv4Addr::LOCALHOST, port).into());
     }
@@ -151,6 +155,7 @@ impl TryFrom<Args> for SchedulerConfig {
             limits: args.limits.into(),
             jobs: args.jobs.into(),
             connections: args.connections.into(),
+            web: args.web.settings()?,
         })
     }
 }

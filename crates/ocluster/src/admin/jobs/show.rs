@@ -13,10 +13,10 @@ use crate::admin::Common;
 use crate::admin::service::{About, Service};
 use crate::json::jobs::JobDetails as Details;
 use crate::labels::labels;
-use crate::outcome;
 use cli::error::CommandError;
 use cli::human::table;
 use cli::quote::printable;
+use cluster_json::outcome;
 
 /// Show a job: its state, its attempts and how it ended
 ///

@@ -1,0 +1,118 @@
+//! The scheduler, as the thread of the pages has it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use cluster_api::{AuditPage, AuditQuery, DurableLogChunk, JobDetails, ListedJobs};
+use cluster_web::access::Holder;
+use cluster_web::cluster::{
+    Action, Actor, Answer, Cluster, ClusterError, JobsQuery, LogPiece, PoolState, Redeemed,
+    Submitted,
+};
+use futures::FutureExt as _;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::Question;
+use super::changes::Receivers;
+use super::service::WebService;
+
+/// Asks the thread of the capabilities.
+pub(super) struct Handle {
+    questions: mpsc::Sender<Question>,
+    changes: Receivers,
+}
+
+impl Handle {
+    pub(super) fn new(questions: mpsc::Sender<Question>, changes: Receivers) -> Self {
+        Self { questions, changes }
+    }
+
+    /// Has a question answered. It is not worked on any more when the answer is dropped.
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl AsyncFnOnce(Rc<WebService>) -> Result<T, ClusterError> + Send + 'static,
+    ) -> Answer<T> {
+        let (mut answer, answered) = oneshot::channel();
+        let asked: Question = Box::new(move |service| {
+            async move {
+                let result = tokio::select! {
+                    result = question(service) => result,
+                    () = answer.closed() => return,
+                };
+                // An error means that the browser has gone.
+                drop(answer.send(result));
+            }
+            .boxed_local()
+        });
+        let busy = || ClusterError::Unavailable("The scheduler has too much to do.".to_owned());
+        let sent = self.questions.try_send(asked).map_err(|_| busy());
+        async move {
+            sent?;
+            let ended = |_| ClusterError::Unavailable("The scheduler is shutting down.".to_owned());
+            answered.await.map_err(ended)?
+        }
+        .boxed()
+    }
+}
+
+impl Cluster for Handle {
+    fn redeem(&self, secret: String) -> Answer<Option<Redeemed>> {
+        self.ask(async move |service| Ok(service.redeem(&secret)))
+    }
+
+    fn is_current(&self, holder: &Holder) -> Answer<bool> {
+        let holder = holder.clone();
+        self.ask(async move |service| Ok(service.is_current(&holder)))
+    }
+
+    fn is_client(&self, name: String) -> Answer<bool> {
+        self.ask(async move |service| Ok(service.is_client(&name)))
+    }
+
+    fn pools(&self) -> Answer<Vec<Arc<PoolState>>> {
+        self.ask(async move |service| service.pools().await)
+    }
+
+    fn pool(&self, name: String) -> Answer<Arc<PoolState>> {
+        self.ask(async move |service| service.pool(&name).await)
+    }
+
+    fn jobs(&self, query: JobsQuery) -> Answer<ListedJobs> {
+        self.ask(async move |service| service.jobs(query).await)
+    }
+
+    fn job(&self, id: String) -> Answer<JobDetails> {
+        self.ask(async move |service| service.job(&id).await)
+    }
+
+    fn submitted(&self, id: String) -> Answer<Option<Submitted>> {
+        self.ask(async move |service| service.submitted(&id).await)
+    }
+
+    fn log_piece(&self, id: String, attempt: u32, start: u64, at_most: usize) -> Answer<LogPiece> {
+        self.ask(async move |service| service.log_piece(&id, attempt, start, at_most).await)
+    }
+
+    fn follow_log(&self, id: String, attempt: u32, start: u64) -> Answer<DurableLogChunk> {
+        self.ask(async move |service| service.follow_log(&id, attempt, start).await)
+    }
+
+    fn job_changed(&self, id: String, version: Option<u64>) -> Answer<Option<u64>> {
+        self.ask(async move |service| service.job_changed(&id, version).await)
+    }
+
+    fn audit(&self, query: AuditQuery) -> Answer<AuditPage> {
+        self.ask(async move |service| service.audit(query).await)
+    }
+
+    fn act(&self, actor: Actor, action: Action) -> Answer<String> {
+        self.ask(async move |service| service.act(actor, action).await)
+    }
+
+    fn changes(&self, pool: Option<&str>) -> Option<watch::Receiver<u64>> {
+        match pool {
+            None => Some(self.changes.all.clone()),
+            Some(pool) => self.changes.pools.get(pool).cloned(),
+        }
+    }
+}

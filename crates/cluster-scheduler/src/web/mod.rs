@@ -1,0 +1,73 @@
+//! The pages: what a web server, in a thread of its own, asks the thread of the capabilities for.
+//!
+//! Questions are closures in a channel, as those to the store are, and answers are plain data. What many ask for is
+//! computed at most once a second, and shared.
+
+mod actions;
+mod changes;
+mod handle;
+mod links;
+mod log;
+mod pools;
+mod service;
+mod submitted;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use cluster_web::access::SessionKey;
+use cluster_web::{Server, ServerError, WebSettings};
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
+use jobs::JobId;
+use tokio::sync::mpsc;
+
+use self::changes::Changes;
+use self::handle::Handle;
+pub(crate) use self::links::{Links, access};
+use self::service::WebService;
+use crate::cluster::Cluster;
+
+/// How many questions wait at most. Each browser has few at a time.
+const MAX_QUESTIONS: usize = 2_000;
+
+/// A question, which the thread of the capabilities answers.
+type Question = Box<dyn FnOnce(Rc<WebService>) -> LocalBoxFuture<'static, ()> + Send>;
+
+/// Starts to serve pages. Returns the server, and what must run in the thread of the capabilities meanwhile.
+pub(crate) fn start(
+    settings: WebSettings,
+    key: SessionKey,
+    cluster: &Rc<Cluster>,
+) -> Result<(Server, LocalBoxFuture<'static, ()>), ServerError> {
+    let (questions, asked) = mpsc::channel(MAX_QUESTIONS);
+    let changes = Changes::new(cluster.pools());
+    let handle = Handle::new(questions, changes.receivers());
+    let url = settings.url.clone();
+    let scheme = if settings.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let server = Server::start(settings, key, Arc::new(handle))?;
+    let url = url.unwrap_or_else(|| format!("{scheme}://{}", server.address()));
+    tracing::info!(target: "scheduler", "Serving pages at {url}");
+    cluster.web_links().serve_at(url);
+    let service = WebService::new(Rc::clone(cluster));
+    let work = async move {
+        tokio::join!(answer(asked, service), changes.run());
+    };
+    Ok((server, work.boxed_local()))
+}
+
+/// Returns the address of the page of a job.
+pub(crate) fn page_of(job: JobId) -> String {
+    format!("/job/{job}")
+}
+
+/// Answers questions. Ends with the server.
+async fn answer(mut questions: mpsc::Receiver<Question>, service: Rc<WebService>) {
+    while let Some(question) = questions.recv().await {
+        tokio::task::spawn_local(question(Rc::clone(&service)));
+    }
+}

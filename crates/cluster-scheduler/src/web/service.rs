@@ -1,0 +1,119 @@
+//! Answers what the pages ask for.
+
+use std::rc::Rc;
+
+use cluster_api::{
+    AuditPage, AuditQuery, DurableLogChunk, DurableStage, JobDetails, ListedJobs, RpcError,
+};
+use cluster_web::ClusterError;
+use cluster_web::access::{Holder, Role};
+use cluster_web::cluster::{JobsQuery, Redeemed, Submitted};
+use jobs::JobId;
+use pool::ClientId;
+
+use super::pools::Pools;
+use super::submitted;
+use crate::clients::SHARED;
+use crate::cluster::Cluster;
+use crate::durable::DurableJobs;
+
+/// Answers what the pages ask for, in the thread of the capabilities.
+pub(super) struct WebService {
+    pub(super) cluster: Rc<Cluster>,
+    pub(super) jobs: Rc<DurableJobs>,
+    pub(super) pools: Pools,
+}
+
+impl WebService {
+    pub(super) fn new(cluster: Rc<Cluster>) -> Rc<Self> {
+        Rc::new(Self {
+            jobs: cluster.durable_jobs(),
+            cluster,
+            pools: Pools::default(),
+        })
+    }
+
+    pub(super) fn redeem(&self, secret: &str) -> Option<Redeemed> {
+        self.cluster.web_links().redeem(secret)
+    }
+
+    /// Returns whether a client is still reached by the secret that its session began with.
+    pub(super) fn is_current(&self, holder: &Holder) -> bool {
+        match &holder.role {
+            Role::Admin | Role::Job { .. } => true,
+            // All have the same secret, which comes from the scheduler's key as that of the sessions does.
+            Role::Client { name, .. } if name == SHARED => true,
+            Role::Client { name, access } => match ClientId::new(name) {
+                Ok(client) => self.cluster.clients().is_reached_by(&client, *access),
+                Err(_) => false,
+            },
+        }
+    }
+
+    pub(super) fn is_client(&self, name: &str) -> bool {
+        ClientId::new(name).is_ok_and(|client| self.cluster.clients().contains(&client))
+    }
+
+    pub(super) async fn jobs(&self, query: JobsQuery) -> Result<ListedJobs, ClusterError> {
+        self.jobs.list_found(query).await.map_err(refused)
+    }
+
+    /// Returns the id of a job, which may be shortened while it is unique.
+    pub(super) async fn find(&self, id: &str) -> Result<JobId, ClusterError> {
+        let found = self.jobs.find_any(id).await;
+        found.map_err(|error| match refused(error) {
+            ClusterError::Refused(message) => ClusterError::NotFound(message),
+            error => error,
+        })
+    }
+
+    pub(super) async fn job(&self, id: &str) -> Result<JobDetails, ClusterError> {
+        let job = self.find(id).await?;
+        self.jobs.known(job).await.map_err(refused)
+    }
+
+    pub(super) async fn submitted(&self, id: &str) -> Result<Option<Submitted>, ClusterError> {
+        let job = self.find(id).await?;
+        let description = self.jobs.kept_description(job).await.map_err(refused)?;
+        Ok(description.as_ref().map(submitted::of))
+    }
+
+    pub(super) async fn follow_log(
+        &self,
+        id: &str,
+        attempt: u32,
+        start: u64,
+    ) -> Result<DurableLogChunk, ClusterError> {
+        let job = self.find(id).await?;
+        self.jobs.log(job, attempt, start).await.map_err(refused)
+    }
+
+    /// Returns the next version of a job's state; `None` if it has ended.
+    pub(super) async fn job_changed(
+        &self,
+        id: &str,
+        version: Option<u64>,
+    ) -> Result<Option<u64>, ClusterError> {
+        let job = self.find(id).await?;
+        let status = self.jobs.watch(job, version).await.map_err(refused)?;
+        Ok(match status.stage {
+            DurableStage::Ended { .. } => None,
+            _ => Some(status.version),
+        })
+    }
+
+    pub(super) async fn audit(&self, query: AuditQuery) -> Result<AuditPage, ClusterError> {
+        self.jobs.audit_page(query).await.map_err(refused)
+    }
+}
+
+/// Returns why something cannot be had, for people.
+pub(super) fn refused(error: RpcError) -> ClusterError {
+    use cluster_api::RpcErrorKind;
+    match error.kind {
+        RpcErrorKind::Disconnected | RpcErrorKind::Overloaded => {
+            ClusterError::Unavailable(error.reason)
+        }
+        _ => ClusterError::Refused(error.reason),
+    }
+}

@@ -1,0 +1,144 @@
+//! Finds where a build went wrong.
+
+use super::line::Line;
+
+/// How much of a line is searched.
+const MAX_SEARCHED: usize = 300;
+/// Errors with that many other lines between them belong together.
+const MAX_GAP: usize = 8;
+/// How many lines before the last error the first one may be.
+const MAX_HEIGHT: usize = 60;
+
+/// How bad it is what a line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing is known to be wrong.
+    Plain,
+    /// A warning.
+    Warning,
+    /// That something has failed, for reasons that other lines give.
+    Consequence,
+    /// An error.
+    Error,
+}
+
+/// What a line of an error begins with, in lower case.
+const ERROR_STARTS: &[&str] = &[
+    "error:",
+    "error[",
+    "error ",
+    "fatal:",
+    "fatal error",
+    "panic:",
+    "traceback (most recent",
+    "npm err!",
+    "e: ",
+    "not ok ",
+    "failure:",
+    "failures:",
+    "--- fail",
+    "fail:",
+    "[error]",
+    "err: ",
+];
+
+/// What an error has in it, in lower case.
+const ERROR_PARTS: &[&str] = &[
+    ": error:",
+    ": fatal error:",
+    " error: ",
+    "panicked at",
+    ": command not found",
+    ": not found",
+    "no such file or directory",
+    "permission denied",
+    "segmentation fault",
+    "undefined reference to",
+    "*** [",
+    "test result: failed",
+    "assertion failed",
+    "out of memory",
+    "no space left on device",
+    "could not resolve",
+    "unhandled exception",
+    ": cannot ",
+    "exception: ",
+];
+
+/// What says that something has failed, and not why, in lower case.
+const CONSEQUENCES: &[&str] = &[
+    "job failed",
+    "returned a non-zero code",
+    "did not complete successfully",
+    "exit code:",
+    "exit status",
+    "build failed",
+    "failed with exit code",
+    "executor failed running",
+    "process completed with exit code",
+    "could not compile",
+    "recipe for target",
+    "aborting due to",
+    "failed to solve",
+];
+
+impl Severity {
+    /// Returns how bad it is what a line says, as far as its words show.
+    pub fn of(line: &str) -> Self {
+        let end = line.char_indices().nth(MAX_SEARCHED).map(|(end, _)| end);
+        let beginning = line.get(..end.unwrap_or(line.len())).unwrap_or_default();
+        let lower = beginning.to_ascii_lowercase();
+        let text = without_prefix(&lower);
+        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        if text.starts_with("warning") || text.contains("warning:") || text.contains("warning[") {
+            return Self::Warning;
+        }
+        if has(CONSEQUENCES) {
+            return Self::Consequence;
+        }
+        let begins = ERROR_STARTS.iter().any(|word| text.starts_with(word));
+        match begins || has(ERROR_PARTS) {
+            true => Self::Error,
+            false => Self::Plain,
+        }
+    }
+}
+
+/// Removes what BuildKit puts before a line: `#12 3.456 `.
+fn without_prefix(line: &str) -> &str {
+    let line = line.trim_start();
+    let Some(rest) = line.strip_prefix('#') else {
+        return line;
+    };
+    let is_number = |c: char| c.is_ascii_digit() || c == '.' || c == ' ';
+    match rest.starts_with(|c: char| c.is_ascii_digit()) {
+        true => rest.trim_start_matches(is_number),
+        false => line,
+    }
+}
+
+/// Returns the index of the line to begin with when a job has failed: the first of the last errors that belong
+/// together. Without an error it is the line that says that something has failed.
+pub fn failure(lines: &[Line]) -> Option<usize> {
+    let severities: Vec<Severity> = lines
+        .iter()
+        .map(|line| Severity::of(&line.text()))
+        .collect();
+    let is_error = |severity: &Severity| *severity == Severity::Error;
+    let Some(last) = severities.iter().rposition(is_error) else {
+        return severities
+            .iter()
+            .rposition(|severity| *severity == Severity::Consequence);
+    };
+    let mut first = last;
+    let errors = severities.iter().enumerate().take(last).rev();
+    for (index, severity) in errors.take(MAX_HEIGHT) {
+        if first - index > MAX_GAP {
+            break;
+        }
+        if is_error(severity) {
+            first = index;
+        }
+    }
+    Some(first)
+}

@@ -1,0 +1,82 @@
+//! Writes HTML.
+
+use std::fmt::Write as _;
+
+use super::style::Style;
+
+/// Appends a text, with what has a meaning in HTML escaped. It fits between tags and in quoted attributes.
+pub fn escape(text: &str, html: &mut String) {
+    for c in text.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            c => html.push(c),
+        }
+    }
+}
+
+/// Returns a text as HTML, as [`escape`] writes it.
+pub fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len() + text.len() / 8);
+    escape(text, &mut html);
+    html
+}
+
+/// Writes the parts of a line. Parts with the same link are in one link.
+#[derive(Debug, Default)]
+pub(super) struct LineWriter {
+    html: String,
+    link: Option<String>,
+}
+
+impl LineWriter {
+    /// Writes a part of a line.
+    pub(super) fn write(&mut self, text: &str, style: Style, link: Option<&str>, is_marked: bool) {
+        if self.link.as_deref() != link {
+            self.end_link();
+            if let Some(url) = link {
+                self.html.push_str("<a rel=\"noopener nofollow\" href=\"");
+                escape(url, &mut self.html);
+                self.html.push_str("\">");
+            }
+            self.link = link.map(str::to_owned);
+        }
+        let classes = style.classes();
+        let (begin, end) = match is_marked {
+            true => ("<mark>", "</mark>"),
+            false => ("", ""),
+        };
+        self.html.push_str(begin);
+        if classes.is_empty() {
+            escape(text, &mut self.html);
+        } else {
+            write!(self.html, "<span class=\"{classes}\">").unwrap_or_default();
+            escape(text, &mut self.html);
+            self.html.push_str("</span>");
+        }
+        self.html.push_str(end);
+    }
+
+    /// Returns the HTML, with a remark on how many characters are left out.
+    pub(super) fn finish(mut self, cut: u64) -> String {
+        self.end_link();
+        if cut > 0 {
+            let counted = visible::counted(cut as usize, "more character");
+            write!(
+                self.html,
+                "<span class=\"cut\">… {counted} in the raw log</span>"
+            )
+            .unwrap_or_default();
+        }
+        self.html
+    }
+
+    fn end_link(&mut self) {
+        if self.link.take().is_some() {
+            self.html.push_str("</a>");
+        }
+    }
+}

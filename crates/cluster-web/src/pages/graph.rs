@@ -1,0 +1,131 @@
+//! Graphs, as SVG.
+
+use std::fmt::Write as _;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::frame::{percent, time};
+use crate::log::escaped;
+
+/// How wide and high a graph is, in its own units.
+const SIZE: (f64, f64) = (720.0, 180.0);
+/// How much room there is around it: left, right, top, bottom.
+const MARGIN: (f64, f64, f64, f64) = (52.0, 8.0, 10.0, 22.0);
+/// How many points a graph shows.
+const MAX_POINTS: usize = 500;
+
+/// Values over time.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Graph {
+    /// What the values are, for people.
+    pub title: String,
+    /// Whether the values are seconds. Otherwise they are parts, from 0 to 1.
+    pub is_time: bool,
+    /// The values, in any order.
+    pub points: Vec<Point>,
+}
+
+/// A value at a time.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Point {
+    /// How long ago.
+    pub ago_seconds: f64,
+    /// The value.
+    pub value: f64,
+    /// What kind of value it is, which decides how it looks: `warm`, `cold`, `failed`, or empty.
+    pub kind: String,
+    /// The job that it is about; null for none.
+    pub job: Option<String>,
+}
+
+impl Graph {
+    /// Returns the graph as SVG.
+    pub(super) fn svg(&self) -> String {
+        let points: Vec<&Point> = self.points.iter().take(MAX_POINTS).collect();
+        let oldest = points
+            .iter()
+            .map(|point| point.ago_seconds)
+            .fold(1.0, f64::max);
+        let largest = points.iter().map(|point| point.value).fold(0.0, f64::max);
+        let largest = if self.is_time { largest.max(1.0) } else { 1.0 };
+        let ((width, height), (left, right, top, bottom)) = (SIZE, MARGIN);
+        let (inner_width, inner_height) = (width - left - right, height - top - bottom);
+        let title = escaped(&self.title);
+        let mut svg = format!(
+            "<svg class=\"graph\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\">"
+        );
+        for step in 0..=2u8 {
+            let share = f64::from(step) / 2.0;
+            let y = top + inner_height * (1.0 - share);
+            let label = self.value_text(largest * share);
+            let (end, text_x, text_y) = (width - right, left - 6.0, y + 4.0);
+            write!(
+                svg,
+                "<line class=\"grid\" x1=\"{left}\" x2=\"{end}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
+                 <text class=\"y\" x=\"{text_x}\" y=\"{text_y:.1}\">{label}</text>"
+            )
+            .unwrap_or_default();
+        }
+        let (end, base) = (width - right, height - 6.0);
+        write!(
+            svg,
+            "<text x=\"{left}\" y=\"{base}\">{} ago</text><text class=\"y\" x=\"{end}\" y=\"{base}\">now</text>",
+            time(oldest)
+        )
+        .unwrap_or_default();
+        for point in points {
+            let x = left + inner_width * (1.0 - percent(point.ago_seconds, oldest) / 100.0);
+            let y = top + inner_height * (1.0 - percent(point.value, largest) / 100.0);
+            self.write_point(&mut svg, point, x, y);
+        }
+        svg.push_str("</svg>");
+        svg
+    }
+
+    fn write_point(&self, svg: &mut String, point: &Point, x: f64, y: f64) {
+        let Point {
+            ago_seconds,
+            value,
+            kind,
+            job,
+        } = point;
+        let space = if kind.is_empty() { "" } else { ", " };
+        let text = format!(
+            "{}{space}{kind}, {} ago",
+            self.value_text(*value),
+            time(ago_seconds)
+        );
+        let (text, class) = (escaped(&text), escaped(kind));
+        let link = job.as_ref().map(|job| super::jobs::encoded(job));
+        if let Some(id) = &link {
+            write!(
+                svg,
+                "<a href=\"/job/{id}\" aria-label=\"Job {id}: {text}\">"
+            )
+            .unwrap_or_default();
+        }
+        match kind.as_str() {
+            // A failure has another form, not only another colour.
+            "failed" => write!(
+                svg,
+                "<path class=\"dot {class}\" d=\"M{:.1} {:.1}l8 8m0 -8l-8 8\"><title>{text}</title></path>",
+                x - 4.0,
+                y - 4.0
+            ),
+            _ => write!(
+                svg,
+                "<circle class=\"dot {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"><title>{text}</title></circle>"
+            ),
+        }
+        .unwrap_or_default();
+        svg.push_str(if link.is_some() { "</a>" } else { "" });
+    }
+
+    fn value_text(&self, value: f64) -> String {
+        match self.is_time {
+            true => time(value),
+            false => format!("{:.0} %", value * 100.0),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Why a job waits, and until when.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::frame::time;
+
+/// Why a job waits, and when it is expected to start.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Waiting {
+    /// The reason, as a word for programs.
+    pub kind: String,
+    /// The reason for people, in one line.
+    pub text: String,
+    /// How many jobs are ahead of it.
+    pub ahead: u32,
+    /// How many of those are urgent.
+    pub urgent_ahead: u32,
+    /// How many of those are of the same client.
+    pub own_ahead: u32,
+    /// When it is expected to start; null if that is not known.
+    pub start: Option<Range>,
+    /// When it is expected to end; null if that is not known.
+    pub end: Option<Range>,
+}
+
+/// A range of times from now on, in which four of five such events are.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+pub struct Range {
+    /// The earliest.
+    pub from_seconds: f64,
+    /// The latest.
+    pub to_seconds: f64,
+}
+
+impl Range {
+    /// Returns the range for people: `in 2m00s–5m00s`, or `within 5m00s` if it begins now.
+    pub fn text(&self) -> String {
+        let (from, to) = (time(self.from_seconds), time(self.to_seconds));
+        match self.from_seconds < 1.0 {
+            true => format!("within {to}"),
+            false if from == to => format!("in {to}"),
+            false => format!("in {from}–{to}"),
+        }
+    }
+}

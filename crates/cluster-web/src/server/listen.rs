@@ -1,0 +1,73 @@
+//! Accepts connections, as many as there may be.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use super::connection;
+use super::routes;
+use super::site::Site;
+use super::timed_stream::TimedStream;
+
+/// How many connections there are at most: each stream of events has one.
+const CONNECTIONS: usize = 3_000;
+
+/// How long to wait when no connection can be accepted, for example without free file descriptors.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long TLS may take to begin.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Answers requests. Never ends.
+pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, site: Arc<Site>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let router = routes::router(Arc::clone(&site));
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::debug!(target: "web", "Cannot accept a connection: {error}");
+                tokio::time::sleep(RETRY_AFTER).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+            site.stats.add_refused_connection();
+            continue;
+        };
+        let (site, tls, router) = (Arc::clone(&site), tls.clone(), router.clone());
+        tokio::spawn(async move {
+            let _counted = site.stats.add_connection();
+            serve_one(stream, address, tls, &site, router).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn serve_one(
+    stream: TcpStream,
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    site: &Arc<Site>,
+    router: axum::Router,
+) {
+    // An error means that it is closed.
+    stream.set_nodelay(true).ok();
+    let stream = TimedStream::new(stream);
+    let Some(tls) = tls else {
+        return connection::serve(stream, address, site, router).await;
+    };
+    match tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => connection::serve(stream, address, site, router).await,
+        Ok(Err(error)) => {
+            tracing::debug!(target: "web", "Cannot begin TLS with {address}: {error}");
+        }
+        Err(_) => {
+            tracing::debug!(target: "web", "Cannot begin TLS with {address}: it took too long")
+        }
+    }
+}

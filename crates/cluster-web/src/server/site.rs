@@ -1,0 +1,62 @@
+//! What all requests share.
+
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Semaphore;
+
+use super::line_index::LineIndexes;
+use super::settings::WebSettings;
+use super::stats::WebStats;
+use crate::Cluster;
+use crate::access::{Guesses, SessionKey};
+
+/// How many streams of events there are at most. Each is one connection.
+const STREAMS: usize = 2_000;
+
+/// How many of them visitors without a link may have.
+const PUBLIC_STREAMS: usize = 1_000;
+
+/// What all requests share.
+pub(super) struct Site {
+    pub(super) settings: WebSettings,
+    /// Signs sessions.
+    pub(super) key: SessionKey,
+    pub(super) cluster: Arc<dyn Cluster>,
+    pub(super) stats: Arc<WebStats>,
+    pub(super) guesses: Mutex<Guesses>,
+    pub(super) line_indexes: Mutex<LineIndexes>,
+    /// Held while the lines of a log are counted in the background.
+    pub(super) counting: Arc<Semaphore>,
+    /// The streams of events that there may be.
+    pub(super) streams: Arc<Semaphore>,
+    /// Those of visitors without a link.
+    pub(super) public_streams: Arc<Semaphore>,
+}
+
+impl Site {
+    pub(super) fn new(
+        settings: WebSettings,
+        key: SessionKey,
+        cluster: Arc<dyn Cluster>,
+        stats: Arc<WebStats>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            key,
+            cluster,
+            stats,
+            guesses: Mutex::default(),
+            line_indexes: Mutex::default(),
+            counting: Arc::new(Semaphore::new(1)),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            public_streams: Arc::new(Semaphore::new(PUBLIC_STREAMS)),
+        })
+    }
+}
+
+/// Returns the time, in seconds since 1970.
+pub(super) fn unix_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
