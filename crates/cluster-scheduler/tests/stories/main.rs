@@ -18,3 +18,4 @@ mod services;
 mod sharing;
 mod startup;
 mod stuck;
+mod web;

@@ -232,6 +232,11 @@ fn has_token(site: &Site, visit: &Visit, form: &[u8]) -> bool {
 
 /// Returns whether a page of ours has sent a form. Browsers say so.
 fn is_same_origin(site: &Site, headers: &HeaderMap) -> bool {
+    // Neither header can be set by a page.
+    let fetched_from = headers.get("sec-fetch-site");
+    if let Some(fetched_from) = fetched_from {
+        return fetched_from == "same-origin";
+    }
     let Some(origin) = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()) else {
         return false;
     };
