@@ -27,7 +27,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         fs::write(directory.join(asset.trim_start_matches('/')), text)?;
     }
-    let pages = [
+    for (name, html) in all()? {
+        fs::write(directory.join(format!("{name}.html")), html)?;
+    }
+    fs::write(
+        directory.join("badge.svg"),
+        pages::badge("main", "succeeded")?,
+    )?;
+    Ok(())
+}
+
+/// Returns the HTML of all pages, by name.
+pub(crate) fn all() -> Result<Vec<(&'static str, String)>, askama::Error> {
+    Ok(vec![
         ("pools", pools::pools().render()?),
         ("pool", pools::pool().render()?),
         ("workers", pools::workers(12).render()?),
@@ -44,15 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("forbidden", forbidden().render()?),
         ("hostile-job", hostile::job().render()?),
         ("hostile-pool", hostile::pool().render()?),
-    ];
-    for (name, html) in pages {
-        fs::write(directory.join(format!("{name}.html")), html)?;
-    }
-    fs::write(
-        directory.join("badge.svg"),
-        pages::badge("main", "succeeded")?,
-    )?;
-    Ok(())
+    ])
 }
 
 /// Returns the frame that an operator sees.

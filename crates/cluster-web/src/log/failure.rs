@@ -1,5 +1,9 @@
 //! Finds where a build went wrong.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 use super::line::Line;
 
 /// How much of a line is searched.
@@ -82,25 +86,75 @@ const CONSEQUENCES: &[&str] = &[
     "failed to solve",
 ];
 
+/// What a warning has in it.
+const WARNINGS: &[&str] = &["warning:", "warning["];
+
+/// Finds what a line has in it, of all these at once, in any case of letters.
+struct Words {
+    matcher: AhoCorasick,
+    severities: Vec<Severity>,
+}
+
+static WORDS: LazyLock<Option<Words>> = LazyLock::new(|| {
+    let kinds = [
+        (WARNINGS, Severity::Warning),
+        (CONSEQUENCES, Severity::Consequence),
+        (ERROR_PARTS, Severity::Error),
+    ];
+    let words = kinds
+        .iter()
+        .flat_map(|(words, kind)| words.iter().map(move |word| (*word, *kind)));
+    let (words, severities): (Vec<&str>, Vec<Severity>) = words.unzip();
+    let matcher = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .build(words);
+    // It fails only for more words than there is memory for.
+    let matcher = matcher.ok()?;
+    Some(Words {
+        matcher,
+        severities,
+    })
+});
+
 impl Severity {
     /// Returns how bad it is what a line says, as far as its words show.
     pub fn of(line: &str) -> Self {
         let end = line.char_indices().nth(MAX_SEARCHED).map(|(end, _)| end);
-        let beginning = line.get(..end.unwrap_or(line.len())).unwrap_or_default();
-        let lower = beginning.to_ascii_lowercase();
-        let text = without_prefix(&lower);
-        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        if text.starts_with("warning") || text.contains("warning:") || text.contains("warning[") {
-            return Self::Warning;
+        let text = line.get(..end.unwrap_or(line.len())).unwrap_or_default();
+        let text = without_prefix(text);
+        let begins = |word: &&str| {
+            let beginning = text.get(..word.len());
+            beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(word))
+        };
+        let found = WORDS
+            .as_ref()
+            .map(|words| words.found(text))
+            .unwrap_or_default();
+        // A warning may be about an error, and what follows from an error often repeats it.
+        match found {
+            _ if begins(&"warning") => Self::Warning,
+            [true, _, _] => Self::Warning,
+            [_, true, _] => Self::Consequence,
+            [_, _, true] => Self::Error,
+            _ if ERROR_STARTS.iter().any(begins) => Self::Error,
+            _ => Self::Plain,
         }
-        if has(CONSEQUENCES) {
-            return Self::Consequence;
+    }
+}
+
+impl Words {
+    /// Returns whether a text has words of a warning, a consequence and an error.
+    fn found(&self, text: &str) -> [bool; 3] {
+        let mut found = [false; 3];
+        for word in self.matcher.find_overlapping_iter(text) {
+            match self.severities.get(word.pattern().as_usize()) {
+                Some(Severity::Warning) => found[0] = true,
+                Some(Severity::Consequence) => found[1] = true,
+                Some(Severity::Error) => found[2] = true,
+                Some(Severity::Plain) | None => {}
+            }
         }
-        let begins = ERROR_STARTS.iter().any(|word| text.starts_with(word));
-        match begins || has(ERROR_PARTS) {
-            true => Self::Error,
-            false => Self::Plain,
-        }
+        found
     }
 }
 

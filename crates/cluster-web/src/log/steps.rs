@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use cluster_api::{Phase, PhaseKind};
+
 use super::failure::Severity;
 use super::line::Line;
 
@@ -30,6 +32,31 @@ pub struct Fold {
     pub lines: Vec<Line>,
     /// The worst that they say.
     pub severity: Severity,
+}
+
+impl StepMark {
+    /// Returns the mark of a phase.
+    pub fn of(phase: &Phase) -> Self {
+        let Phase {
+            kind,
+            name,
+            log_offset,
+            started,
+            ended,
+            cached,
+        } = phase;
+        let title = match (kind, name.as_str()) {
+            (PhaseKind::Step, name) if !name.is_empty() => name.to_owned(),
+            (kind, "") => kind.to_string(),
+            (kind, name) => format!("{kind} {name}"),
+        };
+        Self {
+            offset: *log_offset,
+            title,
+            took: ended.map(|ended| ended.saturating_sub(*started)),
+            cached: *cached,
+        }
+    }
 }
 
 impl Fold {

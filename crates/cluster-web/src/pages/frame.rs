@@ -92,16 +92,21 @@ impl Frame {
         )
     }
 
+    /// Returns the time at which the page is made as HTML: `03:12:45 UTC`.
+    pub(super) fn clock(&self) -> String {
+        let shown = self.now.to_zoned(TimeZone::UTC).strftime("%H:%M:%S UTC");
+        self.moment(&0.0, shown, "")
+    }
+
     fn moment(&self, ago: &impl Seconds, shown: impl Display, after: &str) -> String {
         let nanos = (ago.seconds().clamp(0.0, 1e9) * 1e9) as i64;
         let then = self
             .now
             .checked_sub(jiff::SignedDuration::from_nanos(nanos))
-            .unwrap_or(self.now);
-        let exact = then
-            .to_zoned(TimeZone::UTC)
-            .strftime("%Y-%m-%d %H:%M:%S UTC");
-        let machine = then.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ");
+            .unwrap_or(self.now)
+            .to_zoned(TimeZone::UTC);
+        let machine = then.strftime("%Y-%m-%dT%H:%M:%SZ");
+        let exact = then.strftime("%Y-%m-%d %H:%M:%S UTC");
         format!("<time datetime=\"{machine}\" title=\"{exact}\">{shown}{after}</time>")
     }
 }
@@ -117,5 +122,38 @@ pub(super) fn percent(part: f64, whole: f64) -> f64 {
         (part / whole * 100.0).clamp(0.0, 100.0)
     } else {
         0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_relative_and_exact() {
+        let frame = Frame {
+            now: "2026-11-29T00:01:00.5Z".parse().unwrap(),
+            ..Frame::default()
+        };
+        assert_eq!(
+            frame.ago(90.0),
+            "<time datetime=\"2026-11-28T23:59:30Z\" title=\"2026-11-28 23:59:30 UTC\">1m30s ago</time>"
+        );
+        for odd in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
+            assert!(frame.since(odd).starts_with("<time "), "{odd}");
+        }
+    }
+
+    #[test]
+    fn shares_stay_between_nothing_and_all() {
+        for (part, whole, expected) in [
+            (1.0, 4.0, 25.0),
+            (9.0, 4.0, 100.0),
+            (-1.0, 4.0, 0.0),
+            (1.0, 0.0, 0.0),
+        ] {
+            assert!((percent(part, whole) - expected).abs() < 1e-9);
+        }
+        assert!(percent(f64::NAN, 1.0) < 1e-9);
     }
 }

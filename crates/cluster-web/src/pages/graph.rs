@@ -22,7 +22,7 @@ pub struct Graph {
     pub title: String,
     /// Whether the values are seconds. Otherwise they are parts, from 0 to 1.
     pub is_time: bool,
-    /// The values, in any order.
+    /// The values, in the order of their times.
     pub points: Vec<Point>,
 }
 
@@ -52,8 +52,11 @@ impl Graph {
         let ((width, height), (left, right, top, bottom)) = (SIZE, MARGIN);
         let (inner_width, inner_height) = (width - left - right, height - top - bottom);
         let title = escaped(&self.title);
+        // What has links in it is no picture.
+        let has_links = points.iter().any(|point| point.job.is_some());
+        let role = if has_links { "group" } else { "img" };
         let mut svg = format!(
-            "<svg class=\"graph\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\">"
+            "<svg class=\"graph\" viewBox=\"0 0 {width} {height}\" role=\"{role}\" aria-label=\"{title}\">"
         );
         for step in 0..=2u8 {
             let share = f64::from(step) / 2.0;
@@ -74,10 +77,20 @@ impl Graph {
             time(oldest)
         )
         .unwrap_or_default();
+        let is_curve = points.iter().all(|point| point.kind.is_empty());
+        let mut curve = String::new();
         for point in points {
             let x = left + inner_width * (1.0 - percent(point.ago_seconds, oldest) / 100.0);
             let y = top + inner_height * (1.0 - percent(point.value, largest) / 100.0);
-            self.write_point(&mut svg, point, x, y);
+            if is_curve {
+                let command = if curve.is_empty() { 'M' } else { 'L' };
+                write!(curve, "{command}{x:.1} {y:.1}").unwrap_or_default();
+            } else {
+                self.write_point(&mut svg, point, x, y);
+            }
+        }
+        if is_curve {
+            write!(svg, "<path class=\"curve\" d=\"{curve}\"/>").unwrap_or_default();
         }
         svg.push_str("</svg>");
         svg
@@ -97,7 +110,7 @@ impl Graph {
             time(ago_seconds)
         );
         let (text, class) = (escaped(&text), escaped(kind));
-        let link = job.as_ref().map(|job| super::jobs::encoded(job));
+        let link = job.as_ref().map(super::jobs::encoded);
         if let Some(id) = &link {
             write!(
                 svg,

@@ -1,5 +1,6 @@
 //! A log in a page.
 
+use cluster_api::LogTime;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -12,6 +13,11 @@ const OPEN_STEPS: usize = 2;
 /// See [`OPEN_STEPS`].
 const OPEN_LINES: usize = 60;
 
+/// How many lines a page shows.
+const MAX_LINES: usize = 20_000;
+/// How far back the link to the lines before leads, in bytes.
+const EARLIER: u64 = 256 << 10;
+
 /// When a part of a log was written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogMark {
@@ -19,6 +25,16 @@ pub struct LogMark {
     pub offset: u64,
     /// When, after the start of the attempt.
     pub at_seconds: f64,
+}
+
+impl LogMark {
+    /// Returns the mark of a part of a log.
+    pub fn of(time: &LogTime) -> Self {
+        Self {
+            offset: time.offset,
+            at_seconds: time.at.as_secs_f64(),
+        }
+    }
 }
 
 /// What a page shows of a log, besides its lines.
@@ -106,13 +122,14 @@ pub struct LogSearch {
 impl LogView {
     /// Returns the view of some lines.
     pub fn new(
-        options: LogOptions,
+        mut options: LogOptions,
         mut lines: Vec<Line>,
         steps: &[StepMark],
         marks: &[LogMark],
     ) -> Self {
         // Nothing follows the end of the last line.
         lines.pop_if(|line| line.runs.is_empty());
+        options.limit(&mut lines);
         let failed = options.has_failed.then(|| failure(&lines)).flatten();
         let failed = failed
             .and_then(|index| lines.get(index))
@@ -199,6 +216,26 @@ impl LogView {
         let is_part = self.options.earlier.is_some() || self.options.later.is_some();
         let (shown, all) = (self.to.saturating_sub(self.from), self.length);
         is_part.then(|| format!("{} of {} shown", visible::Size(shown), visible::Size(all)))
+    }
+}
+
+impl LogOptions {
+    /// Leaves out lines if there are too many: those before the end of the log, or else those at the end of the part.
+    fn limit(&mut self, lines: &mut Vec<Line>) {
+        let excess = lines.len().saturating_sub(MAX_LINES);
+        if excess == 0 {
+            return;
+        }
+        let part = |from: u64| format!("?attempt={}&from={from}#log", self.attempt);
+        if self.later.is_none() {
+            lines.drain(..excess);
+            self.from = lines.first().map_or(self.from, |line| line.offset);
+            self.earlier = Some(part(self.from.saturating_sub(EARLIER)));
+        } else if let Some(next) = lines.get(MAX_LINES).map(|line| line.offset) {
+            lines.truncate(MAX_LINES);
+            self.to = next;
+            self.later = Some(part(next));
+        }
     }
 }
 

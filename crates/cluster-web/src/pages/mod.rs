@@ -22,6 +22,8 @@ mod reason;
 mod reproduce;
 mod rows;
 mod seconds;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod worker;
 mod workers;
@@ -44,7 +46,7 @@ pub use reason::{Range, Waiting};
 pub(crate) use reproduce::shell_word;
 pub use reproduce::{Command, Reproduced};
 pub use rows::{JobRow, Links, QueuedRow, RunningRow};
-pub use timeline::{Part, Timeline};
+pub use timeline::{AttemptTimes, Part, Timeline};
 pub use worker::{Cached, Registration, WorkerPage};
 pub use workers::{DiskRow, PauseRow, WorkerRow, WorkersPage};
 

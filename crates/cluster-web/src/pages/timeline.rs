@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use cluster_api::Phase;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -31,7 +32,41 @@ pub struct Part {
     pub cached: bool,
 }
 
+/// An attempt, as far as a timeline needs to know it.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptTimes {
+    /// When it began, after the submission of the job.
+    pub started_seconds: f64,
+    /// How long it took, or takes so far.
+    pub ran_seconds: f64,
+    /// Whether it has not ended.
+    pub is_running: bool,
+}
+
 impl Part {
+    /// Returns the part for a phase of an attempt.
+    pub fn of(phase: &Phase, attempt: AttemptTimes) -> Self {
+        let Phase {
+            kind,
+            name,
+            log_offset: _,
+            started,
+            ended,
+            cached,
+        } = phase;
+        let started = started.as_secs_f64();
+        // A phase without an end ended with its attempt, at the latest.
+        let end = ended.map_or(attempt.ran_seconds, |ended| ended.as_secs_f64());
+        Self {
+            kind: kind.to_string(),
+            name: name.clone(),
+            started_seconds: attempt.started_seconds + started,
+            seconds: (end - started).max(0.0),
+            is_running: attempt.is_running && ended.is_none(),
+            cached: *cached,
+        }
+    }
+
     fn title(&self) -> String {
         let Self {
             kind,

@@ -1,5 +1,6 @@
 //! The targets, one file each.
 
+mod build_log;
 mod config;
 mod copies;
 mod description;
@@ -96,6 +97,12 @@ pub const TARGETS: &[Target] = &[
         name: "dockerfiles",
         about: "Dockerfiles, as a worker reads them",
         run: dockerfile::run,
+        longest: 2048,
+    },
+    Target {
+        name: "build-logs",
+        about: "logs of builds, as pages show them",
+        run: build_log::run,
         longest: 2048,
     },
     Target {
