@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, bail};
 use rig::{checked, find_program};
 
-use crate::project::{build_release_programs, cargo, target};
+use crate::project::{build_release_programs, cargo, target, tools};
 
 /// All make their packages with the same version of it.
 const CARGO_DEB: &str = "cargo-deb@3.8.0";
@@ -125,8 +125,4 @@ pub(crate) fn search_path() -> OsString {
 
 fn programs() -> PathBuf {
     tools().join("bin")
-}
-
-fn tools() -> PathBuf {
-    target().join("tools")
 }

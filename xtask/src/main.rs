@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
+mod axe;
 mod bench;
 mod codegen;
 mod crashes;

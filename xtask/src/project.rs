@@ -56,3 +56,8 @@ pub(crate) fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     target.unwrap_or_else(|| root().join("target"))
 }
+
+/// Returns the folder of the tools that are fetched for tests.
+pub(crate) fn tools() -> PathBuf {
+    target().join("tools")
+}

@@ -96,7 +96,8 @@ impl EncodedDescription {
     /// When the bytes are no description.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RpcError> {
         let words = words::from_bytes(bytes);
-        Self::copy(words::read(&words).get_root()?)
+        // The hint is read once more than the rest, so a long one is beyond the limit of `read`.
+        Self::copy(words::read_often(&words).get_root()?)
     }
 
     /// Returns the kind of the job: "docker", "obuilder", or that of a custom job.

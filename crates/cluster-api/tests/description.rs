@@ -1,8 +1,8 @@
 //! Descriptions survive their encoding, and do not show their secrets.
 
 use cluster_api::{
-    Action, CustomJob, CustomPayload, Description, DockerBuild, Dockerfile, MAX_DESCRIPTION_BYTES,
-    OBuilderBuild, RpcError, Secret,
+    Action, CustomJob, CustomPayload, Description, DockerBuild, Dockerfile, EncodedDescription,
+    MAX_DESCRIPTION_BYTES, OBuilderBuild, RpcError, Secret,
 };
 use expect_test::expect;
 use proptest::collection::vec;
@@ -217,4 +217,19 @@ fn a_payload_can_be_written_as_a_message() {
     assert_eq!(read.get_root::<capnp::text::Reader<'_>>().unwrap(), "hi");
     let null = CustomPayload::default().to_message();
     assert_eq!(null, [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn a_description_that_was_kept_comes_back_however_long_its_hint_is() {
+    for length in 0..300 {
+        let payload = CustomPayload::from_text("true").unwrap();
+        let kind = "script".to_owned();
+        let mut description = Description::new(Action::Custom(CustomJob { kind, payload }));
+        description.cache_hint = "h".repeat(length);
+        let kept = description.encode().unwrap().to_bytes();
+        let read = EncodedDescription::from_bytes(&kept);
+        let read = read.unwrap_or_else(|error| panic!("a hint of {length} bytes: {error}"));
+        assert_eq!(read.cache_hint(), description.cache_hint);
+        assert_eq!(read.decode().unwrap(), description);
+    }
 }

@@ -20,5 +20,6 @@ pub mod scheduler;
 mod secret_output;
 mod timeline;
 mod timestamps;
+mod top;
 mod web_link;
 pub mod worker;

@@ -1,11 +1,11 @@
-//! `ocluster`: tools to try the other programs out (`dev`), to check machines and clusters (`doctor`), to measure
-//! schedulers (`bench`), and to package the programs (`generate`).
+//! `ocluster`: tools to try the other programs out (`dev`), to check machines and clusters (`doctor`), to watch a
+//! cluster (`top`), to measure schedulers (`bench`), and to package the programs (`generate`).
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, dev, doctor, generate};
+use crate::{bench, dev, doctor, generate, top};
 use cli::error::CommandError;
 use cli::logging::{LoggingArgs, Verbosity};
 use cli::program;
@@ -21,7 +21,7 @@ pub fn main() -> ExitCode {
     program::run(NAME, run)
 }
 
-/// Try, check, measure or package OCluster
+/// Try, check, watch, measure or package OCluster
 ///
 /// The programs for daily use are ocluster-scheduler, ocluster-worker, ocluster-client and ocluster-admin.
 #[derive(Debug, Parser)]
@@ -37,6 +37,7 @@ pub(crate) struct Args {
 enum Command {
     Dev(Box<dev::Args>),
     Doctor(doctor::Args),
+    Top(top::Args),
     Bench(bench::Args),
     Generate(generate::Args),
 }
@@ -50,6 +51,11 @@ async fn run(args: Args) -> Result<(), CommandError> {
         Command::Doctor(command) => {
             args.logging.start(Verbosity::Warning);
             doctor::run(command).await
+        }
+        Command::Top(command) => {
+            // Lines would be lost among the screens.
+            args.logging.start(Verbosity::Warning);
+            top::run(command).await
         }
         Command::Bench(command) => {
             args.logging.start(Verbosity::Warning);

@@ -190,6 +190,8 @@ mod tests {
             ocluster-admin exec [OPTIONS] [CAP] <POOL> [--] <CMD>...
                 CAP POOL CMD...
             ocluster-admin audit [OPTIONS] [CAP]
+                CAP
+            ocluster top [OPTIONS] [CAP]
                 CAP"#]].assert_eq(&lines.join("\n"));
     }
 

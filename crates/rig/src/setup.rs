@@ -64,6 +64,8 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("systemd", &["systemd-analyze"]),
     package("systemd-container", &["systemd-nspawn"]),
     package("dpkg-dev", &["dpkg-shlibdeps"]),
+    package("chromium", &["chromium"]),
+    package("npm", &["npm"]),
 ];
 
 /// The program by which Debian decides which services may start during an installation. Ours allows none (101).

@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 use visible::{Lines, is_text, is_visible};
 
 pub use self::log_output::LogOutput;
+pub use self::plain_log::PlainLog;
 
 const ESCAPE: u8 = 0x1b;
 

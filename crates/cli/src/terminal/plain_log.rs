@@ -9,7 +9,7 @@ const BELL: u8 = 0x07;
 /// Everything else stays as it is, byte by byte. What does not end as a sequence should hides at most the rest of its
 /// line.
 #[derive(Debug, Default)]
-pub(crate) struct PlainLog {
+pub struct PlainLog {
     state: State,
     /// Whether there was a carriage return, of which it is not known yet whether a newline follows.
     returned: bool,
@@ -34,7 +34,7 @@ enum State {
 
 impl PlainLog {
     /// Returns what is left of the next piece.
-    pub(crate) fn push(&mut self, piece: &[u8]) -> Vec<u8> {
+    pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(piece.len());
         for &byte in piece {
             self.push_byte(&mut out, byte);

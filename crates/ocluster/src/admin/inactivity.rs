@@ -17,7 +17,7 @@ pub(super) fn in_words(reason: InactiveReason) -> &'static str {
 }
 
 /// Returns why a connected worker takes no jobs, in one line; `None` if it takes jobs.
-pub(super) fn why_inactive(worker: &Connection) -> Option<String> {
+pub(crate) fn why_inactive(worker: &Connection) -> Option<String> {
     let mut reasons = Vec::new();
     for reason in &worker.inactive {
         match reason {

@@ -6,7 +6,7 @@ mod cancel;
 mod drain;
 mod exec;
 mod forget;
-mod inactivity;
+pub(crate) mod inactivity;
 mod jobs;
 mod known;
 mod list_clients;
@@ -17,7 +17,7 @@ mod remove_client;
 mod service;
 mod set_rate;
 mod show;
-mod state;
+pub(crate) mod state;
 mod update;
 mod watch;
 mod web;
@@ -33,6 +33,9 @@ use cli::error::CommandError;
 use cli::logging::{LoggingArgs, Verbosity};
 use cli::output::{Format, OutputArgs};
 use cli::program;
+
+pub(crate) use jobs::show::text as job_text;
+pub(crate) use show::worker_details;
 
 const NAME: &str = "ocluster-admin";
 

@@ -13,20 +13,20 @@ use crate::json::pools as json;
 use cli::error::CommandError;
 
 /// The state of a pool.
-pub(super) struct State {
+pub(crate) struct State {
     /// In natural order.
-    pub(super) workers: Vec<json::Worker>,
+    pub(crate) workers: Vec<json::Worker>,
     /// The queued jobs; `None` if the scheduler cannot report them.
-    pub(super) queue: Option<json::Queue>,
+    pub(crate) queue: Option<json::Queue>,
     /// The state as text for people; `None` if the scheduler has only upstream's.
-    pub(super) text: Option<String>,
+    pub(crate) text: Option<String>,
 }
 
 /// Why the state of a pool cannot be read: the failed method, and its error.
-pub(super) type Failure = (&'static str, RpcError);
+pub(crate) type Failure = (&'static str, RpcError);
 
 /// Returns the state of a pool, with at most `most` jobs of each queue.
-pub(super) async fn pool(pool: &PoolAdmin, most: u32) -> Result<State, Failure> {
+pub(crate) async fn pool(pool: &PoolAdmin, most: u32) -> Result<State, Failure> {
     let (details, overview, explanations) =
         futures::join!(pool.details(), pool.overview(most), pool.explain(most));
     let details = optional("PoolDetails.details", details)?;
@@ -126,7 +126,12 @@ pub(super) async fn paused_for_good(
 
 /// Returns the totals of a pool.
 pub(super) async fn totals(name: String, admin: &PoolAdmin) -> Result<json::Totals, Failure> {
-    let State { workers, queue, .. } = pool(admin, 0).await?;
+    Ok(totals_of(name, &pool(admin, 0).await?))
+}
+
+/// Returns the totals of a pool whose state is known.
+pub(crate) fn totals_of(name: String, state: &State) -> json::Totals {
+    let State { workers, queue, .. } = state;
     let connections = || {
         workers
             .iter()
@@ -139,7 +144,7 @@ pub(super) async fn totals(name: String, admin: &PoolAdmin) -> Result<json::Tota
             .map(|there| !there.inactive.is_empty());
         worker.connected && reasons.unwrap_or(worker.paused)
     };
-    Ok(json::Totals {
+    json::Totals {
         name,
         workers: workers.len(),
         connected: workers.iter().filter(|worker| worker.connected).count(),
@@ -154,8 +159,8 @@ pub(super) async fn totals(name: String, admin: &PoolAdmin) -> Result<json::Tota
             let local: u64 = connections().map(|there| u64::from(there.queued)).sum();
             local.saturating_add(u64::from(queue.backlog))
         }),
-        oldest_wait_seconds: queue.map(|queue| queue.oldest_wait_seconds),
-    })
+        oldest_wait_seconds: queue.as_ref().map(|queue| queue.oldest_wait_seconds),
+    }
 }
 
 fn in_short(worker: WorkerInfo) -> json::Worker {

@@ -130,6 +130,7 @@ fn of_the_rest() {
         "ocluster dev --capacity=none",
         "ocluster bench everything",
         "ocluster doctor --connect nowhere.cap",
+        "ocluster top nowhere.cap",
         "ocluster generate man /dev/null/man",
         "ocluster generate completion tcsh",
         "ocluster generate completion bash ocluster-server",

@@ -27,3 +27,4 @@ mod operators;
 mod readme;
 mod terminals;
 mod toolbox;
+mod top;

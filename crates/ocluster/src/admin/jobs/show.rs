@@ -97,7 +97,12 @@ pub(super) async fn details(service: &Service, id: &str) -> Result<JobDetails, C
     }
 }
 
-fn text(details: &JobDetails, explanation: Option<&Explanation>, phases: &AttemptPhases) -> String {
+/// Returns all that is known of a job, for people.
+pub(crate) fn text(
+    details: &JobDetails,
+    explanation: Option<&Explanation>,
+    phases: &AttemptPhases,
+) -> String {
     let JobDetails {
         job,
         client,

@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 use visible::natural;
 
+pub(crate) use self::worker_text::details as worker_details;
 use super::Common;
 use super::known::{self, Known};
 use super::service::{About, Service};

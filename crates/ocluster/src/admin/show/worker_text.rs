@@ -10,7 +10,7 @@ use crate::admin::inactivity::in_words;
 use crate::json::pools::{InactiveReason, Worker};
 
 /// Returns what is known about one worker, one line each, and then its jobs.
-pub(super) fn details(worker: &Worker) -> String {
+pub(crate) fn details(worker: &Worker) -> String {
     let mut rows = Vec::new();
     let mut add = |what: &str, text: String| rows.push(vec![format!("  {what}"), text]);
     match (&worker.connection, worker.left_seconds) {

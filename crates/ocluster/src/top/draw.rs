@@ -1,0 +1,62 @@
+//! Draws a screen.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span, Text};
+
+use super::row::{Row, Tone};
+use super::state::Screen;
+
+/// How tones look: with colours, or without.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Theme {
+    pub(super) has_colours: bool,
+}
+
+impl Theme {
+    fn style(self, tone: Tone) -> Style {
+        let style = Style::default();
+        let (modifier, colour) = match tone {
+            Tone::Plain => return style,
+            Tone::Heading => return style.add_modifier(Modifier::BOLD),
+            // In some terminals faint text cannot be read, so that colour is not used.
+            Tone::Faint => (Modifier::DIM, None),
+            Tone::Good => (Modifier::empty(), Some(Color::Green)),
+            Tone::Warning => (Modifier::empty(), Some(Color::Yellow)),
+            Tone::Bad => (Modifier::BOLD, Some(Color::Red)),
+        };
+        let style = style.add_modifier(modifier);
+        match colour.filter(|_| self.has_colours) {
+            Some(colour) => style.fg(colour),
+            None => style,
+        }
+    }
+
+    fn line(self, row: &Row, style: Style) -> Line<'static> {
+        let spans = row
+            .pieces
+            .iter()
+            .map(|piece| Span::styled(piece.text.clone(), self.style(piece.tone)));
+        Line::from(spans.collect::<Vec<_>>()).style(style)
+    }
+}
+
+/// Draws `screen` on the whole terminal.
+pub(super) fn draw(frame: &mut Frame<'_>, screen: &Screen, theme: Theme) {
+    let rows = [
+        Constraint::Length(1),
+        Constraint::Fill(1),
+        Constraint::Length(1),
+    ];
+    let [title, body, footer] = Layout::vertical(rows).areas(frame.area());
+    let plain = Style::default();
+    let bar = plain.add_modifier(Modifier::REVERSED);
+    frame.render_widget(theme.line(&screen.title, bar), title);
+    let lines = screen.body.iter().enumerate().map(|(index, row)| {
+        let is_marked = screen.selected == Some(index) || screen.matches.contains(&index);
+        theme.line(row, if is_marked { bar } else { plain })
+    });
+    frame.render_widget(Text::from(lines.collect::<Vec<_>>()), body);
+    frame.render_widget(theme.line(&screen.footer, plain), footer);
+}

@@ -1,0 +1,86 @@
+//! The job that is shown.
+
+use cluster_api::{JobDetails, JobState};
+
+use super::log::Log;
+use super::report::{Report, WantedLog};
+
+/// How much of a log is fetched before its end.
+const TAIL_BYTES: u64 = 256 << 10;
+
+/// A job, and its log.
+pub(super) struct ShownJob {
+    pub(super) id: String,
+    /// What is known of it, or why nothing is; `None` until the scheduler has answered.
+    pub(super) details: Option<Result<Box<JobDetails>, String>>,
+    log: Option<(u32, Log)>,
+    /// Why there is no log.
+    pub(super) no_log: Option<String>,
+}
+
+impl ShownJob {
+    pub(super) fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            details: None,
+            log: None,
+            no_log: None,
+        }
+    }
+
+    /// Returns its state, if that is known.
+    pub(super) fn state(&self) -> Option<JobState> {
+        let details = self.details.as_ref()?.as_ref().ok()?;
+        Some(details.job.summary.state)
+    }
+
+    /// Returns the log of its latest attempt, if it has had one.
+    pub(super) fn log(&self) -> Option<&Log> {
+        self.log.as_ref().map(|(_, log)| log)
+    }
+
+    /// Returns what is missing of its log.
+    pub(super) fn wanted_log(&self) -> Option<WantedLog> {
+        let (attempt, log) = self.log.as_ref()?;
+        let is_wanted = !log.has_ended() && self.no_log.is_none();
+        is_wanted.then(|| WantedLog {
+            id: self.id.clone(),
+            attempt: *attempt,
+            from: log.next(),
+        })
+    }
+
+    /// Takes a report, if it is about this job.
+    pub(super) fn take(&mut self, report: Report) {
+        match report {
+            Report::Job { id, details } if id == self.id => self.take_details(details),
+            Report::Log { log, bytes, next } if self.has(&log) => {
+                if let Some((_, of_job)) = &mut self.log {
+                    of_job.add(log.from, &bytes, next);
+                }
+            }
+            Report::NoLog { log, why } if self.has(&log) => self.no_log = Some(why),
+            _ => {}
+        }
+    }
+
+    fn has(&self, wanted: &WantedLog) -> bool {
+        let attempt = self.log.as_ref().map(|(attempt, _)| *attempt);
+        wanted.id == self.id && Some(wanted.attempt) == attempt
+    }
+
+    fn take_details(&mut self, details: Result<Box<JobDetails>, String>) {
+        let latest = details.as_ref().ok().and_then(|d| d.job.attempts.last());
+        if let Some(latest) = latest
+            && self.log.as_ref().map(|(number, _)| *number) != Some(latest.number)
+        {
+            let from = latest.log_length.saturating_sub(TAIL_BYTES);
+            self.log = Some((latest.number, Log::from(from)));
+            self.no_log = None;
+        }
+        // What was known of it stays on the screen while it cannot be read.
+        if details.is_ok() || !matches!(self.details, Some(Ok(_))) {
+            self.details = Some(details);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A job and its log.
+
+use expect_test::expect;
+
+use super::cluster::{failed_job, pools};
+use super::{check, in_pool, press, text};
+use crate::top::report::{Report, WantedLog};
+use crate::top::state::Top;
+
+/// Returns a view of a job that has failed, with a log of `lines` lines.
+pub(super) fn in_job(lines: usize) -> Top {
+    let mut top = in_pool();
+    press(&mut top, "\n");
+    assert_eq!(top.wanted().job.as_deref(), Some("28t5cy4tqkff"));
+    top.take(Report::Job {
+        id: "28t5cy4tqkff".to_owned(),
+        details: Ok(Box::new(failed_job())),
+    });
+    let log = top.wanted().log.expect("its log");
+    assert_eq!((log.attempt, log.from), (2, 0));
+    let bytes: String = (1..=lines).map(|line| format!("line {line}\n")).collect();
+    top.take(Report::Log {
+        next: bytes.len() as u64,
+        bytes: bytes.into_bytes(),
+        log,
+    });
+    top
+}
+
+#[test]
+fn a_log_is_followed_until_the_reader_scrolls_up() {
+    let mut top = in_job(100);
+    check(
+        &mut top,
+        &expect![[r#"
+             pools › linux-x86_64 › job 28t5cy4tqkff, failed         build.example.org:9000
+            line 79
+            line 80
+            line 81
+            line 82
+            line 83
+            line 84
+            line 85
+            line 86
+            line 87
+            line 88
+            line 89
+            line 90
+            line 91
+            line 92
+            line 93
+            line 94
+            line 95
+            line 96
+            line 97
+            line 98
+            line 99
+            line 100
+             j k scroll · g G begin, end · / search · esc back · ? keys
+        "#]],
+    );
+    let more = |top: &mut Top, text: &str| {
+        let log = top.wanted().log.expect("more");
+        let next = log.from + text.len() as u64;
+        let bytes = text.as_bytes().to_vec();
+        top.take(Report::Log { log, bytes, next });
+    };
+    more(&mut top, "line 101\n");
+    assert!(text(&mut top).contains("line 101"));
+    press(&mut top, "k");
+    more(&mut top, "line 102\n");
+    assert!(!text(&mut top).contains("line 102"));
+    press(&mut top, "G");
+    more(&mut top, "line 103\n");
+    assert!(text(&mut top).contains("line 103"));
+    // Chapter: a search goes through all of it, and back.
+    press(&mut top, "/line 5\n");
+    assert!(text(&mut top).contains("\nline 5\n"));
+    press(&mut top, "n");
+    assert!(text(&mut top).starts_with(" pools"));
+    assert!(!text(&mut top).contains("\nline 5\n") && text(&mut top).contains("\nline 50\n"));
+    press(&mut top, "N");
+    assert!(text(&mut top).contains("\nline 5\n"));
+    // Chapter: the log ends, and nothing more is wanted of it.
+    more(&mut top, "");
+    assert_eq!(top.wanted().log, None);
+    press(&mut top, "G");
+    assert!(text(&mut top).contains("… end of the log …"));
+    // Chapter: what comes late, for a job that is not shown any more, changes nothing.
+    press(&mut top, "\u{1b}\u{1b}");
+    let log = WantedLog {
+        id: "28t5cy4tqkff".to_owned(),
+        attempt: 2,
+        from: 0,
+    };
+    let why = "no such job".to_owned();
+    top.take(Report::NoLog { log, why });
+    assert_eq!(top.wanted().job, None);
+}
+
+#[test]
+fn what_was_known_stays_while_there_is_no_connection() {
+    let mut top = in_job(3);
+    top.take(Report::Lost("cannot connect to h:1: refused".to_owned()));
+    let shown = text(&mut top);
+    assert!(
+        shown.contains("reconnecting: cannot connect to h:1: refused"),
+        "{shown}"
+    );
+    assert!(shown.contains("line 3"), "{shown}");
+    // The next bytes are wanted, and not those before.
+    assert_eq!(top.wanted().log.map(|log| log.from), Some(21));
+    top.take(Report::Pools {
+        pools: pools(),
+        jobs: None,
+    });
+    assert!(!text(&mut top).contains("reconnecting"));
+}

@@ -1,0 +1,28 @@
+//! The rows of each view.
+
+mod details;
+mod jobs;
+mod pool;
+mod pools;
+mod worker;
+
+use super::facts::Facts;
+use super::place::View;
+use super::row::{Row, Tone};
+
+/// Returns all rows of a view, each at most `width` columns wide.
+pub(super) fn rows(facts: &Facts, view: &View, width: usize) -> Vec<Row> {
+    match view {
+        View::Pools => pools::rows(facts, width),
+        View::Pool(pool) => pool::rows(facts, pool, width),
+        View::Worker { pool, worker } => details::worker(facts, pool, worker, width),
+        View::Ticket { pool, ticket } => details::ticket(facts, pool, *ticket, width),
+        View::Job(_) => details::job(facts, width),
+        View::Help => details::help(),
+    }
+}
+
+/// Returns the heading of a list, after an empty line.
+fn heading(text: &str) -> [Row; 2] {
+    [Row::default(), Row::new(text, Tone::Heading)]
+}
