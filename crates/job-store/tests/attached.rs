@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use job_store::sqlite::{self, SqliteReader, SqliteWriter};
 use job_store::{
-    AttachedRecord, Committer, Details, Query, Reader as _, Record, Report, Sealer, State, Write,
-    Writer as _,
+    AttachedRecord, Committer, Details, FinishedAttempt, Query, Reader as _, Record, Report,
+    Sealer, State, Write, Writer as _,
 };
 use jobs::{
     AttemptEnd, CancelledBy, Change, ChangeId, JobId, Loss, LossReason, NewJob, Outcome,
@@ -266,4 +266,36 @@ fn the_thread_saves_attached_jobs_between_changes_and_at_its_end() {
         "{reports:?}"
     );
     assert!(record(&mut reader, 4).attached);
+}
+
+#[test]
+fn attempts_that_ran_to_their_end_are_found_with_their_hints() {
+    let folder = folder();
+    let (mut writer, reader) = open(&folder);
+    let failed = Verdict::Failed {
+        detail: "".into(),
+        exit_code: None,
+    };
+    let records = [
+        ended(1, Outcome::Done(failed)),
+        running(2),
+        ended(3, Outcome::Cancelled(CancelledBy::Client)),
+        AttachedRecord {
+            attempt: Some((worker(), at(10))),
+            ..ended(4, Outcome::Done(Verdict::Succeeded("".into())))
+        },
+    ];
+    writer.save_attached(&records).expect("saved");
+    let finished = |at_most| reader.finished(at_most).expect("the store can be read");
+    let attempt = |started| FinishedAttempt {
+        pool: "linux".to_owned(),
+        client: "alice".to_owned(),
+        hint: "repository".to_owned(),
+        worker: worker().to_string(),
+        started: at(started),
+        ended: at(30),
+    };
+    // The first to start comes first.
+    assert_eq!(finished(10), [attempt(10), attempt(20)]);
+    assert_eq!(finished(0), []);
 }

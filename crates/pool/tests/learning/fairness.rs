@@ -120,6 +120,43 @@ fn guesses_are_unfair_to_short_jobs() {
     assert!(seconds > 2.0 * longest, "{seconds} s of {longest} s");
 }
 
+/// A client is charged for what its jobs took, and not for what was expected: here that is the median, and the mean is
+/// seven times as long.
+#[test]
+fn what_jobs_really_took_counts() {
+    let truth = |seconds, sigma| Truth {
+        warm: seconds,
+        cold: seconds,
+        sigma,
+    };
+    let truths = vec![truth(20.0, 2.0), truth(60.0, 0.0)];
+    let mut cluster = Cluster::new(5, 4, truths, true);
+    let mut queued = [0; 2];
+    let end = Time::from_secs(200 * HOUR);
+    loop {
+        for (n, queued) in queued.iter_mut().enumerate() {
+            while *queued < WAITING {
+                *queued += 1;
+                cluster.submit(n, n);
+            }
+        }
+        let more = cluster.step(end);
+        for client in cluster.starts.drain(..) {
+            queued[client] -= 1;
+        }
+        if !more {
+            break;
+        }
+    }
+    let served = [0, 1].map(|n| {
+        let runs = cluster.runs.values().filter(|run| run.client == n);
+        let seconds = runs.map(|run| run.end.min(end).secs_after(run.start));
+        seconds.sum::<f64>()
+    });
+    let ratio = served[0] / served[1];
+    assert!((0.9..1.1).contains(&ratio), "{served:?}");
+}
+
 /// Corrections never change the order of tickets that are queued, and a client's tickets stay in order.
 #[test]
 fn no_order_is_turned_around() {
