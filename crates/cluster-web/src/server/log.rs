@@ -187,7 +187,8 @@ async fn part(
     let place = line_index::line_start(site, log, from).await?;
     let to = match length <= SHOWN_WHOLE {
         true => length,
-        false => place.offset.saturating_add(SHOWN).min(length),
+        // Also when the line began before.
+        false => from.saturating_add(SHOWN).min(length),
     };
     Ok(Part { place, to })
 }
