@@ -206,7 +206,7 @@ interface Persistent @0xc8cb212fcd9f5691 {
   # secret. `sealFor` is ignored.
 }
 
-interface ExtendedTicket extends(Cluster.Ticket, TicketStatus, TicketNumber) {}
+interface ExtendedTicket extends(Cluster.Ticket, TicketStatus, TicketNumber, Explained) {}
 # A ticket as our scheduler serves it. Only for the server's use: clients call the interfaces apart.
 
 interface PauseReasons {
@@ -231,7 +231,7 @@ struct PauseReason {
   # What an operator can do about it. Empty when the problem goes away by itself.
 }
 
-interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause, PoolDetails, PoolControl) {}
+interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause, PoolDetails, PoolControl, PoolExplanations) {}
 # A pool's administration as our scheduler serves it. Only for the server's use: clients call the interfaces apart.
 
 interface PersistentSubmission extends(Cluster.Submission, Persistent, DurableJobs, ClientPages) {}
@@ -918,7 +918,7 @@ interface JobsAdmin @0x97879369efd601a3 {
   }
 }
 
-interface ExtendedAdmin @0x882ae4c1369d0281 extends(Cluster.Admin, JobsAdmin, JobTimelines, AdminPages) {}
+interface ExtendedAdmin @0x882ae4c1369d0281 extends(Cluster.Admin, JobsAdmin, JobTimelines, AdminPages, JobExplanations) {}
 # An administration as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.
 
 struct WebLink @0xc14563a711dd869f {
@@ -1046,7 +1046,7 @@ interface JobTimeline @0x8c93d1605840839a {
   # and 0 if there is no rest. No times if they are not known.
 }
 
-interface ExtendedDurableJob @0xac7f63077acfeb91 extends(DurableJob, JobTimeline, JobPages) {}
+interface ExtendedDurableJob @0xac7f63077acfeb91 extends(DurableJob, JobTimeline, JobPages, Explained) {}
 # A durable job as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.
 
 interface JobTimelines @0xabd506ffe29daf75 {
@@ -1057,4 +1057,79 @@ interface JobTimelines @0xabd506ffe29daf75 {
 
   logTimes @1 (id :Text, attempt :UInt32, start :UInt64, end :UInt64) -> (times :List(LogTime), next :UInt64);
   # As `JobTimeline.logTimes`.
+}
+
+struct Explanation @0xc85603d2dd7656fb {
+  # Why a job waits, or what a worker does not do and why.
+
+  kind @0 :Text;
+  # The reason, as a word for programs, such as "busy". Later versions may have more words.
+
+  text @1 :Text;
+  # The reason for people, in a line that includes what they can do about it.
+
+  ahead @2 :UInt32;
+  # How many jobs are before it in its queue.
+
+  urgentAhead @3 :UInt32;
+  # How many of them are urgent.
+
+  ownAhead @4 :UInt32;
+  # How many of them are of the same client. 0 also for a job that is far behind.
+
+  forecast @5 :Forecast;
+  # When it is expected to start and to end. Null if that is not known.
+}
+
+struct Forecast @0xc67f40ea11795c1f {
+  # When a job is expected to start and to end, in milliseconds from now. Four of five jobs start between these times,
+  # and four of five end between these.
+
+  earliestStart @0 :UInt64;
+  latestStart @1 :UInt64;
+  earliestEnd @2 :UInt64;
+  latestEnd @3 :UInt64;
+}
+
+interface Explained @0xe59f2ad8573e1b90 {
+  # Why a job waits. Every ticket and every `DurableJob` of our scheduler implements this.
+
+  explain @0 () -> (explanation :Explanation);
+  # Returns at once why the job waits. Of one that does not wait, `kind` is "running" or "ended".
+}
+
+interface PoolExplanations @0xd3076a544ed30565 {
+  # Why the jobs of a pool wait, and why its workers run no more of them. Every pool of our scheduler implements this,
+  # on the same object as `PoolAdmin`.
+
+  explainJob @0 (ticket :UInt64) -> (explanation :Explanation);
+  # Returns why the job with this number waits. Fails if no such job is queued or running.
+
+  explainWorker @1 (worker :Text) -> (explanation :Explanation);
+  # Returns why a worker runs no more jobs. Fails with "Unknown worker" when there is none of that name.
+
+  explain @2 (most :UInt32) -> (jobs :List(Job), workers :List(Worker));
+  # Returns both for the first `most` queued jobs of each queue, but at most 1,000 of each, and for all workers that are
+  # known.
+
+  struct Job {
+    # A queued job.
+
+    ticket @0 :UInt64;
+    explanation @1 :Explanation;
+  }
+
+  struct Worker {
+    # A worker, connected or not.
+
+    name @0 :Text;
+    explanation @1 :Explanation;
+  }
+}
+
+interface JobExplanations @0xfe8888935cdfab3a {
+  # Why jobs wait, by their ids. Our scheduler implements this on the same object as `Admin`.
+
+  explain @0 (id :Text) -> (explanation :Explanation);
+  # Returns why a job waits, as `Explained.explain` does. The id may be shortened while it is unique.
 }

@@ -72,6 +72,7 @@ mod docker;
 mod durable;
 mod encoded;
 mod error;
+mod explanation;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handle;
@@ -122,6 +123,7 @@ pub use durable::{
 };
 pub use encoded::{EncodedDescription, MAX_DESCRIPTION_BYTES};
 pub use error::{RpcError, RpcErrorKind};
+pub use explanation::{Explanation, Forecast, PoolExplanations, ServeExplained};
 pub use job::{Job, JobPromise, JobResolver, LogChunk, ServeJob};
 pub use jobs_admin::{
     AdminJobQuery, AuditEntry, AuditPage, AuditQuery, JobDetails, ListedJob, ListedJobs,

@@ -1,12 +1,13 @@
 //! What the pages ask a scheduler for.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_api::{
-    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, Label, ListedJobs,
-    PoolDetails, QueuedJob, WorkerNote,
+    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, Explanation, JobDetails, Label,
+    ListedJobs, LogTime, Phase, PoolDetails, QueuedJob, WorkerNote,
 };
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -47,6 +48,10 @@ pub struct PoolState {
     pub notes_of: HashMap<u64, TicketNote>,
     /// Why no worker takes jobs; `None` if one does.
     pub obstacle: Option<String>,
+    /// Why queued jobs wait, by the numbers of their tickets.
+    pub explanations: HashMap<u64, Explanation>,
+    /// Why workers run no more jobs, by their names.
+    pub worker_explanations: HashMap<String, Explanation>,
     /// The jobs of the last hour.
     pub recent: Recent,
 }
@@ -226,6 +231,15 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// Returns what was submitted; `None` if it is not kept any more.
     fn submitted(&self, id: String) -> Answer<Option<Submitted>>;
+
+    /// Returns why a job waits, or that it does not.
+    fn explain(&self, id: String) -> Answer<Explanation>;
+
+    /// Returns the phases of an attempt, in the order in which they began.
+    fn timeline(&self, id: String, attempt: u32) -> Answer<Vec<Phase>>;
+
+    /// Returns the times of a part of a log, as far as they are known.
+    fn log_times(&self, id: String, attempt: u32, part: Range<u64>) -> Answer<Vec<LogTime>>;
 
     /// Reads at most so many bytes of the log of an attempt, without waiting for more.
     fn log_piece(&self, id: String, attempt: u32, start: u64, at_most: usize) -> Answer<LogPiece>;

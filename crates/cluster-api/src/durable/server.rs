@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use super::{DurableDetails, DurableLogChunk, DurableStatus, JobQuery, JobRequest, MAX_NAME_BYTES};
 use crate::handle::Served;
-use crate::raw::extensions_capnp::{durable_job, durable_jobs};
+use crate::raw::extensions_capnp::{durable_job, durable_jobs, extended_durable_job};
 use crate::text::{long_text, malformed, text};
 use crate::web_link::no_pages;
-use crate::{DurableJob, LogTimesPage, Phase, RpcError, ServeSubmission, WebLink};
+use crate::{DurableJob, LogTimesPage, Phase, RpcError, ServeExplained, ServeSubmission, WebLink};
 
 /// A durable job, as a scheduler implements it.
-pub trait ServeDurableJob: 'static {
+pub trait ServeDurableJob: ServeExplained {
     /// See [`DurableJob::status`] and [`DurableJob::watch`]; version 0 does not wait.
     ///
     /// # Errors
@@ -250,3 +250,5 @@ impl<S: ServeDurableJob> durable_job::Server for Served<S> {
         }
     }
 }
+
+impl<S: ServeDurableJob> extended_durable_job::Server for Served<S> {}

@@ -9,7 +9,7 @@ use super::wire::{length, read_log_times, read_phases, write_log_times, write_ph
 use super::{LogTime, MAX_LOG_TIMES, MAX_PHASES, Phase};
 use crate::answer::Answer;
 use crate::handle::Served;
-use crate::raw::extensions_capnp::{extended_durable_job, job_timeline, job_timelines};
+use crate::raw::extensions_capnp::{job_timeline, job_timelines};
 use crate::text::text;
 use crate::{Admin, DurableJob, RpcError, ServeAdmin, ServeDurableJob};
 
@@ -166,8 +166,6 @@ impl<S: ServeDurableJob> job_timeline::Server for Served<S> {
         }
     }
 }
-
-impl<S: ServeDurableJob> extended_durable_job::Server for Served<S> {}
 
 impl<S: ServeAdmin> job_timelines::Server for Served<S> {
     fn phases(

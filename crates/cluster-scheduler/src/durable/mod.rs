@@ -10,6 +10,7 @@ mod audit;
 pub(crate) mod convert;
 mod describe;
 mod details;
+mod explain;
 mod follow;
 mod live;
 mod lookup;

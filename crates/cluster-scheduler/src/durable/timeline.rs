@@ -39,14 +39,22 @@ impl DurableJobs {
     pub(crate) async fn log_times(
         &self,
         job: JobId,
-        attempt: u32,
+        number: u32,
         part: Range<u64>,
     ) -> Result<LogTimesPage, RpcError> {
-        let attempt = AttemptId {
-            job,
-            number: attempt,
-        };
+        let attempt = AttemptId { job, number };
         self.until_times_are_known(attempt, part.end).await;
+        self.known_log_times(job, number, part).await
+    }
+
+    /// Returns the same, as far as it is known.
+    pub(crate) async fn known_log_times(
+        &self,
+        job: JobId,
+        number: u32,
+        part: Range<u64>,
+    ) -> Result<LogTimesPage, RpcError> {
+        let attempt = AttemptId { job, number };
         let read = self.store.run(move |kept| {
             let Range { start, end } = part;
             // What is known of more than there is of the log came from a process that was killed.

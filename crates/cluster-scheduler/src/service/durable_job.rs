@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use cluster_api::{
-    DurableDetails, DurableJob, DurableLogChunk, DurableStatus, LogTimesPage, Phase, RpcError,
-    ServeDurableJob, WebLink,
+    DurableDetails, DurableJob, DurableLogChunk, DurableStatus, Explanation, LogTimesPage, Phase,
+    RpcError, ServeDurableJob, ServeExplained, WebLink,
 };
 use jobs::JobId;
 
@@ -69,6 +69,12 @@ impl DurableJobService {
                 self.job
             ))),
         }
+    }
+}
+
+impl ServeExplained for DurableJobService {
+    async fn explain(self: Rc<Self>) -> Result<Explanation, RpcError> {
+        self.jobs.explain(self.job).await
     }
 }
 

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use cluster_api::{
-    AuditPage, AuditQuery, DurableLogChunk, DurableStage, JobDetails, ListedJobs, RpcError,
+    AuditPage, AuditQuery, DurableLogChunk, DurableStage, Explanation, JobDetails, ListedJobs,
+    RpcError,
 };
 use cluster_web::ClusterError;
 use cluster_web::access::{Holder, Role};
@@ -86,6 +87,12 @@ impl WebService {
     ) -> Result<DurableLogChunk, ClusterError> {
         let job = self.find(id).await?;
         self.jobs.log(job, attempt, start).await.map_err(refused)
+    }
+
+    /// Returns why a job waits, or that it does not.
+    pub(super) async fn explain(&self, id: &str) -> Result<Explanation, ClusterError> {
+        let job = self.find(id).await?;
+        self.jobs.explain(job).await.map_err(refused)
     }
 
     /// Returns the next version of a job's state; `None` if it has ended.

@@ -34,7 +34,7 @@ pub(in crate::server) async fn pools(
     let findings = states
         .iter()
         .zip(&rows)
-        .flat_map(|(state, row)| findings::of(state, row));
+        .flat_map(|(state, row)| findings::of(state, row, visit.visitor.is_admin()));
     let mut findings: Vec<_> = findings.collect();
     findings.sort_by_key(|finding| !finding.is_problem);
     let mut frame = frame(&site, &visit, Section::Pools);

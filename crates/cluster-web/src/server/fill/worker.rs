@@ -149,6 +149,9 @@ fn row(state: &PoolState, worker: &WorkerDetails, visit: &Visit) -> WorkerRow {
         version: note.and_then(|note| note.version.clone()),
         ..WorkerRow::default()
     };
+    // It may have the names of operators and their notes.
+    let explanation = state.worker_explanations.get(name);
+    let explanation = explanation.filter(|_| visit.visitor.is_admin());
     match presence {
         Presence::NeverSeen => WorkerRow {
             reason: "not seen since the scheduler started".to_owned(),
@@ -159,7 +162,10 @@ fn row(state: &PoolState, worker: &WorkerDetails, visit: &Visit) -> WorkerRow {
             ..row
         },
         Presence::Connected(worker) => WorkerRow {
-            reason: reason(worker),
+            reason: match explanation {
+                Some(explanation) => explanation.text.clone(),
+                None => reason(worker),
+            },
             running: u32::try_from(worker.running.len()).unwrap_or(u32::MAX),
             capacity: Some(worker.capacity),
             queued: worker.queued,
