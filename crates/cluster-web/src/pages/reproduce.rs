@@ -10,6 +10,9 @@ use super::ask::{Asked, AskedText};
 /// How long a file may be that a command contains.
 const MAX_FILE: usize = 8 * 1024;
 
+/// How wide a line of a command is, unless it has a longer word.
+const MAX_WIDTH: usize = 96;
+
 /// A command, to copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Command {
@@ -163,9 +166,25 @@ fn with_file(file: Option<&AskedText>, line: String) -> String {
     format!("cat > {name} <<'{end}'\n{text}\n{end}\n{line}")
 }
 
+/// Returns a command, over several lines if it is long.
 fn shell_words(words: &[String]) -> String {
-    let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
-    words.join(" ")
+    let mut command = String::new();
+    let mut width = 0;
+    for word in words {
+        let word = shell_word(word);
+        let length = word.chars().count();
+        match width {
+            0 => {}
+            width_so_far if width_so_far + length > MAX_WIDTH => {
+                command.push_str(" \\\n  ");
+                width = 2;
+            }
+            _ => command.push(' '),
+        }
+        width += length + 1;
+        command.push_str(&word);
+    }
+    command
 }
 
 /// Returns a word so that a shell reads it as it is.
@@ -195,7 +214,7 @@ mod tests {
     fn nothing_that_was_submitted_becomes_an_option() {
         let asked = Asked {
             kind: "obuilder".to_owned(),
-            repository: Some("--upload-pack=x".to_owned()),
+            repository: Some("--upload=x".to_owned()),
             commits: vec!["--orphan".to_owned()],
             payload_bytes: Some(0),
             ..Asked::default()
@@ -212,14 +231,13 @@ mod tests {
             commands.map(|command| command.line).collect()
         };
         // A custom job may be of any kind.
-        let custom = "ocluster-client submit-custom --pool=p --kind=obuilder -- submission.cap --upload-pack=x --orphan";
+        let custom = "ocluster-client submit-custom --pool=p --kind=obuilder -- submission.cap --upload=x --orphan";
         assert_eq!(lines(&asked), [custom]);
         let asked = Asked {
             payload_bytes: None,
             ..asked
         };
-        let spec =
-            "ocluster-client submit-obuilder --pool=p -- submission.cap --upload-pack=x --orphan";
+        let spec = "ocluster-client submit-obuilder --pool=p -- submission.cap --upload=x --orphan";
         assert_eq!(lines(&asked), [spec]);
     }
 
@@ -227,19 +245,19 @@ mod tests {
     fn a_spec_can_be_built_with_and_without_a_cluster() {
         let asked = Asked {
             kind: "obuilder".to_owned(),
-            repository: Some("https://git.example/a b.git".to_owned()),
+            repository: Some("https://a.example/a b".to_owned()),
             commits: vec!["c0ffee".to_owned()],
             text: Some(AskedText {
                 name: "spec".to_owned(),
                 text: "((from busybox)\nEND\n (run (shell date)))\n".to_owned(),
             }),
-            secrets: vec!["token".to_owned()],
+            secrets: vec!["s".to_owned()],
             ..Asked::default()
         };
-        let labels = BTreeMap::from([("branch".to_owned(), "it's".to_owned())]);
+        let labels = BTreeMap::from([("b".to_owned(), "it's".to_owned())]);
         let submission = Submission {
-            pool: "linux-x86_64",
-            cache_hint: "a hint",
+            pool: "p",
+            cache_hint: "",
             urgent: true,
             labels: &labels,
         };
@@ -255,7 +273,8 @@ mod tests {
             END
              (run (shell date)))
             END1
-            ocluster-client submit-obuilder --pool=linux-x86_64 --local-file=spec '--cache-hint=a hint' --urgent '--label=branch=it'\''s' --secret=token:token submission.cap 'https://git.example/a b.git' c0ffee
+            ocluster-client submit-obuilder --pool=p --local-file=spec --urgent '--label=b=it'\''s' \
+              --secret=s:s submission.cap 'https://a.example/a b' c0ffee
 
             # Build it on this machine, without a cluster
             cat > spec <<'END1'
@@ -263,9 +282,9 @@ mod tests {
             END
              (run (shell date)))
             END1
-            git clone -- 'https://git.example/a b.git' src
+            git clone -- 'https://a.example/a b' src
             git -C src checkout c0ffee
-            obuilder build --store=rsync:store -f spec --secret=token:token src
+            obuilder build --store=rsync:store -f spec --secret=s:s src
         "#]].assert_eq(&lines.join("\n"));
     }
 }
