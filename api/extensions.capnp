@@ -206,7 +206,7 @@ interface Persistent @0xc8cb212fcd9f5691 {
   # secret. `sealFor` is ignored.
 }
 
-interface ExtendedTicket extends(Cluster.Ticket, TicketStatus, TicketNumber) {}
+interface ExtendedTicket extends(Cluster.Ticket, TicketStatus, TicketNumber, Explained) {}
 # A ticket as our scheduler serves it. Only for the server's use: clients call the interfaces apart.
 
 interface PauseReasons {
@@ -231,7 +231,7 @@ struct PauseReason {
   # What an operator can do about it. Empty when the problem goes away by itself.
 }
 
-interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause, PoolDetails, PoolControl) {}
+interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause, PoolDetails, PoolControl, PoolExplanations) {}
 # A pool's administration as our scheduler serves it. Only for the server's use: clients call the interfaces apart.
 
 interface PersistentSubmission extends(Cluster.Submission, Persistent, DurableJobs, ClientPages) {}
@@ -403,7 +403,7 @@ interface JobOutcome @0x9f3b6c1d5a8e2047 {
   }
 }
 
-interface ExtendedJob extends(Cluster.Job, JobOutcome, KeptJob) {}
+interface ExtendedJob extends(Cluster.Job, JobOutcome, KeptJob, JobTimes) {}
 # A job as our workers serve it. Only for the server's use: clients and schedulers call the interfaces apart.
 
 interface ProgressStatus @0xb7e2408c6d91f35b {
@@ -918,7 +918,7 @@ interface JobsAdmin @0x97879369efd601a3 {
   }
 }
 
-interface ExtendedAdmin @0x882ae4c1369d0281 extends(Cluster.Admin, JobsAdmin, AdminPages) {}
+interface ExtendedAdmin @0x882ae4c1369d0281 extends(Cluster.Admin, JobsAdmin, JobTimelines, AdminPages, JobExplanations) {}
 # An administration as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.
 
 struct WebLink @0xc14563a711dd869f {
@@ -955,5 +955,181 @@ interface JobPages @0xecf4ca548c3ce741 {
   # Makes a link that shows the job and nothing else, and changes nothing.
 }
 
-interface ExtendedDurableJob @0xac7f63077acfeb91 extends(DurableJob, JobPages) {}
+struct JobPhase @0xcf0fd26c1f1ebef5 {
+  # A part of an attempt. All times are in milliseconds since the attempt began on its worker.
+
+  number @0 :UInt32;
+  # Its number in the attempt, from 0. A phase keeps its number.
+
+  kind @1 :Kind;
+  name @2 :Text;
+  # What is done, in a line: a step as it is in the log, the repository of a source, the name of an image. It contains no
+  # secrets of the job. At most 256 bytes.
+
+  logOffset @3 :UInt64;
+  # The length of the log when it began, in bytes: its output begins there.
+
+  started @4 :UInt64;
+
+  union {
+    running @5 :Void;
+    # It has not ended.
+
+    ended @6 :UInt64;
+    # When it ended.
+  }
+
+  cached @7 :Bool;
+  # Whether its result was there already.
+
+  enum Kind {
+    source @0;
+    # Fetching the source and checking it out.
+
+    image @1;
+    # Getting a base image.
+
+    step @2;
+    # A step of a build.
+
+    push @3;
+    # Pushing the image that was built.
+
+    run @4;
+    # The program of a custom job.
+  }
+}
+
+struct LogTime @0x940293810efe0001 {
+  # When a part of a log was written.
+
+  offset @0 :UInt64;
+  # Where it begins, in bytes. It ends where the next one begins.
+
+  at @1 :UInt64;
+  # When its first byte was written, in milliseconds since the attempt began on its worker. The others came soon after.
+}
+
+interface JobTimes @0xde41ed7534d23e50 {
+  # When the parts of a job began and ended, and when its log was written. The jobs of our workers implement this, on the
+  # same object as `Job`.
+
+  times @0 (version :UInt64, offset :UInt64) -> (times :Times);
+  # Returns at once the phases that have changed after a version, and the times of the log from an offset on. Both are 0
+  # at first, and then as in the answer before.
+
+  struct Times {
+    version @0 :UInt64;
+    # Grows with each change of a phase.
+
+    phases @1 :List(JobPhase);
+    # The phases that have changed, in the order of their numbers. An attempt has at most 1,000.
+
+    log @2 :List(LogTime);
+    # The times of the log, in the order of their offsets. At most 4,096 in an answer.
+
+    logLength @3 :UInt64;
+    # The times are known up to this offset, from which the next call asks for more. If there are 4,096, more of them may
+    # be known.
+  }
+}
+
+interface JobTimeline @0x8c93d1605840839a {
+  # The same for clients. Every `DurableJob` of our scheduler implements this.
+
+  phases @0 (attempt :UInt32) -> (phases :List(JobPhase));
+  # Returns the phases of an attempt, in the order of their numbers. None if its worker reports none.
+
+  logTimes @1 (attempt :UInt32, start :UInt64, end :UInt64) -> (times :List(LogTime), next :UInt64);
+  # Returns the times of a part of a log: first that of what is at `start`, even if it begins before. Waits a short time
+  # for those of a log that was written just now. At most 4,096 in an answer; `next` is the value of `start` for the rest,
+  # and 0 if there is no rest. No times if they are not known.
+}
+
+interface ExtendedDurableJob @0xac7f63077acfeb91 extends(DurableJob, JobTimeline, JobPages, Explained) {}
 # A durable job as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.
+
+interface JobTimelines @0xabd506ffe29daf75 {
+  # The same for operators. Our scheduler implements this on the same object as `Admin`.
+
+  phases @0 (id :Text, attempt :UInt32) -> (phases :List(JobPhase));
+  # As `JobTimeline.phases`. The id may be shortened while it is unique.
+
+  logTimes @1 (id :Text, attempt :UInt32, start :UInt64, end :UInt64) -> (times :List(LogTime), next :UInt64);
+  # As `JobTimeline.logTimes`.
+}
+
+struct Explanation @0xc85603d2dd7656fb {
+  # Why a job waits, or what a worker does not do and why.
+
+  kind @0 :Text;
+  # The reason, as a word for programs, such as "busy". Later versions may have more words.
+
+  text @1 :Text;
+  # The reason for people, in a line that includes what they can do about it.
+
+  ahead @2 :UInt32;
+  # How many jobs are before it in its queue.
+
+  urgentAhead @3 :UInt32;
+  # How many of them are urgent.
+
+  ownAhead @4 :UInt32;
+  # How many of them are of the same client. 0 also for a job that is far behind.
+
+  forecast @5 :Forecast;
+  # When it is expected to start and to end. Null if that is not known.
+}
+
+struct Forecast @0xc67f40ea11795c1f {
+  # When a job is expected to start and to end, in milliseconds from now. Four of five jobs start between these times,
+  # and four of five end between these.
+
+  earliestStart @0 :UInt64;
+  latestStart @1 :UInt64;
+  earliestEnd @2 :UInt64;
+  latestEnd @3 :UInt64;
+}
+
+interface Explained @0xe59f2ad8573e1b90 {
+  # Why a job waits. Every ticket and every `DurableJob` of our scheduler implements this.
+
+  explain @0 () -> (explanation :Explanation);
+  # Returns at once why the job waits. Of one that does not wait, `kind` is "running" or "ended".
+}
+
+interface PoolExplanations @0xd3076a544ed30565 {
+  # Why the jobs of a pool wait, and why its workers run no more of them. Every pool of our scheduler implements this,
+  # on the same object as `PoolAdmin`.
+
+  explainJob @0 (ticket :UInt64) -> (explanation :Explanation);
+  # Returns why the job with this number waits. Fails if no such job is queued or running.
+
+  explainWorker @1 (worker :Text) -> (explanation :Explanation);
+  # Returns why a worker runs no more jobs. Fails with "Unknown worker" when there is none of that name.
+
+  explain @2 (most :UInt32) -> (jobs :List(Job), workers :List(Worker));
+  # Returns both for the first `most` queued jobs of each queue, but at most 1,000 of each, and for all workers that are
+  # known.
+
+  struct Job {
+    # A queued job.
+
+    ticket @0 :UInt64;
+    explanation @1 :Explanation;
+  }
+
+  struct Worker {
+    # A worker, connected or not.
+
+    name @0 :Text;
+    explanation @1 :Explanation;
+  }
+}
+
+interface JobExplanations @0xfe8888935cdfab3a {
+  # Why jobs wait, by their ids. Our scheduler implements this on the same object as `Admin`.
+
+  explain @0 (id :Text) -> (explanation :Explanation);
+  # Returns why a job waits, as `Explained.explain` does. The id may be shortened while it is unique.
+}

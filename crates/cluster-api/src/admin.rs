@@ -8,14 +8,15 @@ use capnp::capability::FromClientHook as _;
 use crate::answer::{Answer, Pipelined};
 use crate::dispatch;
 use crate::durable::not_kept;
+use crate::explanation::not_explained;
 use crate::handle::{Served, handle, nothing};
 use crate::raw::extensions_capnp::extended_admin;
 use crate::raw::schema_capnp::admin;
 use crate::text::{list_length, returned, set_texts, text, texts};
 use crate::web_link::no_pages;
 use crate::{
-    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, ListedJobs, PoolAdmin,
-    RpcError, Submission, WebLink,
+    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, Explanation, JobDetails, ListedJobs,
+    LogTimesPage, Phase, PoolAdmin, RpcError, Submission, WebLink,
 };
 
 handle! {
@@ -172,6 +173,17 @@ pub trait ServeAdmin: 'static {
         futures::future::ready(Err(not_kept()))
     }
 
+    /// See [`Admin::explain_job`]. Optional: the default answers `Unimplemented`.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn explain_job(
+        self: Rc<Self>,
+        _id: String,
+    ) -> impl Future<Output = Result<Explanation, RpcError>> {
+        futures::future::ready(Err(not_explained()))
+    }
+
     /// See [`Admin::audit`].
     ///
     /// # Errors
@@ -180,6 +192,32 @@ pub trait ServeAdmin: 'static {
         self: Rc<Self>,
         _query: AuditQuery,
     ) -> impl Future<Output = Result<AuditPage, RpcError>> {
+        futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Admin::job_phases`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn job_phases(
+        self: Rc<Self>,
+        _id: String,
+        _attempt: u32,
+    ) -> impl Future<Output = Result<Vec<Phase>, RpcError>> {
+        futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Admin::job_log_times`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn job_log_times(
+        self: Rc<Self>,
+        _id: String,
+        _attempt: u32,
+        _start: u64,
+        _end: u64,
+    ) -> impl Future<Output = Result<LogTimesPage, RpcError>> {
         futures::future::ready(Err(not_kept()))
     }
 

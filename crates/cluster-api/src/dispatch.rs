@@ -38,18 +38,21 @@ macro_rules! methods {
 }
 
 methods! {
-    extensions::extended_admin::Client: schema::admin::Client = 5, extensions::jobs_admin::Client = 6,
-        extensions::admin_pages::Client = 1;
+    extensions::extended_admin::Client:
+        schema::admin::Client = 5, extensions::jobs_admin::Client = 6, extensions::job_timelines::Client = 2,
+        extensions::admin_pages::Client = 1, extensions::job_explanations::Client = 1;
     extensions::extended_registration::Client:
         schema::registration::Client = 1, extensions::returning_workers::Client = 1;
     extensions::extended_job::Client:
-        schema::job::Client = 3, extensions::job_outcome::Client = 1, extensions::kept_job::Client = 1;
+        schema::job::Client = 3, extensions::job_outcome::Client = 1, extensions::kept_job::Client = 1,
+        extensions::job_times::Client = 1;
     extensions::extended_pool_admin::Client:
         schema::pool_admin::Client = 8, extensions::temporary_pause::Client = 1, extensions::pool_details::Client = 2,
-        extensions::pool_control::Client = 3;
+        extensions::pool_control::Client = 3, extensions::pool_explanations::Client = 3;
     extensions::extended_worker::Client: schema::worker::Client = 3, extensions::worker_control::Client = 2;
     extensions::extended_ticket::Client:
-        schema::ticket::Client = 2, extensions::ticket_status::Client = 1, extensions::ticket_number::Client = 1;
+        schema::ticket::Client = 2, extensions::ticket_status::Client = 1, extensions::ticket_number::Client = 1,
+        extensions::explained::Client = 1;
     extensions::extended_progress::Client: schema::progress::Client = 1, extensions::progress_status::Client = 1;
     extensions::extended_queue::Client:
         schema::queue::Client = 2, extensions::pause_reasons::Client = 1, extensions::durable_queue::Client = 1;
@@ -57,7 +60,8 @@ methods! {
         schema::submission::Client = 1, extensions::persistent::Client = 1, extensions::durable_jobs::Client = 3,
         extensions::client_pages::Client = 1;
     extensions::extended_durable_job::Client:
-        extensions::durable_job::Client = 7, extensions::job_pages::Client = 1;
+        extensions::durable_job::Client = 7, extensions::job_timeline::Client = 2,
+        extensions::job_pages::Client = 1, extensions::explained::Client = 1;
 }
 
 /// Returns the error for a method that does not exist; `None` if it does.

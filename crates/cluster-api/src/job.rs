@@ -16,7 +16,7 @@ use crate::promised::Promised;
 use crate::raw::extensions_capnp::{extended_job, job_outcome};
 use crate::raw::schema_capnp::job;
 use crate::text::{long_text, malformed};
-use crate::{Outcome, RpcError, RpcErrorKind};
+use crate::{JobTimes, Outcome, RpcError, RpcErrorKind};
 
 handle! {
     /// A reference to a job, queued or running. When the last one is dropped, the job is cancelled.
@@ -33,7 +33,7 @@ pub struct LogChunk {
 }
 
 impl Job {
-    /// Serves `job`, together with the extensions [`Job::outcome`] and [`Job::forget`].
+    /// Serves `job`, together with the extensions [`Job::outcome`], [`Job::forget`] and [`Job::times`].
     ///
     /// [`ServeJob::released`] is called when the returned handle and all its clones are dropped.
     pub fn serve<S: ServeJob>(job: Rc<S>) -> Self {
@@ -211,6 +211,18 @@ pub trait ServeJob: 'static {
     /// The caller gets the error.
     fn forget(self: Rc<Self>) -> impl Future<Output = Result<(), RpcError>> {
         futures::future::ready(Err(RpcError::unimplemented("this job is not kept")))
+    }
+
+    /// See [`Job::times`]. Optional: the default answers `Unimplemented`.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn times(
+        self: Rc<Self>,
+        _version: u64,
+        _offset: u64,
+    ) -> impl Future<Output = Result<JobTimes, RpcError>> {
+        futures::future::ready(Err(RpcError::unimplemented("this job reports no times")))
     }
 
     /// See [`Job::cancel`].

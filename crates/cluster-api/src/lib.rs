@@ -72,6 +72,7 @@ mod docker;
 mod durable;
 mod encoded;
 mod error;
+mod explanation;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handle;
@@ -122,6 +123,7 @@ pub use durable::{
 };
 pub use encoded::{EncodedDescription, MAX_DESCRIPTION_BYTES};
 pub use error::{RpcError, RpcErrorKind};
+pub use explanation::{Explanation, Forecast, PoolExplanations, ServeExplained};
 pub use job::{Job, JobPromise, JobResolver, LogChunk, ServeJob};
 pub use jobs_admin::{
     AdminJobQuery, AuditEntry, AuditPage, AuditQuery, JobDetails, ListedJob, ListedJobs,
@@ -130,7 +132,10 @@ pub use obuilder::OBuilderBuild;
 pub use outcome::{CancelledBy, MAX_OUTPUT_BYTES, Outcome};
 pub use overview::{Pause, PoolOverview, QueuedJob, WorkerNote};
 pub use pause_reason::PauseReason;
-pub use phases::{LogTime, MAX_PHASE_NAME_BYTES, MAX_PHASES, Phase, PhaseKind};
+pub use phases::{
+    JobTimes, LogTime, LogTimesPage, MAX_KEPT_LOG_TIMES, MAX_LOG_TIMES, MAX_PHASE_NAME_BYTES,
+    MAX_PHASES, Phase, PhaseKind,
+};
 pub use pool_admin::{NewPause, PoolAdmin, ServePoolAdmin, WorkerInfo};
 pub use progress::{Progress, ServeProgress};
 pub use progress_status::ProgressStatus;

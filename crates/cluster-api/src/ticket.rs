@@ -11,7 +11,7 @@ use crate::handle::{Served, handle};
 use crate::raw::extensions_capnp::{extended_ticket, ticket_number, ticket_status};
 use crate::raw::schema_capnp::ticket;
 use crate::text::{long_text, returned, text};
-use crate::{Job, RpcError};
+use crate::{Job, RpcError, ServeExplained};
 
 /// The limit for the text about why a ticket waits, in bytes: a few lines, as clients request it every second.
 const MAX_OBSTACLE_BYTES: usize = 64 << 10;
@@ -48,7 +48,7 @@ pub enum TicketStatus {
 }
 
 impl Ticket {
-    /// Serves `ticket`, together with the extensions [`Ticket::status`] and [`Ticket::number`].
+    /// Serves `ticket`, together with our extensions, such as [`Ticket::status`] and [`Ticket::explain`].
     pub fn serve<S: ServeTicket>(ticket: Rc<S>) -> Self {
         let client: extended_ticket::Client =
             dispatch::new_client(Served::new(ticket, S::released));
@@ -99,7 +99,7 @@ impl Ticket {
 }
 
 /// A ticket, as a scheduler implements it.
-pub trait ServeTicket: 'static {
+pub trait ServeTicket: ServeExplained {
     /// See [`Ticket::job`]. It should answer at once, with a [`Job::promise`] if necessary.
     ///
     /// # Errors

@@ -10,9 +10,7 @@ use capnp::capability::FromClientHook as _;
 use crate::answer::Answer;
 use crate::details::millis;
 use crate::handle::Served;
-use crate::raw::extensions_capnp::{
-    admin_pages, client_pages, extended_durable_job, job_pages, web_link,
-};
+use crate::raw::extensions_capnp::{admin_pages, client_pages, job_pages, web_link};
 use crate::text::{malformed, text};
 use crate::{
     Admin, DurableJob, RpcError, ServeAdmin, ServeDurableJob, ServeSubmission, Submission,
@@ -154,5 +152,3 @@ impl<S: ServeDurableJob> job_pages::Server for Served<S> {
         }
     }
 }
-
-impl<S: ServeDurableJob> extended_durable_job::Server for Served<S> {}

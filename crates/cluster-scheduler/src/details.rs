@@ -150,12 +150,7 @@ pub(crate) fn inactive(details: &PoolDetails) -> Vec<(String, String)> {
                     inactive.extend(kinds.into_iter().map(|kind| (name.clone(), kind.clone())));
                     continue;
                 }
-                InactiveReason::WorkerPause => "worker-pause",
-                InactiveReason::AdminPause => "admin-pause",
-                InactiveReason::TemporaryPause => "temporary-pause",
-                InactiveReason::ShuttingDown => "shutting-down",
-                InactiveReason::NotAnswering => "not-answering",
-                InactiveReason::Other => "other",
+                other => word(*other),
             };
             inactive.push((name.clone(), kind.to_owned()));
         }
@@ -164,6 +159,18 @@ pub(crate) fn inactive(details: &PoolDetails) -> Vec<(String, String)> {
     inactive.sort();
     inactive.dedup();
     inactive
+}
+
+/// Returns the word for a reason, in metrics and explanations.
+pub(crate) fn word(reason: InactiveReason) -> &'static str {
+    match reason {
+        InactiveReason::WorkerPause => "worker-pause",
+        InactiveReason::AdminPause => "admin-pause",
+        InactiveReason::TemporaryPause => "temporary-pause",
+        InactiveReason::ShuttingDown => "shutting-down",
+        InactiveReason::NotAnswering => "not-answering",
+        InactiveReason::Other => "other",
+    }
 }
 
 /// The lines that follow those of upstream: the workers that do not answer, or nothing. Running jobs are printed by

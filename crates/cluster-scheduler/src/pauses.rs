@@ -106,6 +106,16 @@ impl Pauses {
         self.lasting.contains_key(worker)
     }
 
+    /// Returns what is known about the pause of a worker that lasts until it is ended.
+    pub(crate) fn lasting(&self, worker: &WorkerName, now: UnixTime) -> Option<Pause> {
+        Some(self.lasting.get(worker)?.shown(now))
+    }
+
+    /// Returns what is known about the pause of a worker that ends with its registration.
+    pub(crate) fn temporary(&self, id: WorkerId, now: UnixTime) -> Option<Pause> {
+        Some(self.until_reconnect.get(&id)?.shown(now))
+    }
+
     /// Returns what is known about the pause of a worker: of the one that lasts, if there are two.
     pub(crate) fn of(
         &self,
@@ -113,8 +123,7 @@ impl Pauses {
         id: Option<WorkerId>,
         now: UnixTime,
     ) -> Option<Pause> {
-        let temporary = || id.and_then(|id| self.until_reconnect.get(&id));
-        let note = self.lasting.get(worker).or_else(temporary)?;
-        Some(note.shown(now))
+        let temporary = || id.and_then(|id| self.temporary(id, now));
+        self.lasting(worker, now).or_else(temporary)
     }
 }

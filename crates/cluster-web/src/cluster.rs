@@ -1,12 +1,13 @@
 //! What the pages ask a scheduler for.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_api::{
-    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, Label, ListedJobs,
-    PoolDetails, QueuedJob, WorkerNote,
+    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, DurableOutcome, Explanation, JobDetails,
+    JobSummary, Label, LogTime, Phase, PoolDetails, QueuedJob, WorkerNote,
 };
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -47,6 +48,10 @@ pub struct PoolState {
     pub notes_of: HashMap<u64, TicketNote>,
     /// Why no worker takes jobs; `None` if one does.
     pub obstacle: Option<String>,
+    /// Why queued jobs wait, by the numbers of their tickets.
+    pub explanations: HashMap<u64, Explanation>,
+    /// Why workers run no more jobs, by their names.
+    pub worker_explanations: HashMap<String, Explanation>,
     /// The jobs of the last hour.
     pub recent: Recent,
 }
@@ -69,6 +74,28 @@ pub struct JobsQuery {
     pub hint: Option<String>,
     /// Those whose latest attempt was on this worker.
     pub worker: Option<String>,
+}
+
+/// Jobs of the history, the latest submission first.
+#[derive(Clone, Debug, Default)]
+pub struct FoundJobs {
+    /// The jobs.
+    pub jobs: Vec<FoundJob>,
+    /// What to ask for to get those before; `None` if there are none.
+    pub next: Option<u64>,
+}
+
+/// A job of the history.
+#[derive(Clone, Debug)]
+pub struct FoundJob {
+    /// What lists have of it.
+    pub summary: JobSummary,
+    /// The client that submitted it.
+    pub client: String,
+    /// How it ended; `None` while it has not.
+    pub outcome: Option<DurableOutcome>,
+    /// How long its latest attempt took; `None` if that has not ended.
+    pub ran: Option<Duration>,
 }
 
 impl From<AdminJobQuery> for JobsQuery {
@@ -219,13 +246,22 @@ pub trait Cluster: Send + Sync + 'static {
     fn pool(&self, name: String) -> Answer<Arc<PoolState>>;
 
     /// Returns jobs, the latest submission first.
-    fn jobs(&self, query: JobsQuery) -> Answer<ListedJobs>;
+    fn jobs(&self, query: JobsQuery) -> Answer<FoundJobs>;
 
     /// Returns the job of this id, or whose id alone begins like this.
     fn job(&self, id: String) -> Answer<JobDetails>;
 
     /// Returns what was submitted; `None` if it is not kept any more.
     fn submitted(&self, id: String) -> Answer<Option<Submitted>>;
+
+    /// Returns why a job waits, or that it does not.
+    fn explain(&self, id: String) -> Answer<Explanation>;
+
+    /// Returns the phases of an attempt, in the order in which they began.
+    fn timeline(&self, id: String, attempt: u32) -> Answer<Vec<Phase>>;
+
+    /// Returns the times of a part of a log, as far as they are known.
+    fn log_times(&self, id: String, attempt: u32, part: Range<u64>) -> Answer<Vec<LogTime>>;
 
     /// Reads at most so many bytes of the log of an attempt, without waiting for more.
     fn log_piece(&self, id: String, attempt: u32, start: u64, at_most: usize) -> Answer<LogPiece>;

@@ -5,8 +5,9 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use cluster_api::{CancelledBy, Description, LogChunk, RpcError, ServeJob};
+use cluster_api::{CancelledBy, Description, JobTimes, LogChunk, PhaseKind, RpcError, ServeJob};
 use futures::future::{FutureExt as _, join_all};
+use job_rules::SourceRequest;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use visible::Lines;
@@ -19,7 +20,7 @@ use crate::log::JobLog;
 use crate::metrics::Stats;
 use crate::outcome::{JobError, LimitReached, Outcome};
 use crate::running::Slot;
-use crate::source::Sources;
+use crate::source::{Context, Sources};
 use crate::state_disk::StateDisk;
 
 /// How long the end of a job is delayed on an unfit worker until the scheduler knows that the worker is paused.
@@ -144,6 +145,10 @@ impl ServeJob for ServedJob {
 
     async fn outcome(self: Rc<Self>) -> Result<cluster_api::Outcome, RpcError> {
         Ok(self.ended().await.reported())
+    }
+
+    async fn times(self: Rc<Self>, version: u64, offset: u64) -> Result<JobTimes, RpcError> {
+        Ok(self.log.times(version, offset))
     }
 
     async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
@@ -280,6 +285,18 @@ impl JobRunner {
         self.unfit_for(backend)
     }
 
+    /// Checks out the source of a job, which is a phase of it if there is something to check out.
+    async fn check_out(
+        &self,
+        source: Option<&SourceRequest>,
+        log: &JobLog,
+        cancel: &Cancel,
+    ) -> Result<Context, JobError> {
+        let name = source.map(|source| source.repository.as_str());
+        let _phase = name.map(|name| log.phase(PhaseKind::Source, name));
+        self.sources.check_out(source, log, cancel).await
+    }
+
     async fn attempt<'a>(
         &'a self,
         job: &ServedJob,
@@ -327,7 +344,7 @@ impl JobRunner {
         }
         state.had_begun = true;
         let work = async {
-            let source = self.sources.check_out(source.as_ref(), log, cancel).await?;
+            let source = self.check_out(source.as_ref(), log, cancel).await?;
             let result = build.run(source.path(), log, cancel).await;
             source.remove().await;
             result

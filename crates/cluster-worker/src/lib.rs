@@ -65,6 +65,7 @@ mod scrape;
 mod settings;
 mod source;
 mod state_disk;
+mod timeline;
 mod update;
 mod uplink;
 mod vitals;

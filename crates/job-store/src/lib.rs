@@ -46,6 +46,7 @@ mod committer;
 mod entry;
 mod error;
 pub mod logs;
+mod phase;
 mod query;
 mod record;
 mod seal;
@@ -60,6 +61,7 @@ pub use error::{OpenError, StoreError};
 use std::ops::RangeInclusive;
 
 use jobs::{AttemptId, Change, JobId, JobKey, NewJob, Saved};
+pub use phase::{ChangedPhases, PhaseRecord};
 use pool::{ClientId, Time};
 pub use query::{Cursor, Page, Query};
 pub use record::{AttemptRecord, Label, Record, State, Submitted};
@@ -182,6 +184,14 @@ pub trait Writer: Send {
     /// [`StoreError`] when they cannot be saved. They may be tried again.
     fn append(&mut self, entries: &[Entry]) -> Result<(), StoreError>;
 
+    /// Saves phases of attempts in place of what was saved of them before, all or none. Those whose jobs are not kept
+    /// any more are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when they cannot be saved.
+    fn save_phases(&mut self, changed: &[ChangedPhases]) -> Result<(), StoreError>;
+
     /// Removes some of what has expired, at most so many logs and so many entries of the audit log. Short, like
     /// [`prune`](Self::prune).
     ///
@@ -243,6 +253,13 @@ pub trait Reader: Send {
     ///
     /// [`StoreError`] when the store cannot be read.
     fn log_status(&mut self, attempt: AttemptId) -> Result<LogStatus, StoreError>;
+
+    /// Returns the phases of an attempt, in the order of their numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    fn phases(&mut self, attempt: AttemptId) -> Result<Vec<PhaseRecord>, StoreError>;
 
     /// Returns what is known of a job.
     ///

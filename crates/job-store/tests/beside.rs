@@ -268,7 +268,7 @@ fn a_file_without_audit_log_gets_one_and_keeps_its_jobs() {
     let path = folder.path().join("jobs.db");
     let old = rusqlite::Connection::open(&path).expect("a database");
     old.execute_batch(
-        "DROP TABLE audit; DROP TABLE logs; DROP INDEX ended_descriptions;
+        "DROP TABLE audit; DROP TABLE logs; DROP TABLE phases; DROP INDEX ended_descriptions;
          ALTER TABLE jobs DROP COLUMN attached; PRAGMA user_version = 1",
     )
     .expect("good SQL");

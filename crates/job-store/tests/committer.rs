@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use job_store::{
-    AttachedRecord, AuditEntry, Cleanup, Committer, Details, Entry, Expired, Expiry, Pruned,
-    Reader as _, Report, Sealer, StoreError, Totals, Write, Writer, sqlite,
+    AttachedRecord, AuditEntry, ChangedPhases, Cleanup, Committer, Details, Entry, Expired, Expiry,
+    Pruned, Reader as _, Report, Sealer, StoreError, Totals, Write, Writer, sqlite,
 };
-use jobs::{CancelledBy, Change, ChangeId, JobId, NewJob, Outcome, Saved, Terms};
+use jobs::{AttemptId, CancelledBy, Change, ChangeId, JobId, NewJob, Outcome, Saved, Terms};
 use pool::{CacheHint, ClientId, Time};
 
 /// A disk that can be full.
@@ -22,6 +22,8 @@ struct Disk {
     old: Arc<Mutex<Vec<Pruned>>>,
     /// What is kept beside the jobs.
     entries: Arc<Mutex<Vec<Entry>>>,
+    /// The phases of attempts.
+    phases: Arc<Mutex<Vec<ChangedPhases>>>,
     /// How many descriptions are to be wiped.
     sealed: Arc<Mutex<usize>>,
     /// Why nothing can be removed at present.
@@ -83,6 +85,15 @@ impl Writer for Disk {
         }
         let mut appended = self.entries.lock().expect("nothing panicked");
         appended.extend_from_slice(entries);
+        Ok(())
+    }
+
+    fn save_phases(&mut self, changed: &[ChangedPhases]) -> Result<(), StoreError> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(StoreError::Damaged("the disk is full".to_owned()));
+        }
+        let mut saved = self.phases.lock().expect("nothing panicked");
+        saved.extend_from_slice(changed);
         Ok(())
     }
 
@@ -360,4 +371,42 @@ fn what_cannot_be_removed_is_reported_once_for_each_reason() {
     );
     assert_eq!(asked(None), []);
     assert_eq!(committer.stats().cleanup_failures, 9);
+}
+
+#[test]
+fn phases_that_cannot_be_saved_are_reported_once() {
+    let disk = Disk::default();
+    let (committer, reports) = start(&disk);
+    let changed = ChangedPhases {
+        attempt: AttemptId {
+            job: JobId::from_bits(1),
+            number: 1,
+        },
+        phases: Vec::new(),
+    };
+    let next = || reports.recv_timeout(Duration::from_secs(60));
+    disk.is_full.store(true, Ordering::SeqCst);
+    committer.save_phases(changed.clone());
+    let error = "the jobs' database is damaged: the disk is full".to_owned();
+    assert_eq!(next(), Ok(Report::PhasesSaved(Err(error))));
+    committer.save_phases(changed.clone());
+    // When the thread reports the second time that it failed, it has tried to save the phases after the first.
+    committer.append(Entry::AuditFailed {
+        time: Time::from_secs(1),
+        error: String::new(),
+    });
+    for _ in 0..2 {
+        assert!(matches!(next(), Ok(Report::NotAppended { .. })));
+    }
+    disk.is_full.store(false, Ordering::SeqCst);
+    committer.save_phases(changed.clone());
+    loop {
+        match next() {
+            Ok(Report::PhasesSaved(saved)) => break assert_eq!(saved, Ok(())),
+            Ok(Report::NotAppended { .. } | Report::Appended(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(committer);
+    assert_eq!(*disk.phases.lock().expect("nothing panicked"), [changed]);
 }

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use job_store::logs::{LogError, Logs, MAX_READ_BYTES};
+use job_store::logs::{LogError, LogTime, Logs, MAX_READ_BYTES};
 use jobs::{AttemptId, JobId};
 
 const ATTEMPT: AttemptId = AttemptId {
@@ -228,4 +229,84 @@ fn each_log_is_listed_once_whatever_files_it_has() {
     // Killed after the archive was whole, and before the log was removed.
     fs::write(folder.file("log"), &text).expect("wrote a file");
     assert_eq!(listed(), [(1, false), (2, true)]);
+}
+
+/// Returns the times at these offsets, each a second after the one before.
+fn times(offsets: &[u64]) -> Vec<LogTime> {
+    let seconds = (0..).map(Duration::from_secs);
+    let times = offsets.iter().zip(seconds);
+    times
+        .map(|(offset, at)| LogTime {
+            offset: *offset,
+            at,
+        })
+        .collect()
+}
+
+fn offsets(logs: &Logs, start: u64, end: u64, at_most: usize) -> Vec<u64> {
+    let found = logs.times(ATTEMPT, start, end, at_most).expect("a file");
+    found.iter().map(|time| time.offset).collect()
+}
+
+#[test]
+fn times_are_kept_beside_a_log_and_go_with_it() {
+    let folder = Folder::new();
+    let logs = &folder.logs;
+    assert_eq!(logs.last_time(ATTEMPT).expect("no file"), None);
+    assert!(offsets(logs, 0, 100, 9).is_empty());
+    let mut writer = logs.write(ATTEMPT).expect("a log");
+    writer.append(0, &[b'x'; 100]).expect("it can be written");
+    let first = times(&[0, 10, 20]);
+    logs.add_times(ATTEMPT, &first)
+        .expect("they can be written");
+    assert_eq!(logs.last_time(ATTEMPT).expect("a file"), Some(first[2]));
+    // Sent again, with one more.
+    logs.add_times(ATTEMPT, &times(&[10, 20, 30]))
+        .expect("they can be written");
+    assert_eq!(offsets(logs, 0, 100, 9), [0, 10, 20, 30]);
+    // First that of what is at the start; none from the end on.
+    assert_eq!(offsets(logs, 15, 30, 9), [10, 20]);
+    assert_eq!(offsets(logs, 20, 100, 9), [20, 30]);
+    assert_eq!(offsets(logs, 99, 100, 9), [30]);
+    assert_eq!(offsets(logs, 0, 100, 2), [0, 10]);
+    assert!(offsets(logs, 50, 50, 9).is_empty());
+    // A process that was killed has left a part of one.
+    let file = folder.file("times");
+    let mut bytes = fs::read(&file).expect("a file");
+    bytes.extend([1, 2, 3]);
+    fs::write(&file, bytes).expect("it can be written");
+    logs.add_times(ATTEMPT, &times(&[40]))
+        .expect("they can be written");
+    assert_eq!(offsets(logs, 25, 100, 9), [20, 30, 40]);
+    // They are counted, stay when the log is compressed, and go with it.
+    logs.archive(ATTEMPT).expect("it can be compressed");
+    let archive = file.with_extension("zst");
+    let size = |path| fs::metadata(path).expect("a file").len();
+    let stored = logs.stored_bytes(ATTEMPT).expect("a log");
+    assert_eq!(stored, size(&archive) + size(&file));
+    assert_eq!(offsets(logs, 25, 100, 9), [20, 30, 40]);
+    logs.remove_one(ATTEMPT).expect("it can be removed");
+    assert!(!file.exists());
+    // One whose log is not kept is swept.
+    logs.add_times(ATTEMPT, &times(&[0]))
+        .expect("they can be written");
+    let parent = file.parent().expect("a folder");
+    assert_eq!(logs.sweep(parent, |_| true).expect("it can be read"), 0);
+    assert_eq!(logs.sweep(parent, |_| false).expect("it can be read"), 1);
+    assert!(!file.exists());
+}
+
+#[test]
+fn there_is_a_limit_for_the_times_of_a_log() {
+    let folder = Folder::new();
+    let logs = &folder.logs;
+    drop(logs.write(ATTEMPT).expect("a log"));
+    let many: Vec<u64> = (0..70_000).collect();
+    logs.add_times(ATTEMPT, &times(&many))
+        .expect("they can be written");
+    let last = logs.last_time(ATTEMPT).expect("a file").expect("a time");
+    assert_eq!(last.offset, 65_535);
+    logs.add_times(ATTEMPT, &times(&[80_000]))
+        .expect("they can be written");
+    assert_eq!(logs.last_time(ATTEMPT).expect("a file"), Some(last));
 }

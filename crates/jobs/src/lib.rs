@@ -266,6 +266,11 @@ impl Jobs {
         self.jobs.get(&job).map(|job| &job.new)
     }
 
+    /// Returns the attempts of a job that were lost; none for a job that has ended, as [`stage`](Self::stage).
+    pub fn losses(&self, job: JobId) -> &[Loss] {
+        self.jobs.get(&job).map_or(&[], |job| &job.losses)
+    }
+
     /// Returns the job that a client has submitted with a key, if it is still here.
     pub fn with_key(&self, client: &ClientId, key: &JobKey) -> Option<JobId> {
         self.keys.get(&(client.clone(), key.clone())).copied()

@@ -37,9 +37,12 @@ impl MockJob {
     pub(crate) async fn build(&self, worker: &str, description: &Description) {
         let builder = &self.builder;
         let name = self.announce(worker, description);
-        self.log
-            .borrow_mut()
-            .extend(vec![b'.'; builder.log_filling.get()]);
+        // Lines of 100 bytes.
+        let filling = (0..builder.log_filling.get()).map(|place| match place % 100 {
+            50 => b'\n',
+            _ => b'.',
+        });
+        self.log.borrow_mut().extend(filling);
         builder.record_start(worker, &name);
         let (last_line, result) = tokio::select! {
             outcome = builder.outcome(&name) => match outcome {

@@ -1,17 +1,17 @@
 //! Durable jobs, as a scheduler implements them.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::rc::Rc;
 
 use super::{DurableDetails, DurableLogChunk, DurableStatus, JobQuery, JobRequest, MAX_NAME_BYTES};
 use crate::handle::Served;
-use crate::raw::extensions_capnp::{durable_job, durable_jobs};
+use crate::raw::extensions_capnp::{durable_job, durable_jobs, extended_durable_job};
 use crate::text::{long_text, malformed, text};
 use crate::web_link::no_pages;
-use crate::{DurableJob, RpcError, ServeSubmission, WebLink};
+use crate::{DurableJob, LogTimesPage, Phase, RpcError, ServeExplained, ServeSubmission, WebLink};
 
 /// A durable job, as a scheduler implements it.
-pub trait ServeDurableJob: 'static {
+pub trait ServeDurableJob: ServeExplained {
     /// See [`DurableJob::status`] and [`DurableJob::watch`]; version 0 does not wait.
     ///
     /// # Errors
@@ -59,6 +59,27 @@ pub trait ServeDurableJob: 'static {
     /// The caller gets the error.
     fn describe(self: Rc<Self>) -> impl Future<Output = Result<DurableDetails, RpcError>>;
 
+    /// See [`DurableJob::phases`]. Optional: the default answers `Unimplemented`.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn phases(self: Rc<Self>, _attempt: u32) -> impl Future<Output = Result<Vec<Phase>, RpcError>> {
+        ready(Err(no_times()))
+    }
+
+    /// See [`DurableJob::log_times`]. Optional: the default answers `Unimplemented`.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn log_times(
+        self: Rc<Self>,
+        _attempt: u32,
+        _start: u64,
+        _end: u64,
+    ) -> impl Future<Output = Result<LogTimesPage, RpcError>> {
+        ready(Err(no_times()))
+    }
+
     /// See [`DurableJob::web_link`].
     ///
     /// # Errors
@@ -71,6 +92,11 @@ pub trait ServeDurableJob: 'static {
     ///
     /// This is called from inside the RPC system: it may record the event and wake a task, but must not make calls.
     fn released(&self);
+}
+
+/// The error of a scheduler that keeps no times.
+fn no_times() -> RpcError {
+    RpcError::unimplemented("this scheduler keeps no times of jobs")
 }
 
 impl<S: ServeSubmission> durable_jobs::Server for Served<S> {
@@ -224,3 +250,5 @@ impl<S: ServeDurableJob> durable_job::Server for Served<S> {
         }
     }
 }
+
+impl<S: ServeDurableJob> extended_durable_job::Server for Served<S> {}

@@ -1,13 +1,26 @@
 //! When the parts of a job began and ended, and when its log was written.
 
+mod job_times;
+mod timeline;
+mod wire;
+
 use std::fmt;
 use std::time::Duration;
+
+pub use self::job_times::JobTimes;
+pub use self::timeline::LogTimesPage;
 
 /// The most phases of an attempt.
 pub const MAX_PHASES: usize = 1_000;
 
 /// The longest name of a phase, in bytes.
 pub const MAX_PHASE_NAME_BYTES: usize = 256;
+
+/// The most log times in an answer.
+pub const MAX_LOG_TIMES: usize = 4_096;
+
+/// The most log times that [`JobTimes::to_bytes`] takes.
+pub const MAX_KEPT_LOG_TIMES: usize = 4 * MAX_LOG_TIMES;
 
 /// A part of an attempt. Times count from the moment at which the attempt began on its worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +76,11 @@ impl PhaseKind {
             Self::Push => "push",
             Self::Run => "run",
         }
+    }
+
+    /// Returns the kind with this name, if there is one.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 }
 

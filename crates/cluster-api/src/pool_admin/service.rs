@@ -4,7 +4,11 @@ use std::future::Future;
 use std::rc::Rc;
 
 use super::{NewPause, WorkerInfo};
-use crate::{PoolDetails, PoolOverview, Progress, RpcError, Worker, WorkerDetails};
+use crate::explanation::not_explained;
+use crate::{
+    Explanation, PoolDetails, PoolExplanations, PoolOverview, Progress, RpcError, Worker,
+    WorkerDetails,
+};
 
 /// A pool's administration, as a scheduler implements it.
 ///
@@ -91,6 +95,40 @@ pub trait ServePoolAdmin: 'static {
         _by: String,
     ) -> impl Future<Output = Result<Option<String>, RpcError>> {
         futures::future::ready(Err(RpcError::unimplemented("this pool cannot cancel jobs")))
+    }
+
+    /// See [`PoolAdmin::explain_job`](crate::PoolAdmin::explain_job). Optional: the default answers `Unimplemented`.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn explain_job(
+        self: Rc<Self>,
+        _ticket: u64,
+    ) -> impl Future<Output = Result<Explanation, RpcError>> {
+        futures::future::ready(Err(not_explained()))
+    }
+
+    /// See [`PoolAdmin::explain_worker`](crate::PoolAdmin::explain_worker). Optional: the default answers
+    /// `Unimplemented`.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn explain_worker(
+        self: Rc<Self>,
+        _worker: String,
+    ) -> impl Future<Output = Result<Explanation, RpcError>> {
+        futures::future::ready(Err(not_explained()))
+    }
+
+    /// See [`PoolAdmin::explain`](crate::PoolAdmin::explain). Optional: the default answers `Unimplemented`.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn explain(
+        self: Rc<Self>,
+        _most: u32,
+    ) -> impl Future<Output = Result<PoolExplanations, RpcError>> {
+        futures::future::ready(Err(not_explained()))
     }
 
     /// See [`PoolAdmin::worker`](crate::PoolAdmin::worker).

@@ -9,7 +9,7 @@ use cluster_api::{
     AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableJob, DurableLogChunk,
     DurableOutcome, DurableStage, DurableStatus, EncodedDescription, JobPage, JobQuery, JobRequest,
     JobState, JobSummary, Label, LostAttempt, Outcome, ReturnTimeouts, RpcError, RpcErrorKind,
-    ServeDurableJob, ServeSubmission, Submission, Ticket, Unwatched,
+    ServeDurableJob, ServeExplained, ServeSubmission, Submission, Ticket, Unwatched,
 };
 
 use crate::support::{Events, connect, description, run, settle};
@@ -81,6 +81,8 @@ impl ServeSubmission for Keeper {
 }
 
 struct KeptJob(Rc<Keeper>);
+
+impl ServeExplained for KeptJob {}
 
 impl ServeDurableJob for KeptJob {
     async fn watch(self: Rc<Self>, version: Option<u64>) -> Result<DurableStatus, RpcError> {

@@ -3,6 +3,7 @@
 mod admin;
 mod durable;
 mod errors;
+mod explanations;
 mod jobs_admin;
 mod logs;
 mod outcomes;

@@ -11,8 +11,8 @@ use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::twoparty::VatNetwork;
 use cluster_api::{
     Action, Description, EncodedDescription, Job, LogChunk, OBuilderBuild, Queue, Registration,
-    RpcError, ServeJob, ServeQueue, ServeRegistration, ServeSubmission, ServeTicket, Submission,
-    Ticket, TicketStatus, WeakJob, Worker,
+    RpcError, ServeExplained, ServeJob, ServeQueue, ServeRegistration, ServeSubmission,
+    ServeTicket, Submission, Ticket, TicketStatus, WeakJob, Worker,
 };
 use tokio::sync::Notify;
 use tokio::task::{LocalSet, spawn_local, yield_now};
@@ -148,6 +148,8 @@ pub(crate) struct FakeTicket {
     pub(crate) job: Box<dyn Fn() -> Job>,
     pub(crate) events: Events,
 }
+
+impl ServeExplained for FakeTicket {}
 
 impl ServeTicket for FakeTicket {
     async fn job(self: Rc<Self>) -> Result<Job, RpcError> {

@@ -66,6 +66,8 @@ impl ServeSubmission for MockJobs {
     }
 }
 
+impl ServeExplained for MockJobs {}
+
 impl ServeDurableJob for MockJobs {
     async fn watch(self: Rc<Self>, version: Option<u64>) -> Result<DurableStatus, RpcError> {
         self.watches.set(self.watches.get() + 1);

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use cluster_api::{
-    DurableOutcome, DurableStage, JobQuery, JobRequest, JobState, JobSummary, Label, LostAttempt,
-    Outcome as WireOutcome, ReturnTimeouts as WireTimeouts, Unwatched as WireUnwatched,
+    DurableOutcome, DurableStage, JobQuery, JobRequest, JobState, JobSummary, Label, LogTime,
+    LostAttempt, Outcome as WireOutcome, Phase, PhaseKind, ReturnTimeouts as WireTimeouts,
+    Unwatched as WireUnwatched,
 };
-use job_store::{Query, Record, State};
+use job_store::{PhaseRecord, Query, Record, State};
 use jobs::{
     AttemptEnd, CancelledBy, Limit, LossReason, Outcome, ReturnTimeouts, Stage, Terms, Unwatched,
     Verdict,
@@ -223,6 +224,58 @@ pub(super) fn wire_state(state: State) -> JobState {
         State::TimedOut => JobState::TimedOut,
         State::Lost => JobState::Lost,
     }
+}
+
+/// Returns a phase with its number, as it is stored.
+pub(super) fn stored_phase((number, phase): &(u32, Phase)) -> PhaseRecord {
+    let Phase {
+        kind,
+        name,
+        log_offset,
+        started,
+        ended,
+        cached,
+    } = phase;
+    PhaseRecord {
+        number: *number,
+        kind: kind.word().to_owned(),
+        name: name.clone(),
+        log_offset: *log_offset,
+        started: *started,
+        ended: *ended,
+        cached: *cached,
+    }
+}
+
+/// Returns a phase that was stored.
+pub(super) fn phase(stored: PhaseRecord) -> Phase {
+    let PhaseRecord {
+        number: _,
+        kind,
+        name,
+        log_offset,
+        started,
+        ended,
+        cached,
+    } = stored;
+    Phase {
+        // A newer program may have stored others.
+        kind: PhaseKind::of_word(&kind).unwrap_or(PhaseKind::Step),
+        name,
+        log_offset,
+        started,
+        ended,
+        cached,
+    }
+}
+
+pub(super) fn stored_log_time(LogTime { offset, at }: LogTime) -> job_store::logs::LogTime {
+    job_store::logs::LogTime { offset, at }
+}
+
+pub(super) fn log_time(stored: job_store::logs::LogTime) -> LogTime {
+    let job_store::logs::LogTime { offset, at } = stored;
+    LogTime { offset, at }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use pool::TicketId;
 
 use super::retention::FailingLog;
 use super::state::{Followed, Run};
+use super::times::Growth;
 use super::{DurableJobs, convert, outcome};
 use crate::history::JobResult;
 use crate::reactor::Reactor;
@@ -53,13 +54,21 @@ impl DurableJobs {
     /// Follows an attempt, of whose log so many bytes are kept: none of a new one.
     pub(super) async fn follow(self: Rc<Self>, run: Rc<Run>, job: Job, start: u64) {
         let attempt = run.attempt;
-        let outcome = match self.copy_log(attempt, &job, start).await {
-            // There is no outcome to wait for.
-            LogEnd::Complete if run.is_interrupted => None,
-            LogEnd::Complete | LogEnd::Disconnected => {
-                Some(outcome::of(&job, run.outlives_connection).await)
+        let growth = Growth::default();
+        let copied = async {
+            let end = self.copy_log(attempt, &job, start, &growth).await;
+            growth.end();
+            match end {
+                // There is no outcome to wait for.
+                LogEnd::Complete if run.is_interrupted => None,
+                LogEnd::Complete | LogEnd::Disconnected => {
+                    Some(outcome::of(&job, run.outlives_connection).await)
+                }
             }
         };
+        // The worker keeps the times until the end of the attempt is acknowledged.
+        let times = self.copy_times(&run, &job, start, &growth);
+        let (outcome, ()) = futures::join!(copied, times);
         if run.outlives_connection && matches!(outcome, Some(Outcome::Lost { .. })) {
             // Its worker returns with it, or is given up.
             self.lost_sight(&run).await;
@@ -176,7 +185,13 @@ impl DurableJobs {
     }
 
     /// Appends the log to the store as it grows, until it ends or is lost.
-    async fn copy_log(&self, attempt: AttemptId, job: &Job, mut offset: u64) -> LogEnd {
+    async fn copy_log(
+        &self,
+        attempt: AttemptId,
+        job: &Job,
+        mut offset: u64,
+        growth: &Growth,
+    ) -> LogEnd {
         let mut failing = None;
         let mut is_last = false;
         let mut ahead = None;
@@ -205,6 +220,7 @@ impl DurableJobs {
             match self.append_chunk(attempt, offset, chunk.bytes).await {
                 Appended::Kept { end } => {
                     self.log_grew(attempt, end);
+                    growth.grew();
                     offset = end;
                     ahead = Some(next);
                 }

@@ -10,12 +10,14 @@ mod audit;
 pub(crate) mod convert;
 mod describe;
 mod details;
+mod explain;
 mod follow;
 mod live;
 mod lookup;
 mod opened;
 mod outcome;
 mod perform;
+mod phase_seconds;
 mod progress;
 mod queue;
 mod report;
@@ -27,6 +29,8 @@ mod state;
 mod store_thread;
 mod submission;
 mod sweep;
+mod timeline;
+mod times;
 mod watched;
 mod watching;
 
@@ -48,6 +52,9 @@ use self::audit::AuditLog;
 pub use self::opened::KeepError;
 use self::opened::Threads;
 pub(crate) use self::opened::{Opened, Places, open};
+#[cfg(test)]
+pub(crate) use self::phase_seconds::PhaseHistograms;
+pub(crate) use self::phase_seconds::PhaseSeconds;
 pub(crate) use self::report::JobsReport;
 use self::retention::{LogUsage, PRUNE_INTERVAL};
 use self::state::{State, restored};
@@ -71,6 +78,7 @@ pub(crate) struct DurableJobs {
     quota: Rc<QueueQuota>,
     audit: AuditLog,
     logs: LogUsage,
+    phase_seconds: PhaseSeconds,
     /// `None` once the scheduler ends: nothing is saved any more then.
     committer: RefCell<Option<Committer>>,
     /// Changes for the committer.
@@ -141,6 +149,7 @@ impl DurableJobs {
             );
         }
         let live = restored(&saved, &description_sizes, &pools, clock);
+        let phase_seconds = PhaseSeconds::of_pools(pools.keys().map(PoolName::as_str));
         let jobs = Jobs::restore(settings.machine(), clock.unix_now(), saved);
         let durable = Rc::new_cyclic(|this| Self {
             this: Weak::clone(this),
@@ -151,6 +160,7 @@ impl DurableJobs {
             quota,
             audit: AuditLog::after(totals.last_audit),
             logs: LogUsage::new(totals.log_bytes),
+            phase_seconds,
             committer: RefCell::new(Some(committer)),
             unsent: RefCell::default(),
             store,
@@ -258,6 +268,7 @@ impl DurableJobs {
             Report::Pruned(pruned) => self.pruned(pruned),
             Report::Expired(expired) => self.expired(expired),
             Report::Cleanup(cleanup, result) => Self::cleanup_reported(cleanup, result),
+            Report::PhasesSaved(result) => Self::phases_reported(result),
             Report::Appended(up_to) => self.audit.appended(up_to),
             Report::NotAppended { up_to, error } => self.audit.not_appended(up_to, &error),
             Report::Failed { up_to, error } => {

@@ -237,8 +237,8 @@ impl DurableJobs {
 /// Returns how many jobs are before one that waits, and why no worker takes jobs.
 pub(super) fn waiting(position: Option<TicketState>) -> (u32, Option<String>) {
     match position {
-        Some(TicketState::Queued(position)) => {
-            let obstacle = position.obstacle.map(|obstacle| obstacle.to_string());
+        Some(TicketState::Queued { position, obstacle }) => {
+            let obstacle = obstacle.map(|obstacle| obstacle.to_string());
             (position.ahead, obstacle)
         }
         _ => (0, None),

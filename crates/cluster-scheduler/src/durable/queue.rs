@@ -11,6 +11,7 @@ use pool::{CacheHint, ClientId, Place, Time};
 
 use super::DurableJobs;
 use super::follow::NOBODY;
+use crate::explain::JobFacts;
 use crate::reactor::{ChosenWorker, DurableOwner};
 use crate::tickets::DurableTicket;
 
@@ -30,6 +31,10 @@ impl DurableOwner for DurableJobs {
                 self.cancel_by_operator(job);
             }
         }
+    }
+
+    fn facts(&self, job: JobId) -> JobFacts {
+        self.facts_of(job)
     }
 }
 

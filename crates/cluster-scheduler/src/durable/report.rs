@@ -6,9 +6,10 @@ use job_store::CommitterStats;
 use jobs::Stats;
 
 use super::DurableJobs;
+use super::phase_seconds::PhaseHistograms;
 
 /// Numbers about the jobs and their store.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct JobsReport {
     pub(crate) stats: Stats,
     /// How saving goes.
@@ -19,6 +20,8 @@ pub(crate) struct JobsReport {
     pub(crate) logs_failing: bool,
     /// For how long the oldest outcome is known that its worker still keeps; zero if there is none.
     pub(crate) oldest_unacknowledged: Duration,
+    /// How long phases took.
+    pub(crate) phase_seconds: PhaseHistograms,
 }
 
 impl DurableJobs {
@@ -49,6 +52,7 @@ impl DurableJobs {
             logs_failing: self.logs.is_failing(),
             oldest_unacknowledged: Duration::try_from_secs_f64(age.unwrap_or(0.0))
                 .unwrap_or_default(),
+            phase_seconds: self.phase_seconds.read(),
         }
     }
 }

@@ -132,4 +132,15 @@ impl DurableJobs {
             ),
         }
     }
+
+    /// Phases cannot be saved, or can be again.
+    pub(super) fn phases_reported(result: Result<(), String>) {
+        match result {
+            Ok(()) => tracing::info!(target: "scheduler", "Phases of jobs can be saved again"),
+            Err(error) => tracing::warn!(
+                target: "scheduler",
+                "Cannot save phases of jobs: {error}; they are left out"
+            ),
+        }
+    }
 }

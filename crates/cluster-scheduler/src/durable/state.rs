@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use cluster_api::Job;
+use cluster_api::{Job, Phase};
 use futures::channel::oneshot;
 use jobs::{AttemptId, Departure, JobId, Jobs, RequestId, Saved, SavedStage};
 use pool::{TicketId, WorkerId, WorkerName};
@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) live: BTreeMap<JobId, Box<Live>>,
     /// The logs of jobs that have ended before their workers stopped: they still grow.
     pub(super) ending_logs: BTreeMap<AttemptId, Watched<LogState>>,
+    /// The times of the attempts that are followed.
+    pub(super) times: HashMap<AttemptId, AttemptTimes>,
     /// The calls that wait for the disk.
     pub(super) requests: HashMap<RequestId, oneshot::Sender<Answer>>,
     pub(super) last_request: u64,
@@ -61,6 +63,16 @@ pub(super) struct Followed {
     pub(super) job: Job,
     /// Of one that its worker has returned with: its ticket in the pool, which this module ends.
     pub(super) adopted: Option<(Rc<Reactor>, TicketId)>,
+}
+
+/// What is known of the times of an attempt that is followed.
+pub(super) struct AttemptTimes {
+    /// What follows it: over another connection, another one may soon.
+    pub(super) run: Rc<Run>,
+    /// By their numbers.
+    pub(super) phases: BTreeMap<u32, Phase>,
+    /// The times of its log are known up to this offset.
+    pub(super) known: Watched<u64>,
 }
 
 /// What a worker has returned with, until it is on disk what becomes of each attempt.
@@ -94,6 +106,7 @@ impl State {
             jobs,
             live,
             ending_logs: BTreeMap::new(),
+            times: HashMap::new(),
             requests: HashMap::new(),
             last_request: 0,
             held: HashMap::new(),

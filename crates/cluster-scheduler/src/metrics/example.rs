@@ -4,6 +4,7 @@ use pool::{ByPriority, ClientId, ClientStats, Stats, WorkerName, WorkerStats};
 
 use super::report::Report;
 use super::stalls::Stalls;
+use crate::durable::{JobsReport, PhaseSeconds};
 use crate::history::History;
 use crate::reactor::PoolReport;
 
@@ -37,8 +38,12 @@ pub fn example_metrics() -> String {
         }],
         traffic: vat::Counters::default().read(),
         database: Default::default(),
-        durable: Default::default(),
+        durable: JobsReport {
+            phase_seconds: PhaseSeconds::of_pools(["linux-x86_64"]).read(),
+            ..JobsReport::default()
+        },
         stalls: Stalls::new().read(),
+        web: Some(Default::default()),
         cpu: std::time::Duration::ZERO,
         started: 0,
     };

@@ -1,14 +1,13 @@
 //! Calls of clients.
 
+use std::rc::Rc;
+
 use cluster_api::TicketEnd;
 use pool::{CacheHint, ClientId, Place, Rate, TicketId, Time, WorkerName};
 
 use super::{MAX_TICKETS_PER_TURN, PendingSave, Reactor, State};
-use crate::config::PoolName;
-use crate::details;
+use crate::explain::QueuePosition;
 use crate::hints;
-use crate::obstacle;
-use crate::queue_positions::{MAX_POSITIONS, QueuePosition, QueuePositions};
 use crate::tickets::{DurableTicket, Request, Work};
 
 /// The result of an attempt to cancel a ticket.
@@ -22,21 +21,13 @@ pub(crate) enum Cancelled {
 
 /// The state of a ticket.
 pub(crate) enum TicketState {
-    Queued(QueuePosition),
+    Queued {
+        position: QueuePosition,
+        /// Why no worker takes jobs, if none does. Only in the backlog: a ticket in a queue has a worker that takes jobs.
+        obstacle: Option<Rc<str>>,
+    },
     Running(WorkerName),
     Ended,
-}
-
-impl State {
-    fn position(&mut self, pool: &PoolName, ticket: TicketId, now: Time) -> QueuePosition {
-        if !self.queue_positions.are_fresh(now) {
-            let snapshot = self.pool.snapshot(now, MAX_POSITIONS);
-            let details = details::of_pool(now, &snapshot, &self.workers, &self.tickets);
-            self.queue_positions =
-                QueuePositions::take(now, &snapshot, obstacle::of(pool, &details));
-        }
-        self.queue_positions.of(ticket)
-    }
 }
 
 impl Reactor {
@@ -187,7 +178,11 @@ impl Reactor {
     pub(crate) fn ticket_state(&self, ticket: TicketId) -> TicketState {
         let mut state = self.state.borrow_mut();
         if state.tickets.is_queued(ticket) {
-            TicketState::Queued(state.position(&self.name, ticket, self.clock.now()))
+            let report = state.wait_report(&self.name, self.clock);
+            let position = report.position(ticket);
+            let obstacle = report.obstacle().map(|obstacle| Rc::clone(&obstacle.text));
+            let obstacle = obstacle.filter(|_| position.worker.is_none());
+            TicketState::Queued { position, obstacle }
         } else {
             let running = state.tickets.running(ticket);
             running.map_or(TicketState::Ended, |running| {

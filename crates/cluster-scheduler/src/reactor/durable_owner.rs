@@ -6,6 +6,7 @@ use cluster_api::TicketEnd;
 use jobs::JobId;
 
 use super::{ChosenWorker, Reactor};
+use crate::explain::JobFacts;
 
 /// Has durable jobs: a pool has no more than their tickets.
 pub(crate) trait DurableOwner {
@@ -14,6 +15,9 @@ pub(crate) trait DurableOwner {
 
     /// The ticket of a job has left the queue, and not for a worker.
     fn left_queue(&self, job: JobId, end: TicketEnd);
+
+    /// Returns what is known of a job that waits.
+    fn facts(&self, job: JobId) -> JobFacts;
 }
 
 impl Reactor {

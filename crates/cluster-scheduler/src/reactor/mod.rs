@@ -16,6 +16,7 @@ mod cancel;
 mod clients;
 mod departed;
 mod durable_owner;
+mod explain;
 mod handover;
 mod liveness;
 mod pauses;
@@ -45,9 +46,9 @@ pub(crate) use self::save::PendingSave;
 use crate::clock::Clock;
 use crate::config::PoolName;
 use crate::db::Writer;
+use crate::explain::WaitReport;
 use crate::history::History;
 use crate::pauses::Pauses;
-use crate::queue_positions::QueuePositions;
 use crate::roster::Roster;
 use crate::tickets::Tickets;
 
@@ -83,7 +84,7 @@ struct State {
     /// The calls that wait for each pop's answer.
     pops: HashMap<PopId, PendingPop>,
     workers: Roster,
-    queue_positions: QueuePositions,
+    wait_report: WaitReport,
     history: History,
     pauses: Pauses,
 }
@@ -101,7 +102,7 @@ impl Reactor {
             tickets: Tickets::default(),
             pops: HashMap::new(),
             workers: Roster::default(),
-            queue_positions: QueuePositions::default(),
+            wait_report: WaitReport::default(),
             history: History::default(),
             pauses,
         };

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use cluster_api::PoolExplanations;
 use cluster_web::cluster::{PoolState, Recent, TicketNote};
 use pool::{TicketId, Time};
 
 use super::Reactor;
 use crate::details;
-use crate::obstacle;
 use crate::overview;
 
 impl Reactor {
@@ -24,7 +24,10 @@ impl Reactor {
     /// Returns the pool for pages, with at most so many jobs of each queue. Labels are not in
     /// memory.
     pub(crate) fn web_state(&self, most: u32, recent: Recent) -> PoolState {
-        let state = self.state.borrow();
+        let PoolExplanations { jobs, workers } = self.explanations(most);
+        let mut state = self.state.borrow_mut();
+        let report = state.wait_report(&self.name, self.clock);
+        let obstacle = report.obstacle().map(|obstacle| obstacle.text.to_string());
         let now = self.clock.now();
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let snapshot = state.pool.snapshot(now, most);
@@ -56,7 +59,9 @@ impl Reactor {
             .collect();
         PoolState {
             name: self.name.to_string(),
-            obstacle: obstacle::of(&self.name, &details),
+            obstacle,
+            explanations: jobs.into_iter().collect(),
+            worker_explanations: workers.into_iter().collect(),
             details,
             notes,
             queued,

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use cluster_api::{
-    Admin, AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, JobDetails, ListedJobs,
-    PoolAdmin, RpcError, ServeAdmin, Submission, WebLink,
+    Admin, AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, Explanation, JobDetails,
+    ListedJobs, LogTimesPage, Phase, PoolAdmin, RpcError, ServeAdmin, Submission, WebLink,
 };
 use vat::Peer;
 
@@ -127,6 +127,24 @@ impl ServeAdmin for AdminService {
         jobs.log(job, attempt, start).await
     }
 
+    async fn job_phases(self: Rc<Self>, id: String, attempt: u32) -> Result<Vec<Phase>, RpcError> {
+        let jobs = self.cluster.durable_jobs();
+        let job = jobs.find_any(&id).await?;
+        jobs.timeline(job, attempt).await
+    }
+
+    async fn job_log_times(
+        self: Rc<Self>,
+        id: String,
+        attempt: u32,
+        start: u64,
+        end: u64,
+    ) -> Result<LogTimesPage, RpcError> {
+        let jobs = self.cluster.durable_jobs();
+        let job = jobs.find_any(&id).await?;
+        jobs.log_times(job, attempt, start..end).await
+    }
+
     async fn cancel_job(self: Rc<Self>, id: String) -> Result<String, RpcError> {
         let jobs = self.cluster.durable_jobs();
         let action = Action {
@@ -137,6 +155,12 @@ impl ServeAdmin for AdminService {
         let cancel = jobs.cancel_for_operator(&id);
         let job = self.operator.audited(action, cancel).await?;
         Ok(job.to_string())
+    }
+
+    async fn explain_job(self: Rc<Self>, id: String) -> Result<Explanation, RpcError> {
+        let jobs = self.cluster.durable_jobs();
+        let job = jobs.find_any(&id).await?;
+        jobs.explain(job).await
     }
 
     async fn audit(self: Rc<Self>, query: AuditQuery) -> Result<AuditPage, RpcError> {

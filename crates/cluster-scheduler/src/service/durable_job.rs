@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use cluster_api::{
-    DurableDetails, DurableJob, DurableLogChunk, DurableStatus, RpcError, ServeDurableJob, WebLink,
+    DurableDetails, DurableJob, DurableLogChunk, DurableStatus, Explanation, LogTimesPage, Phase,
+    RpcError, ServeDurableJob, ServeExplained, WebLink,
 };
 use jobs::JobId;
 
@@ -71,6 +72,12 @@ impl DurableJobService {
     }
 }
 
+impl ServeExplained for DurableJobService {
+    async fn explain(self: Rc<Self>) -> Result<Explanation, RpcError> {
+        self.jobs.explain(self.job).await
+    }
+}
+
 impl ServeDurableJob for DurableJobService {
     async fn watch(self: Rc<Self>, version: Option<u64>) -> Result<DurableStatus, RpcError> {
         self.jobs.watch(self.job, version).await
@@ -78,6 +85,19 @@ impl ServeDurableJob for DurableJobService {
 
     async fn log(self: Rc<Self>, attempt: u32, start: u64) -> Result<DurableLogChunk, RpcError> {
         self.jobs.log(self.job, attempt, start).await
+    }
+
+    async fn phases(self: Rc<Self>, attempt: u32) -> Result<Vec<Phase>, RpcError> {
+        self.jobs.timeline(self.job, attempt).await
+    }
+
+    async fn log_times(
+        self: Rc<Self>,
+        attempt: u32,
+        start: u64,
+        end: u64,
+    ) -> Result<LogTimesPage, RpcError> {
+        self.jobs.log_times(self.job, attempt, start..end).await
     }
 
     async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use cluster_api::{
-    NewPause, PoolAdmin, PoolDetails, PoolOverview, Progress, RpcError, ServePoolAdmin, Worker,
-    WorkerDetails, WorkerInfo,
+    Explanation, NewPause, PoolAdmin, PoolDetails, PoolExplanations, PoolOverview, Progress,
+    RpcError, ServePoolAdmin, Worker, WorkerDetails, WorkerInfo,
 };
 use pool::{ClientId, ForgetError, InactiveReason, Rate, TicketId, WorkerName};
 
@@ -237,6 +237,23 @@ impl ServePoolAdmin for PoolAdminService {
         };
         self.audited("cancel", &format!("ticket {ticket}"), more, cancel)
             .await
+    }
+
+    async fn explain_job(self: Rc<Self>, ticket: u64) -> Result<Explanation, RpcError> {
+        let ticket = TicketId::numbered(ticket);
+        let explanation = self.reactor.explain(ticket);
+        explanation.ok_or_else(|| {
+            RpcError::failed(format!("no job {ticket} is queued or running in this pool"))
+        })
+    }
+
+    async fn explain_worker(self: Rc<Self>, worker: String) -> Result<Explanation, RpcError> {
+        let explanation = self.reactor.explain_worker(&known_name(&worker)?);
+        explanation.ok_or_else(unknown_worker)
+    }
+
+    async fn explain(self: Rc<Self>, most: u32) -> Result<PoolExplanations, RpcError> {
+        Ok(self.reactor.explanations(most))
     }
 
     async fn worker(self: Rc<Self>, name: String) -> Result<Worker, RpcError> {

@@ -2,10 +2,13 @@
 
 use std::rc::Rc;
 
-use cluster_api::{Job, JobPromise, RpcError, ServeTicket, Ticket, TicketEnd, TicketStatus};
+use cluster_api::{
+    Explanation, Job, JobPromise, RpcError, ServeExplained, ServeTicket, Ticket, TicketEnd,
+    TicketStatus,
+};
 use pool::TicketId;
 
-use crate::queue_positions::QueuePosition;
+use crate::explain::{QueuePosition, plain};
 use crate::reactor::{Cancelled, Reactor, TicketState};
 
 pub(crate) struct TicketService {
@@ -27,6 +30,13 @@ impl TicketService {
     }
 }
 
+impl ServeExplained for TicketService {
+    async fn explain(self: Rc<Self>) -> Result<Explanation, RpcError> {
+        let explanation = self.reactor.explain(self.ticket);
+        Ok(explanation.unwrap_or_else(|| plain("ended", "it has ended".to_owned())))
+    }
+}
+
 impl ServeTicket for TicketService {
     async fn job(self: Rc<Self>) -> Result<Job, RpcError> {
         Ok(self.job.job())
@@ -42,22 +52,19 @@ impl ServeTicket for TicketService {
 
     async fn status(self: Rc<Self>) -> Result<TicketStatus, RpcError> {
         Ok(match self.reactor.ticket_state(self.ticket) {
-            TicketState::Queued(QueuePosition {
-                worker: None,
-                ahead,
-                obstacle,
-            }) => TicketStatus::Queued {
-                ahead,
-                obstacle: obstacle.map(|obstacle| obstacle.to_string()),
-            },
-            TicketState::Queued(QueuePosition {
-                worker: Some(worker),
-                ahead,
-                obstacle: _,
-            }) => TicketStatus::Assigned {
-                worker: worker.to_string(),
-                ahead,
-            },
+            TicketState::Queued { position, obstacle } => {
+                let QueuePosition { worker, ahead } = position;
+                match worker {
+                    None => TicketStatus::Queued {
+                        ahead,
+                        obstacle: obstacle.map(|obstacle| obstacle.to_string()),
+                    },
+                    Some(worker) => TicketStatus::Assigned {
+                        worker: worker.to_string(),
+                        ahead,
+                    },
+                }
+            }
             TicketState::Running(worker) => TicketStatus::Running {
                 worker: worker.to_string(),
             },

@@ -15,6 +15,13 @@ use crate::service::pool_admin::PoolAdminService;
 impl WebService {
     /// Does something for a visitor who may do it, and returns the id of the job that it is about, or nothing.
     pub(super) async fn act(&self, actor: Actor, action: Action) -> Result<String, ClusterError> {
+        let done = self.perform(actor, action).await;
+        // The next page shows what it has changed.
+        self.pools.forget();
+        done
+    }
+
+    async fn perform(&self, actor: Actor, action: Action) -> Result<String, ClusterError> {
         match action {
             Action::Cancel { job } => self.cancel(&actor, &job).await,
             Action::Retry { job } => self.retry(&actor, &job).await,

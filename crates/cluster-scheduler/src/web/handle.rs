@@ -1,13 +1,16 @@
 //! The scheduler, as the thread of the pages has it.
 
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use cluster_api::{AuditPage, AuditQuery, DurableLogChunk, JobDetails, ListedJobs};
+use cluster_api::{
+    AuditPage, AuditQuery, DurableLogChunk, Explanation, JobDetails, LogTime, Phase,
+};
 use cluster_web::access::Holder;
 use cluster_web::cluster::{
-    Action, Actor, Answer, Cluster, ClusterError, JobsQuery, LogPiece, PoolState, Redeemed,
-    Submitted,
+    Action, Actor, Answer, Cluster, ClusterError, FoundJobs, JobsQuery, LogPiece, PoolState,
+    Redeemed, Submitted,
 };
 use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -77,7 +80,7 @@ impl Cluster for Handle {
         self.ask(async move |service| service.pool(&name).await)
     }
 
-    fn jobs(&self, query: JobsQuery) -> Answer<ListedJobs> {
+    fn jobs(&self, query: JobsQuery) -> Answer<FoundJobs> {
         self.ask(async move |service| service.jobs(query).await)
     }
 
@@ -87,6 +90,18 @@ impl Cluster for Handle {
 
     fn submitted(&self, id: String) -> Answer<Option<Submitted>> {
         self.ask(async move |service| service.submitted(&id).await)
+    }
+
+    fn explain(&self, id: String) -> Answer<Explanation> {
+        self.ask(async move |service| service.explain(&id).await)
+    }
+
+    fn timeline(&self, id: String, attempt: u32) -> Answer<Vec<Phase>> {
+        self.ask(async move |service| service.timeline(&id, attempt).await)
+    }
+
+    fn log_times(&self, id: String, attempt: u32, part: Range<u64>) -> Answer<Vec<LogTime>> {
+        self.ask(async move |service| service.log_times(&id, attempt, part).await)
     }
 
     fn log_piece(&self, id: String, attempt: u32, start: u64, at_most: usize) -> Answer<LogPiece> {

@@ -53,6 +53,7 @@ pub(crate) fn start(
     let url = url.unwrap_or_else(|| format!("{scheme}://{}", server.address()));
     tracing::info!(target: "scheduler", "Serving pages at {url}");
     cluster.web_links().serve_at(url);
+    cluster.serve_web(server.stats());
     let service = WebService::new(Rc::clone(cluster));
     let work = async move {
         tokio::join!(answer(asked, service), changes.run());

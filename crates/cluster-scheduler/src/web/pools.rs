@@ -44,6 +44,13 @@ pub(super) struct Pools {
     labels: RefCell<HashMap<String, HashMap<JobId, Vec<Label>>>>,
 }
 
+impl Pools {
+    /// Forgets the states of pools, so that the next ones are those of now.
+    pub(super) fn forget(&self) {
+        self.states.borrow_mut().clear();
+    }
+}
+
 impl WebService {
     /// Returns all pools.
     pub(super) async fn pools(&self) -> Result<Vec<Arc<PoolState>>, ClusterError> {

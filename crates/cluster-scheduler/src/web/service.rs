@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use cluster_api::{
-    AuditPage, AuditQuery, DurableLogChunk, DurableStage, JobDetails, ListedJobs, RpcError,
+    AuditPage, AuditQuery, DurableLogChunk, DurableStage, Explanation, JobDetails, RpcError,
 };
 use cluster_web::ClusterError;
 use cluster_web::access::{Holder, Role};
-use cluster_web::cluster::{JobsQuery, Redeemed, Submitted};
+use cluster_web::cluster::{FoundJobs, JobsQuery, Redeemed, Submitted};
 use jobs::JobId;
 use pool::ClientId;
 
@@ -54,7 +54,7 @@ impl WebService {
         ClientId::new(name).is_ok_and(|client| self.cluster.clients().contains(&client))
     }
 
-    pub(super) async fn jobs(&self, query: JobsQuery) -> Result<ListedJobs, ClusterError> {
+    pub(super) async fn jobs(&self, query: JobsQuery) -> Result<FoundJobs, ClusterError> {
         self.jobs.list_found(query).await.map_err(refused)
     }
 
@@ -86,6 +86,12 @@ impl WebService {
     ) -> Result<DurableLogChunk, ClusterError> {
         let job = self.find(id).await?;
         self.jobs.log(job, attempt, start).await.map_err(refused)
+    }
+
+    /// Returns why a job waits, or that it does not.
+    pub(super) async fn explain(&self, id: &str) -> Result<Explanation, ClusterError> {
+        let job = self.find(id).await?;
+        self.jobs.explain(job).await.map_err(refused)
     }
 
     /// Returns the next version of a job's state; `None` if it has ended.

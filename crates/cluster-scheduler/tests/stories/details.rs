@@ -125,7 +125,8 @@ fn a_workers_own_reason_reaches_operators_and_those_who_wait() {
         assert_eq!(w1.inactive, [InactiveReason::WorkerPause]);
         assert_eq!(w1.pause_reasons, reasons);
         let waiting = submit(&client, "example", false).await;
-        let obstacle = "the only worker of pool pool is paused: w1: Docker does not answer";
+        let obstacle =
+            "the only worker of pool pool is paused: w1: Docker does not answer (start it)";
         assert_eq!(
             waiting.status().await,
             Ok(TicketStatus::Queued {

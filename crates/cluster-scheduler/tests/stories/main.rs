@@ -7,6 +7,7 @@ mod details;
 mod durable;
 mod durable_queue;
 mod durable_restarts;
+mod explain;
 mod job_operators;
 mod job_retention;
 mod limits;

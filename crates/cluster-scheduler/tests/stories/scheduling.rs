@@ -240,7 +240,9 @@ fn the_status_of_a_ticket() {
         let (client, _connected) = site.client("client").await;
         let ticket = submit(&client, "example", "").await;
         let next = submit(&client, "example2", "").await;
-        let nobody = Some("no worker has ever registered in pool pool");
+        let nobody = Some(
+            "no worker has ever registered in pool pool; ask an operator to start one, or use another pool",
+        );
         assert_eq!(ticket.status().await, queued(0, nobody));
         assert_eq!(next.status().await, queued(1, nobody));
         let worker = MockWorker::start(&site, "w1", 1, &builder).await;

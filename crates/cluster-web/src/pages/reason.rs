@@ -1,5 +1,8 @@
 //! Why a job waits, and until when.
 
+use std::time::Duration;
+
+use cluster_api::Explanation;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -33,7 +36,37 @@ pub struct Range {
     pub to_seconds: f64,
 }
 
+impl Waiting {
+    /// Returns an explanation as a page has it.
+    pub fn of(explanation: &Explanation) -> Self {
+        let Explanation {
+            kind,
+            text,
+            ahead,
+            urgent_ahead,
+            own_ahead,
+            forecast,
+        } = explanation;
+        Self {
+            kind: kind.clone(),
+            text: text.clone(),
+            ahead: *ahead,
+            urgent_ahead: *urgent_ahead,
+            own_ahead: *own_ahead,
+            start: forecast.map(|forecast| Range::of(forecast.start)),
+            end: forecast.map(|forecast| Range::of(forecast.end)),
+        }
+    }
+}
+
 impl Range {
+    fn of((from, to): (Duration, Duration)) -> Self {
+        Self {
+            from_seconds: from.as_secs_f64(),
+            to_seconds: to.as_secs_f64(),
+        }
+    }
+
     /// Returns the range for people: `in 2m00s–5m00s`, or `within 5m00s` if it begins now.
     pub fn text(&self) -> String {
         let (from, to) = (time(self.from_seconds), time(self.to_seconds));

@@ -10,8 +10,8 @@ use super::line_index::{self, Place};
 use super::reply::Refusal;
 use super::site::Site;
 use crate::cluster::LogPiece;
-use crate::log::{Line, Search, Start, Terminal};
-use crate::pages::{LogOptions, LogView};
+use crate::log::{Line, Search, Start, StepMark, Terminal};
+use crate::pages::{LogMark, LogOptions, LogView};
 
 /// How much of a log a page shows, in bytes, unless all of it is not much more.
 const SHOWN: u64 = 256 << 10;
@@ -135,7 +135,11 @@ pub(super) async fn view(
     options.later = (to < end.length).then(|| page(rest.offset));
     let is_end = to >= end.length && !options.is_complete;
     options.follow = is_end.then(|| follow_address(&log, rest));
-    Ok(Some(LogView::new(options, lines, &[], &[])))
+    let phases = site.cluster.timeline(log.job.clone(), attempt).await?;
+    let times = site.cluster.log_times(log.job.clone(), attempt, from..to);
+    let marks: Vec<LogMark> = times.await?.iter().map(LogMark::of).collect();
+    let steps: Vec<StepMark> = phases.iter().map(StepMark::of).collect();
+    Ok(Some(LogView::new(options, lines, &steps, &marks)))
 }
 
 fn has_failed(details: &JobDetails) -> bool {
@@ -183,7 +187,8 @@ async fn part(
     let place = line_index::line_start(site, log, from).await?;
     let to = match length <= SHOWN_WHOLE {
         true => length,
-        false => place.offset.saturating_add(SHOWN).min(length),
+        // Also when the line began before.
+        false => from.saturating_add(SHOWN).min(length),
     };
     Ok(Part { place, to })
 }

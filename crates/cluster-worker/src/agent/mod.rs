@@ -346,6 +346,7 @@ impl Agent {
             attempt,
         }: PoppedJob<Result<Description, JobError>>,
     ) {
+        job.log().start_clock();
         let attempt = attempt.as_ref().and_then(attempt_id);
         let hint = description.as_ref().map_or("", |job| &job.cache_hint);
         // The number distinguishes jobs with the same hint that run at the same time.

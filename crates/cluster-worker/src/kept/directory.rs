@@ -1,4 +1,5 @@
-//! The directory of attempts: for each a directory with its log and, once it has ended, its outcome.
+//! The directory of attempts: for each a directory with its log and its times and, once it has ended, its
+//! outcome.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Write as _};
@@ -6,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use cluster_api::{MAX_OUTPUT_BYTES, Outcome};
+use cluster_api::{JobTimes, MAX_OUTPUT_BYTES, Outcome};
 use jobs::{AttemptId, Time};
 
 use crate::clock::unix_time;
@@ -19,6 +20,9 @@ const NEW_OUTCOME: &str = "outcome.new";
 
 /// The most bytes of an outcome that are read.
 const MAX_OUTCOME_BYTES: u64 = 2 * MAX_OUTPUT_BYTES as u64;
+
+/// The most bytes of the times of an attempt that are read.
+const MAX_TIMES_BYTES: u64 = 2 << 20;
 
 /// The directory of attempts.
 pub(super) struct AttemptsDir(PathBuf);
@@ -138,6 +142,24 @@ fn read_outcome(path: &Path) -> io::Result<Option<Outcome>> {
             Ok(None)
         }
     }
+}
+
+/// Reads the times that are kept beside a log. There are none if they cannot be read.
+pub(super) fn read_times(path: &Path) -> JobTimes {
+    let is_short = |metadata: &fs::Metadata| metadata.len() <= MAX_TIMES_BYTES;
+    match fs::metadata(path) {
+        Ok(metadata) if is_short(&metadata) => {}
+        _ => return JobTimes::default(),
+    }
+    let read = fs::read(path).map_err(|error| error.to_string());
+    let read = read.and_then(|bytes| JobTimes::from_bytes(&bytes).map_err(|error| error.reason));
+    read.unwrap_or_else(|error| {
+        tracing::warn!(
+            "Cannot read {}: {error}; the attempt has no times",
+            path.display()
+        );
+        JobTimes::default()
+    })
 }
 
 fn write_outcome(directory: &Path, outcome: &[u8]) -> io::Result<()> {

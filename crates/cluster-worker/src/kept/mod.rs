@@ -188,6 +188,7 @@ impl KeptAttempts {
     async fn save(&self, attempt: AttemptId, job: &ServedJob) -> Result<(), String> {
         let synced = job.log().sync().await;
         synced.map_err(|error| error.to_string())?;
+        job.log().save_times().await;
         let outcome = job.outcome_so_far().ok_or("it has not ended")?;
         let outcome = outcome.to_bytes().map_err(|error| error.to_string())?;
         self.directory.save_outcome(attempt, outcome).await

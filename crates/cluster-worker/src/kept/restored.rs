@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use cluster_api::{HeldState, LogChunk, Outcome, RpcError, ServeJob};
+use cluster_api::{HeldState, JobTimes, LogChunk, Outcome, RpcError, ServeJob};
 
 use super::Keeper;
-use super::directory::Left;
-use crate::log::{MAX_CHUNK, ReadError, read_left};
+use super::directory::{Left, read_times};
+use crate::log::{MAX_CHUNK, ReadError, read_left, times_beside};
+use crate::timeline::Timeline;
 
 /// The job of such an attempt. It has ended.
 pub(super) struct RestoredJob {
@@ -78,6 +79,14 @@ impl ServeJob for RestoredJob {
 
     async fn outcome(self: Rc<Self>) -> Result<Outcome, RpcError> {
         self.known_outcome()
+    }
+
+    async fn times(self: Rc<Self>, version: u64, offset: u64) -> Result<JobTimes, RpcError> {
+        // They are read for each call: there may be a thousand such attempts, and each is asked once or twice.
+        let path = times_beside(&self.log);
+        let kept = tokio::task::spawn_blocking(move || read_times(&path)).await;
+        let kept = kept.map_err(|error| RpcError::failed(error.to_string()))?;
+        Ok(Timeline::restored(kept, self.length).since(version, offset))
     }
 
     async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {

@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
-use cluster_api::{HeldState, MAX_OUTPUT_BYTES, Outcome, RpcErrorKind};
+use cluster_api::{HeldState, MAX_OUTPUT_BYTES, Outcome, PhaseKind, RpcErrorKind};
 use testkit::until;
 
 use super::KeptAttempts;
 use crate::testing::local;
+use crate::timeline::Timeline;
 
 const ATTEMPT: &str = "28t5cy4tqkff-3";
 
@@ -111,5 +113,34 @@ fn what_is_no_attempt_is_removed() {
         let kept = open(directory.path());
         assert!(kept.held().is_empty());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn what_was_left_has_its_times() {
+    local(async {
+        let directory = tempfile::tempdir().unwrap();
+        leave(directory.path(), Some("one\ntwo\n"), None);
+        let mut timeline = Timeline::default();
+        let second = Duration::from_secs(1);
+        timeline.begin(second, PhaseKind::Step, "RUN make", 4);
+        timeline.written(second, 0, 4);
+        // The disk has less of the log than was written.
+        timeline.written(2 * second, 4, 8);
+        timeline.written(3 * second, 8, 12);
+        let file = directory.path().join(ATTEMPT).join("times");
+        fs::write(&file, timeline.all().to_bytes().unwrap()).unwrap();
+        let kept = open(directory.path());
+        let times = kept.held()[0].job.times(0, 0).await.unwrap();
+        assert_eq!(times.phases, timeline.since(0, 0).phases);
+        assert_eq!((times.log.len(), times.log_length), (2, 8));
+        // A file that was damaged does no harm.
+        for damaged in [&b""[..], b"\x01", &[0xff; 3000]] {
+            fs::write(&file, damaged).unwrap();
+            let times = kept.held()[0].job.times(0, 0).await.unwrap();
+            assert_eq!((times.phases, times.log), (Vec::new(), Vec::new()));
+        }
+        fs::remove_file(&file).unwrap();
+        assert_eq!(kept.held()[0].job.times(0, 0).await.unwrap().log, []);
     });
 }

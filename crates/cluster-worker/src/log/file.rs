@@ -1,7 +1,7 @@
 //! The files of logs. All access to the disk is on blocking threads.
 
 use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -89,6 +89,21 @@ fn create_kept(path: &Path) -> io::Result<LogFile> {
         file: file.open(path)?,
         _path: None,
     })
+}
+
+/// Writes a file beside a log that is kept, wholly or not at all. Its directory is not made: it may have been deleted.
+pub(super) async fn replace_kept(path: PathBuf, bytes: Vec<u8>) -> Result<(), String> {
+    blocking(move || {
+        let new = path.with_extension("new");
+        let mut options = File::options();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let written = options.open(&new).and_then(|mut file| {
+            file.write_all(&bytes)?;
+            fs::rename(&new, &path)
+        });
+        written.map_err(|error| in_dir(&path, &error))
+    })
+    .await
 }
 
 /// A log's file.

@@ -12,8 +12,10 @@
 
 mod file;
 mod output;
+mod steps;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -29,6 +31,9 @@ use tracing::Instrument as _;
 pub(crate) use file::{LogDir, read_left};
 use file::{LogFile, LogPlace};
 use output::Output;
+pub(crate) use steps::StepFormat;
+use times::Times;
+pub(crate) use times::{OpenPhase, times_beside};
 
 /// The largest answer, in bytes. Upstream's programs send up to 10 KiB and accept any size.
 pub(crate) const MAX_CHUNK: usize = 256 << 10;
@@ -52,6 +57,7 @@ struct Inner {
     limit: u64,
     state: RefCell<State>,
     output: RefCell<Output>,
+    times: Times,
     /// Notified when bytes were appended or written, and when the log was closed.
     changed: Notify,
 }
@@ -145,6 +151,7 @@ impl JobLog {
             limit,
             state: RefCell::default(),
             output: RefCell::new(Output::new(Redactor::default())),
+            times: Times::default(),
             changed: Notify::new(),
         }))
     }
@@ -253,6 +260,7 @@ impl JobLog {
             // outcome.
             self.0.state.borrow_mut().tail.extend(line.as_bytes());
         }
+        self.end_phases();
         self.0.state.borrow_mut().closed = true;
         self.0.changed.notify_waiters();
     }
@@ -273,6 +281,7 @@ impl JobLog {
         if bytes.is_empty() || state.closed {
             return Ok(());
         }
+        let offset = state.length();
         state.tail.extend(bytes);
         if !state.writing {
             state.writing = true;
@@ -280,6 +289,7 @@ impl JobLog {
             tokio::task::spawn_local(self.clone().write_out().in_current_span());
         }
         drop(state);
+        self.written(offset, bytes);
         self.0.changed.notify_waiters();
         Ok(())
     }

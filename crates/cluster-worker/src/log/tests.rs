@@ -1,11 +1,13 @@
 //! Logs as their readers see them: near the end and far before it, while they grow and afterwards.
 
 use std::fs;
+use std::time::Duration;
 
+use cluster_api::{Phase, PhaseKind};
 use redact::Redactor;
 
 use super::output::PAUSE;
-use super::{JobLog, LogDir, LogError, MAX_CHUNK, ReadError, TAIL};
+use super::{JobLog, LogDir, LogError, MAX_CHUNK, ReadError, StepFormat, TAIL};
 use crate::testing::{TestLog, local, local_with_paused_time};
 
 /// Reads from `start` to the end.
@@ -234,5 +236,78 @@ fn a_possible_beginning_of_a_secret_is_held_back() {
         log.append(b"hunter").unwrap();
         log.close("no hunter22");
         assert!(shown().ends_with("***\nhunter\nno ***\n"), "{}", shown());
+    });
+}
+
+#[test]
+fn the_times_of_a_log_are_beside_its_bytes() {
+    local_with_paused_time(async {
+        let test = TestLog::new();
+        let log = &test.log;
+        log.start_clock();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        log.line("Building on w1").unwrap();
+        let source = log.phase(PhaseKind::Source, "https://example.com/x");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        log.line("HEAD is now at 1234567").unwrap();
+        drop(source);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        log.append(b"make: all done\n").unwrap();
+        let push = log.phase(PhaseKind::Push, "example.com/x");
+        log.close("Job succeeded");
+        // It ended with the job.
+        drop(push);
+        let times = log.times(0, 0);
+        let at: Vec<_> = times
+            .log
+            .iter()
+            .map(|time| (time.offset, time.at))
+            .collect();
+        let ms = Duration::from_millis;
+        // The second line came at once after the first.
+        assert_eq!(at, [(0, ms(1500)), (38, ms(4520))]);
+        assert_eq!(times.log_length, log.length());
+        let phases: Vec<_> = times.phases.iter().map(|(_, phase)| phase).collect();
+        let shown = |phase: &Phase| (phase.kind, phase.log_offset, phase.started, phase.ended);
+        assert_eq!(
+            phases.into_iter().map(shown).collect::<Vec<_>>(),
+            [
+                (PhaseKind::Source, 15, ms(1500), Some(ms(1520))),
+                (PhaseKind::Push, 53, ms(4520), Some(ms(4520))),
+            ]
+        );
+    });
+}
+
+#[test]
+fn the_name_of_a_phase_shows_no_secret() {
+    local(async {
+        let test = TestLog::new();
+        test.log.redact(Redactor::new([&b"hunter2!"[..]])).unwrap();
+        drop(test.log.phase(PhaseKind::Step, "RUN login hunter2!"));
+        let _steps = test.log.read_steps(StepFormat::BuildKit);
+        let step = b"#5 [1/1] RUN echo hunter2!\n#5 DONE 0.1s\n";
+        test.log.append(step).unwrap();
+        test.log.flush().unwrap();
+        let names = test.log.times(0, 0).phases.into_iter();
+        let names: Vec<_> = names.map(|(_, phase)| phase.name).collect();
+        assert_eq!(names, ["RUN login ***", "1/1 RUN echo ***"]);
+    });
+}
+
+#[test]
+fn steps_that_are_open_end_with_their_build() {
+    local(async {
+        let test = TestLog::new();
+        test.log.append(b"#4 [1/1] RUN early\n").unwrap();
+        let steps = test.log.read_steps(StepFormat::BuildKit);
+        test.log.append(b"#5 [1/1] RUN make\n").unwrap();
+        assert_eq!(test.log.times(0, 0).phases[0].1.ended, None);
+        drop(steps);
+        test.log.append(b"#6 [1/1] RUN late\n").unwrap();
+        let phases = test.log.times(0, 0).phases;
+        assert_eq!(phases.len(), 1, "{phases:?}");
+        assert!(phases[0].1.ended.is_some());
+        assert_eq!(phases[0].1.log_offset, 19);
     });
 }

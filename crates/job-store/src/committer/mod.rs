@@ -5,6 +5,7 @@
 
 mod cleanup;
 mod entries;
+mod phases;
 mod stats;
 
 use std::cell::Cell;
@@ -21,9 +22,10 @@ use pool::Time;
 pub use self::cleanup::Cleanup;
 use self::cleanup::Cleanups;
 use self::entries::Entries;
+use self::phases::Phases;
 pub use self::stats::CommitterStats;
 use self::stats::Counters;
-use crate::{AttachedRecord, Entry, Expired, Expiry, Pruned, Write, Writer};
+use crate::{AttachedRecord, ChangedPhases, Entry, Expired, Expiry, Pruned, Write, Writer};
 
 /// How many changes share one commit at most: what a disk takes in well under a second.
 const MAX_BATCH: usize = 10_000;
@@ -47,6 +49,8 @@ pub enum Report {
     /// The oldest [attached jobs](Committer::save_attached) that were not reported yet are on disk, or cannot be saved
     /// for this reason. They are not tried again.
     AttachedSaved(Result<(), String>),
+    /// Phases could not be saved for this reason, or can be again. They are not tried again.
+    PhasesSaved(Result<(), String>),
     /// These jobs are not in the store any more. See [`Committer::prune`].
     Pruned(Vec<Pruned>),
     /// The entries up to this number are on disk. See [`Committer::append`].
@@ -83,6 +87,7 @@ enum Request {
     Discard(JobId),
     Prune(Time),
     Append(Entry),
+    SavePhases(ChangedPhases),
     Expire(Expiry),
     Wipe(Time),
 }
@@ -109,6 +114,7 @@ impl Committer {
                 attached: VecDeque::new(),
                 is_failing: false,
                 entries: Entries::default(),
+                phases: Phases::default(),
                 cleanups: Cleanups::default(),
                 counters: shared,
             };
@@ -149,6 +155,11 @@ impl Committer {
         self.appended.set(self.appended.get() + 1);
         self.send(Request::Append(entry));
         self.appended.get()
+    }
+
+    /// Saves phases of an attempt. If that fails, it is reported, and they are not tried again.
+    pub fn save_phases(&self, changed: ChangedPhases) {
+        self.send(Request::SavePhases(changed));
     }
 
     /// Removes what has expired, in pieces between which changes are saved.
@@ -194,6 +205,7 @@ struct CommitterThread<W, F> {
     attached: VecDeque<Vec<AttachedRecord>>,
     is_failing: bool,
     entries: Entries,
+    phases: Phases,
     cleanups: Cleanups,
     counters: Arc<Counters>,
 }
@@ -204,11 +216,13 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
             self.commit();
             self.save_attached();
             self.append();
+            self.save_phases();
             self.clean_up();
         }
         self.commit();
         self.save_attached();
         self.append();
+        self.save_phases();
     }
 
     /// Waits for changes, or until what failed is to be tried again. Returns `false` when no more can come.
@@ -237,6 +251,7 @@ impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
             Request::SaveAttached(records) => self.attached.push_back(records),
             Request::Prune(ended_before) => self.cleanups.prune = Some(ended_before),
             Request::Append(entry) => self.counters.remove(self.entries.add(entry)),
+            Request::SavePhases(changed) => self.phases.unsaved.push(changed),
             Request::Wipe(ended_before) => self.cleanups.wipe = Some(ended_before),
             Request::Expire(expiry) => self.cleanups.expiry = Some(expiry),
             Request::Discard(job) => {

@@ -7,6 +7,7 @@
 
 mod archive;
 mod sweep;
+mod times;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -14,6 +15,8 @@ use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jobs::{AttemptId, JobId};
+
+pub use self::times::LogTime;
 
 /// The most that one read returns, in bytes.
 pub const MAX_READ_BYTES: usize = 1 << 20;
@@ -153,14 +156,15 @@ impl Logs {
         }
     }
 
-    /// Returns how much of the disk the log of an attempt takes, in bytes.
+    /// Returns how much of the disk the log of an attempt takes with its times, in bytes.
     ///
     /// # Errors
     ///
     /// As [`length`](Self::length).
     pub fn stored_bytes(&self, attempt: AttemptId) -> Result<u64, LogError> {
         let (LogFile::Growing(path) | LogFile::Archived(path)) = self.find(attempt)?;
-        Ok(fs::metadata(&path).map_err(disk("read", &path))?.len())
+        let log = fs::metadata(&path).map_err(disk("read", &path))?.len();
+        Ok(log + self.times_bytes(attempt))
     }
 
     /// Reads what the log of an attempt has at an offset: at most so many bytes, none at its end or after it.
@@ -220,12 +224,13 @@ impl Logs {
         (1..=attempts).try_for_each(|number| self.remove_one(AttemptId { job, number }))
     }
 
-    /// Removes the log of an attempt, if there is one.
+    /// Removes the log of an attempt with its times, if there is one.
     ///
     /// # Errors
     ///
     /// [`LogError::Disk`] when it cannot be removed.
     pub fn remove_one(&self, attempt: AttemptId) -> Result<(), LogError> {
+        remove(&self.times_path(attempt))?;
         remove(&self.growing(attempt))?;
         remove(&self.archived(attempt))
     }

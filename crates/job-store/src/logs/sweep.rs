@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use jobs::AttemptId;
 
 use super::archive::DRAFT_SUFFIX;
+use super::times::TIMES;
 use super::{ARCHIVED, GROWING, ListedLog, LogError, Logs, disk, remove};
 
 /// What a file in a folder of logs is.
 enum Found {
     Log(ListedLog),
+    /// The times of the log of an attempt.
+    Times(AttemptId),
     /// An archive that was not completed.
     Draft,
 }
@@ -62,7 +65,7 @@ impl Logs {
         let mut removed = 0;
         for (path, found) in files(folder)? {
             let is_left = match found {
-                Found::Log(log) => !is_kept(log.attempt),
+                Found::Log(ListedLog { attempt, .. }) | Found::Times(attempt) => !is_kept(attempt),
                 Found::Draft => true,
             };
             if is_left {
@@ -94,6 +97,9 @@ fn found(name: &str) -> Option<Found> {
     };
     if extension.strip_suffix(DRAFT_SUFFIX) == Some(ARCHIVED) {
         return Some(Found::Draft);
+    }
+    if extension == TIMES {
+        return Some(Found::Times(attempt));
     }
     let is_archived = extension == ARCHIVED;
     let is_log = is_archived || extension == GROWING;

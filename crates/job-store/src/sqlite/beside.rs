@@ -4,7 +4,7 @@ use jobs::AttemptId;
 use pool::Time;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{column, id};
+use super::{column, id, phases};
 use crate::{
     AuditEntry, AuditPage, AuditQuery, Entry, Expired, Expiry, KeptLog, LogStatus, StoreError,
     Totals,
@@ -73,6 +73,7 @@ pub(super) fn expire(
         connection.prepare_cached("UPDATE logs SET bytes = NULL WHERE job = ?1 AND number = ?2")?;
     for KeptLog { attempt, .. } in &logs {
         remove.execute(params![column(attempt.job), attempt.number])?;
+        phases::remove(connection, *attempt)?;
     }
     let mut remove = connection.prepare_cached(
         "DELETE FROM audit WHERE time IN (SELECT time FROM audit WHERE time < ?1 ORDER BY time LIMIT ?2)",

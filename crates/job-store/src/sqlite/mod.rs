@@ -7,6 +7,7 @@ mod attached;
 mod beside;
 mod load;
 mod page;
+mod phases;
 mod save;
 mod schema;
 mod words;
@@ -20,8 +21,9 @@ use pool::{ClientId, Time};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::{
-    AttachedRecord, AuditPage, AuditQuery, Entry, Expired, Expiry, LogStatus, OpenError, Page,
-    Pruned, Query, Reader, Record, Sealed, StoreError, Submitted, Totals, Write, Writer,
+    AttachedRecord, AuditPage, AuditQuery, ChangedPhases, Entry, Expired, Expiry, LogStatus,
+    OpenError, Page, PhaseRecord, Pruned, Query, Reader, Record, Sealed, StoreError, Submitted,
+    Totals, Write, Writer,
 };
 
 /// Opens (or makes) the file, and brings it up to date.
@@ -122,6 +124,15 @@ impl Writer for SqliteWriter {
         Ok(())
     }
 
+    fn save_phases(&mut self, changed: &[ChangedPhases]) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        for changed in changed {
+            phases::save(&transaction, changed)?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
     fn expire(&mut self, expiry: &Expiry, at_most: u32) -> Result<Expired, StoreError> {
         let transaction = self.connection.transaction()?;
         let log_bytes = match self.log_bytes {
@@ -195,6 +206,10 @@ impl Reader for SqliteReader {
 
     fn log_status(&mut self, attempt: AttemptId) -> Result<LogStatus, StoreError> {
         Ok(beside::log_status(&self.0, attempt)?)
+    }
+
+    fn phases(&mut self, attempt: AttemptId) -> Result<Vec<PhaseRecord>, StoreError> {
+        phases::load(&self.0, attempt)
     }
 
     fn record(&mut self, job: JobId) -> Result<Option<Record>, StoreError> {

@@ -5,7 +5,7 @@ use pool::Time;
 use rusqlite::{Connection, params};
 
 use super::words::{Words, number, state_of};
-use super::{beside, column, id, micros};
+use super::{beside, column, id, micros, phases};
 use crate::{Details, Pruned, State, StoreError, Write};
 
 pub(super) fn save(connection: &Connection, write: &Write) -> Result<(), StoreError> {
@@ -228,6 +228,7 @@ pub(super) fn prune(
         pruned.log_bytes = beside::remove_logs(connection, column(pruned.job))?;
         labels.execute([seq])?;
         attempts.execute([column(pruned.job)])?;
+        phases::remove_all(connection, column(pruned.job))?;
         job.execute([seq])?;
         tracing::trace!(target: "crash-point", point = "during-pruning");
     }

@@ -8,13 +8,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::OpenError;
 
 /// The version of the tables. A file of an older one is brought up to date when it is opened; see [`STEPS`].
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
 /// Marks the file as ours: "OCJB".
 const APPLICATION_ID: i64 = 0x4f43_4a42;
 
 /// What brings a file from each version to the next one.
-const STEPS: [&str; VERSION as usize] = [TABLES, ATTACHED, BESIDE, ENDED_DESCRIPTIONS];
+const STEPS: [&str; VERSION as usize] = [TABLES, ATTACHED, BESIDE, ENDED_DESCRIPTIONS, PHASES];
 
 const TABLES: &str = "
     -- seq: the order of submissions. Times and limits are in microseconds; times since 1970. A job continues without
@@ -107,6 +107,24 @@ const BESIDE: &str = "
 /// Finds the descriptions that are to be wiped.
 const ENDED_DESCRIPTIONS: &str = "
     CREATE INDEX ended_descriptions ON jobs (since) WHERE state > 1 AND description IS NOT NULL;
+";
+
+/// What the attempts consisted of.
+const PHASES: &str = "
+    -- The parts of attempts. started, ended: in microseconds since the beginning of the attempt; ended is null if that
+    -- is not known. log_offset: the length of the log when it began.
+    CREATE TABLE phases (
+        job INTEGER NOT NULL,
+        attempt INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        log_offset INTEGER NOT NULL,
+        started INTEGER NOT NULL,
+        ended INTEGER,
+        cached INTEGER NOT NULL,
+        PRIMARY KEY (job, attempt, number)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// Opens the file for the writer: makes it, or brings it up to date.

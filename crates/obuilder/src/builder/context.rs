@@ -75,10 +75,33 @@ pub trait BuildLog {
         Ok(())
     }
 
+    /// Receives the progress of an op that makes a result, or of a base image. Does nothing unless implemented.
+    ///
+    /// # Errors
+    /// If it cannot be recorded.
+    fn progress(&self, progress: OpProgress) -> io::Result<()> {
+        let _: OpProgress = progress;
+        Ok(())
+    }
+
     /// Writes a part of a step's output. It may begin and end in the middle of a line, or of a character. A slow log
     /// delays its own build only.
     ///
     /// # Errors
     /// If it cannot be written.
     fn output<'a>(&'a self, bytes: &'a [u8]) -> LocalBoxFuture<'a, io::Result<()>>;
+}
+
+/// The progress of an op that makes a result, or of a base image. They follow each other: none begins before the one
+/// before it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpProgress {
+    /// A base image is fetched, or looked up. Its heading was written just before.
+    ImageBegan,
+    /// A step is run, or looked up. Its heading was written just before.
+    StepBegan,
+    /// Its result was there already.
+    Reused,
+    /// It has ended, in any way.
+    Ended,
 }

@@ -41,7 +41,7 @@ use bstr::BString;
 use jiff::Timestamp;
 use obuilder_spec::Spec;
 
-pub use self::context::{BuildLog, Context};
+pub use self::context::{BuildLog, Context, OpProgress};
 use self::core::Core;
 pub use self::database::{DatabaseError, Entry};
 pub use self::error::{BuildError, OpenError};

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::Attempt;
 use super::claims::{Activity, Claim, Pin, Watch};
-use super::context::BuildLog;
+use super::context::{BuildLog, OpProgress};
 use super::core::Core;
 use super::env_file;
 use super::error::BuildError;
@@ -228,6 +228,8 @@ impl Core {
                 .await?
                 .map_err(not_shown)?;
         }
+        let reused = watcher.log.progress(OpProgress::Reused);
+        reused.map_err(BuildError::Log)?;
         watcher.note(&format!("---> using \"{}\" from cache", finished.id))?;
         Ok(finished)
     }

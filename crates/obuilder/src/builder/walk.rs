@@ -11,7 +11,7 @@ use redact::Redactor;
 use tokio_util::sync::CancellationToken;
 
 use super::claims::Pin;
-use super::context::Context;
+use super::context::{Context, OpProgress};
 use super::core::Core;
 use super::env_file;
 use super::error::BuildError;
@@ -78,13 +78,17 @@ impl<'a> Walk<'a> {
             self.heading(from_heading(spec.from.as_ref()).as_ref())?;
             let id = StepInputs::Base(spec.from.as_ref()).id();
             let import = Work::Import(spec.from.clone());
-            let mut state = self.base(id, import).await?;
+            let based = self.reported(OpProgress::ImageBegan, self.base(id, import));
+            let mut state = based.await?;
             for op in &spec.ops {
                 self.heading(op.heading(state.workdir.as_ref()).as_ref())?;
                 if matches!(op, Op::Run(_) | Op::Copy(_)) {
                     self.keep_settings(&state);
+                    let made = self.op(op, &scope, &mut state);
+                    self.reported(OpProgress::StepBegan, made).await?;
+                } else {
+                    self.op(op, &scope, &mut state).await?;
                 }
-                self.op(op, &scope, &mut state).await?;
             }
             self.keep_settings(&state);
             Ok(state.base)
@@ -305,6 +309,23 @@ impl<'a> Walk<'a> {
             shell: shell.clone(),
         };
         self.core.settings.keep(base, &settings);
+    }
+
+    /// Waits for what is made, and reports its beginning and its end.
+    async fn reported<T>(
+        &self,
+        begin: OpProgress,
+        made: impl Future<Output = Result<T, BuildError>>,
+    ) -> Result<T, BuildError> {
+        let report = |progress| {
+            let reported = self.context.log.progress(progress);
+            reported.map_err(BuildError::Log)
+        };
+        report(begin)?;
+        let made = made.await;
+        // The error of what was made counts.
+        let ended = report(OpProgress::Ended);
+        made.and_then(|made| ended.map(|()| made))
     }
 
     fn heading(&self, text: &BStr) -> Result<(), BuildError> {

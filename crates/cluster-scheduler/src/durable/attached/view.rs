@@ -47,7 +47,11 @@ impl DurableJobs {
         }
     }
 
-    fn attached_ticket(&self, job: &AttachedJob) -> Option<(&Rc<Reactor>, TicketId)> {
+    /// Returns the pool and the ticket of a job, once it has one.
+    pub(in crate::durable) fn attached_ticket(
+        &self,
+        job: &AttachedJob,
+    ) -> Option<(&Rc<Reactor>, TicketId)> {
         let (pool, ticket) = job.ticket()?;
         Some((self.pools.get(pool)?, ticket))
     }

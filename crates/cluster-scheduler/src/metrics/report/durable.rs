@@ -7,7 +7,17 @@ use crate::durable::JobsReport;
 /// Writes the numbers of durable jobs.
 pub(super) fn write(page: &mut Page, report: &JobsReport) {
     jobs(page, report);
+    phases(page, report);
     store(page, report);
+}
+
+fn phases(page: &mut Page, report: &JobsReport) {
+    let help =
+        "Time that each ended phase of a durable job took, but for those whose results were cached";
+    let mut family = page.family("ocluster_pool_phase_seconds", Kind::Histogram, help);
+    for ((pool, phase), histogram) in &report.phase_seconds {
+        family.histogram(&[("pool", pool), ("phase", phase.word())], histogram);
+    }
 }
 
 fn jobs(page: &mut Page, report: &JobsReport) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cluster_api::{Phase, PhaseKind};
 use expect_test::expect_file;
 use pool::{ByPriority, ClientId, ClientStats, Stats, WorkerName, WorkerStats};
 use prometheus_text::Histogram;
@@ -9,7 +10,7 @@ use vat::Traffic;
 
 use super::{PoolReport, Report};
 use crate::db::WriterStats;
-use crate::durable::JobsReport;
+use crate::durable::{JobsReport, PhaseHistograms, PhaseSeconds};
 use crate::history::{History, JobResult};
 
 /// Returns the numbers of a pool that has seen everything, with unusual names.
@@ -53,6 +54,28 @@ fn busy_history() -> History {
     history
 }
 
+/// Returns how long the phases of a job took.
+fn phase_seconds() -> PhaseHistograms {
+    let seconds = PhaseSeconds::of_pools(["busy"]);
+    for (kind, ended, cached) in [
+        (PhaseKind::Source, Some(20), false),
+        (PhaseKind::Step, None, false),
+        (PhaseKind::Step, Some(11), true),
+        (PhaseKind::Push, Some(100_000), false),
+    ] {
+        let phase = Phase {
+            kind,
+            name: String::new(),
+            log_offset: 0,
+            started: Duration::from_secs(10),
+            ended: ended.map(Duration::from_secs),
+            cached,
+        };
+        seconds.add("busy".into(), &phase);
+    }
+    seconds.read()
+}
+
 /// Returns the numbers of durable jobs, each another one.
 fn durable_jobs() -> JobsReport {
     JobsReport {
@@ -82,6 +105,7 @@ fn durable_jobs() -> JobsReport {
         log_bytes: 14,
         logs_failing: true,
         oldest_unacknowledged: Duration::from_millis(15_500),
+        phase_seconds: phase_seconds(),
     }
 }
 
@@ -128,6 +152,7 @@ fn report() -> Report {
         },
         durable: durable_jobs(),
         stalls,
+        web: Some(Default::default()),
         cpu: Duration::from_millis(2_250),
         started: 1_600_000_000,
     }

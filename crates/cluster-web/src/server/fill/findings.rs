@@ -51,8 +51,8 @@ pub(super) fn counts(state: &PoolState) -> WorkerCounts {
     counts
 }
 
-/// Returns what needs attention in a pool.
-pub(super) fn of(state: &PoolState, row: &PoolRow) -> Vec<Finding> {
+/// Returns what needs attention in a pool. Only operators get the details.
+pub(super) fn of(state: &PoolState, row: &PoolRow, is_admin: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |is_problem, text: String, advice: Option<&str>| {
         findings.push(Finding {
@@ -62,7 +62,12 @@ pub(super) fn of(state: &PoolState, row: &PoolRow) -> Vec<Finding> {
             advice: advice.map(str::to_owned),
         });
     };
-    match &state.obstacle {
+    // It may have the names of operators and their notes.
+    let obstacle = state.obstacle.as_ref().map(|obstacle| match is_admin {
+        true => obstacle.as_str(),
+        false => "no worker of this pool takes jobs",
+    });
+    match obstacle {
         Some(obstacle) if row.queued > 0 => {
             let wait = if row.queued == 1 { "waits" } else { "wait" };
             let jobs = counted(row.queued, "job");

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use cluster_api::{DurableStage, JobDetails};
+use cluster_api::{DurableStage, JobDetails, Phase};
 use cluster_json::kept_jobs::{DescribedJob, Run, RunEnd};
 use cluster_json::outcome;
 
 use super::{encoded, frame, query};
-use crate::pages::{Asked, JobPage, JobRow, Part, RunRow, Section, Timeline, Waiting};
+use crate::pages::{
+    Asked, AttemptTimes, JobPage, JobRow, Part, RunRow, Section, Timeline, Waiting,
+};
 use crate::server::log::{self, LogQuery};
 use crate::server::reply::{self, Refusal, Reply};
 use crate::server::site::Site;
@@ -56,6 +58,16 @@ pub(in crate::server) async fn job(
     let described = DescribedJob::of(&details.job);
     let may_change = visit.visitor.may_change_job_of(&details.client);
     let stage = &details.job.status.stage;
+    let waiting = match stage {
+        DurableStage::Queued { .. } | DurableStage::Away { .. } => {
+            Some(Waiting::of(&site.cluster.explain(id.clone()).await?))
+        }
+        DurableStage::Running { .. } | DurableStage::Ended { .. } => None,
+    };
+    let phases = match details.job.summary.attempts {
+        0 => Vec::new(),
+        latest => site.cluster.timeline(id.clone(), latest).await?,
+    };
     let page = JobPage {
         frame,
         status: outcome::status(stage),
@@ -66,8 +78,8 @@ pub(in crate::server) async fn job(
         ran_seconds: described.runs.last().map(ran),
         usual_seconds: None,
         output: described.output.clone(),
-        waiting: waiting(stage),
-        timeline: timeline(&described),
+        waiting,
+        timeline: timeline(&described, &phases),
         runs: described.runs.iter().map(run).collect(),
         log,
         asked: submitted.as_ref().and_then(Asked::of),
@@ -121,24 +133,8 @@ fn run(run: &Run) -> RunRow {
     }
 }
 
-fn waiting(stage: &DurableStage) -> Option<Waiting> {
-    let DurableStage::Queued { ahead, obstacle } = stage else {
-        return None;
-    };
-    let text = match (obstacle, ahead) {
-        (Some(obstacle), _) => obstacle.clone(),
-        (None, 0) => "next in line".to_owned(),
-        (None, ahead) => format!("{} ahead of it", visible::counted(*ahead, "job")),
-    };
-    Some(Waiting {
-        text,
-        ahead: *ahead,
-        ..Waiting::default()
-    })
-}
-
-/// Returns when a job waited, and when workers ran it.
-fn timeline(job: &DescribedJob) -> Timeline {
+/// Returns when a job waited, and what its attempts did; of the latest one, `phases` tells more.
+fn timeline(job: &DescribedJob, phases: &[Phase]) -> Timeline {
     let submitted = job.job.submitted_ago_seconds;
     let queued = Part {
         kind: "queued".to_owned(),
@@ -146,15 +142,25 @@ fn timeline(job: &DescribedJob) -> Timeline {
         is_running: job.runs.is_empty() && job.job.state == "queued",
         ..Part::default()
     };
-    let runs = job.runs.iter().map(|run| Part {
-        kind: "run".to_owned(),
-        name: format!("on {}", run.worker),
-        started_seconds: (submitted - run.started_ago_seconds).max(0.0),
-        seconds: ran(run),
-        is_running: run.ran_seconds.is_none(),
-        cached: false,
-    });
-    Timeline {
-        parts: std::iter::once(queued).chain(runs).collect(),
+    let mut parts = vec![queued];
+    for (place, run) in job.runs.iter().enumerate() {
+        let attempt = AttemptTimes {
+            started_seconds: (submitted - run.started_ago_seconds).max(0.0),
+            ran_seconds: ran(run),
+            is_running: run.ran_seconds.is_none(),
+        };
+        if place + 1 == job.runs.len() && !phases.is_empty() {
+            parts.extend(phases.iter().map(|phase| Part::of(phase, attempt)));
+            continue;
+        }
+        parts.push(Part {
+            kind: "run".to_owned(),
+            name: format!("on {}", run.worker),
+            started_seconds: attempt.started_seconds,
+            seconds: attempt.ran_seconds,
+            is_running: attempt.is_running,
+            cached: false,
+        });
     }
+    Timeline { parts }
 }

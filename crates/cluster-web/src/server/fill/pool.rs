@@ -48,7 +48,7 @@ pub(in crate::server) async fn pool(
     let sees = Sees(&visit.visitor);
     let page = PoolPage {
         frame,
-        findings: findings::of(&state, &row),
+        findings: findings::of(&state, &row, visit.visitor.is_admin()),
         queue: queue
             .map(|(job, ahead)| sees.queued(&state, job, ahead))
             .collect(),
@@ -147,7 +147,11 @@ impl Sees<'_> {
             waiting_seconds: waiting.as_secs_f64(),
             worker: worker.clone(),
             ahead: Some(ahead),
-            reason: sees.then(|| reason(state, job, ahead)),
+            reason: state
+                .explanations
+                .get(ticket)
+                .filter(|_| sees)
+                .map(Waiting::of),
         }
     }
 
@@ -180,20 +184,4 @@ fn labels(note: &TicketNote) -> std::collections::BTreeMap<String, String> {
     labels
         .map(|label| (label.name.clone(), label.value.clone()))
         .collect()
-}
-
-fn reason(state: &PoolState, job: &QueuedJob, ahead: u32) -> Waiting {
-    let text = match (&state.obstacle, &job.worker) {
-        (Some(obstacle), None) => obstacle.clone(),
-        (_, Some(worker)) => format!("waiting for {worker}, which has its cache"),
-        (None, None) => match ahead {
-            0 => "next in line".to_owned(),
-            ahead => format!("{} ahead of it", visible::counted(ahead, "job")),
-        },
-    };
-    Waiting {
-        text,
-        ahead,
-        ..Waiting::default()
-    }
 }

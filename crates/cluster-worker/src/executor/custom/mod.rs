@@ -16,7 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use cluster_api::{CustomJob, Description};
+use cluster_api::{CustomJob, Description, PhaseKind};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 
 use super::{AdmittedBuild, AnyBuild, Backend, Executor, JobKind};
@@ -285,7 +285,9 @@ impl AdmittedBuild for AdmittedCustomJob<'_> {
             tools,
             group: group.as_ref(),
         };
+        let phase = log.phase(PhaseKind::Run, kind);
         let result = executor.run(job).await;
+        drop(phase);
         let Some(group) = group else {
             return result;
         };

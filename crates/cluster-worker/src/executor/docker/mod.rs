@@ -37,7 +37,7 @@ use tokio::sync::Mutex;
 use super::{AdmittedBuild, AnyBuild, Backend, Executor, Fitness, NoRoom};
 use crate::cancel::Cancel;
 use crate::disk::{FreeThreshold, Gigabytes};
-use crate::log::JobLog;
+use crate::log::{JobLog, StepFormat};
 use crate::metrics::Stats;
 use crate::outcome::JobError;
 use crate::process::{Environment, ProcessError, Processes};
@@ -246,7 +246,12 @@ impl DockerExecutor {
                 .await?;
         }
         let memory = MemoryWatch::start();
+        let steps = log.read_steps(match build.buildkit {
+            true => StepFormat::BuildKit,
+            false => StepFormat::Classic,
+        });
         let built = self.processes.run(&command, log, cancel).await;
+        drop(steps);
         if let (Err(ProcessError::Cancelled | ProcessError::Log(_)), Some(host)) = (&built, &host) {
             self.stop_build(host, log).await;
         }

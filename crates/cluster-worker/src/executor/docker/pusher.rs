@@ -4,6 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use cluster_api::PhaseKind;
 use tokio::sync::Mutex;
 
 use super::commands::Docker;
@@ -60,6 +61,7 @@ impl Pusher {
         let user = login
             .map(|login| format!(" as user {:?}", login.user))
             .unwrap_or_default();
+        let _phase = log.phase(PhaseKind::Push, &shown);
         log.line(format_args!("Pushing {image:?} to {shown:?}{user}"))?;
         if let Some(login) = login {
             let command = self.docker.login(tmp, login, target);

@@ -2,6 +2,7 @@
 
 mod config;
 mod decoration;
+mod op_phases;
 mod pipe;
 mod refusal;
 mod thread;
@@ -24,7 +25,8 @@ use crate::log::JobLog;
 use crate::outcome::JobError;
 
 pub use config::OBuilderConfig;
-use pipe::{LogReader, pipe};
+use op_phases::OpPhases;
+use pipe::{LogReader, Piece, pipe};
 pub(crate) use refusal::OBuilderRefusal;
 use thread::BuildRequest;
 pub(crate) use thread::BuilderThread;
@@ -140,19 +142,25 @@ async fn follow(
     cancel: &Cancel,
     stop: &CancellationToken,
 ) -> Result<(), JobError> {
+    let mut ops = OpPhases::new(log);
     loop {
-        let bytes = tokio::select! {
+        let piece = tokio::select! {
             biased;
             () = cancel.cancelled(), if !stop.is_cancelled() => {
                 stop.cancel();
                 continue;
             }
-            bytes = reader.next() => bytes,
+            piece = reader.next() => piece,
         };
-        let Some(bytes) = bytes else {
-            return Ok(());
-        };
-        log.append(&bytes)?;
+        match piece {
+            None => return Ok(()),
+            Some(Piece::Heading(text)) => {
+                ops.heading(&text)?;
+                log.append(&decoration::heading(text.as_ref()))?;
+            }
+            Some(Piece::Output(bytes)) => log.append(&bytes)?,
+            Some(Piece::Progress(progress)) => ops.report(progress),
+        }
         log.room().await;
     }
 }

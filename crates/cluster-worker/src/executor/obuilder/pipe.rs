@@ -7,7 +7,7 @@ use std::time::Duration;
 use bstr::{BStr, BString};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use jiff::Timestamp;
-use obuilder::builder::BuildLog;
+use obuilder::builder::{BuildLog, OpProgress};
 use tokio::sync::{mpsc, watch};
 use visible::Elapsed;
 
@@ -27,34 +27,53 @@ pub(super) fn pipe() -> (LogWriter, LogReader) {
     (writer, LogReader { receiver, unread })
 }
 
+/// What goes through the pipe.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// The heading of an op, as in the spec.
+    Heading(BString),
+    /// Output, or a remark.
+    Output(BString),
+    Progress(OpProgress),
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Self::Heading(bytes) | Self::Output(bytes) => bytes.len(),
+            Self::Progress(_) => 0,
+        }
+    }
+}
+
 /// The builder's end.
 pub(super) struct LogWriter {
-    sender: mpsc::UnboundedSender<BString>,
+    sender: mpsc::UnboundedSender<Piece>,
     unread: Arc<watch::Sender<usize>>,
 }
 
 /// The job's end. When it is dropped, the builder's writes fail.
 pub(super) struct LogReader {
-    receiver: mpsc::UnboundedReceiver<BString>,
+    receiver: mpsc::UnboundedReceiver<Piece>,
     unread: Arc<watch::Sender<usize>>,
 }
 
 impl LogWriter {
-    fn send(&self, bytes: BString) -> io::Result<()> {
-        self.unread.send_modify(|unread| *unread += bytes.len());
-        let sent = self.sender.send(bytes);
+    fn send(&self, piece: Piece) -> io::Result<()> {
+        self.unread.send_modify(|unread| *unread += piece.len());
+        let sent = self.sender.send(piece);
         sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
     /// Writes a remark about the build, in upstream's format.
     pub(super) fn remark(&self, text: &str) -> io::Result<()> {
-        self.send(decoration::note(text, Timestamp::now()))
+        self.send(Piece::Output(decoration::note(text, Timestamp::now())))
     }
 }
 
 impl BuildLog for LogWriter {
     fn heading(&self, text: &BStr) -> io::Result<()> {
-        self.send(decoration::heading(text))
+        self.send(Piece::Heading(text.to_owned()))
     }
 
     fn note(&self, text: &str) -> io::Result<()> {
@@ -65,9 +84,13 @@ impl BuildLog for LogWriter {
         self.remark(&format!("The step took {}", Elapsed(time)))
     }
 
+    fn progress(&self, progress: OpProgress) -> io::Result<()> {
+        self.send(Piece::Progress(progress))
+    }
+
     fn output<'a>(&'a self, bytes: &'a [u8]) -> LocalBoxFuture<'a, io::Result<()>> {
         async move {
-            self.send(bytes.into())?;
+            self.send(Piece::Output(bytes.into()))?;
             let mut unread = self.unread.subscribe();
             tokio::select! {
                 // `self` holds the sender, so this ends only when the reader has caught up.
@@ -81,10 +104,10 @@ impl BuildLog for LogWriter {
 
 impl LogReader {
     /// Returns the next piece, or `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<BString> {
-        let bytes = self.receiver.recv().await?;
-        self.unread.send_modify(|unread| *unread -= bytes.len());
-        Some(bytes)
+    pub(super) async fn next(&mut self) -> Option<Piece> {
+        let piece = self.receiver.recv().await?;
+        self.unread.send_modify(|unread| *unread -= piece.len());
+        Some(piece)
     }
 }
 

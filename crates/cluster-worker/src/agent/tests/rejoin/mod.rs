@@ -2,6 +2,7 @@
 
 mod given_up;
 mod rig;
+mod times;
 
 use std::path::Path;
 use std::rc::Rc;

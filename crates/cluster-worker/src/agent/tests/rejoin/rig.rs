@@ -2,12 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU8;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use cluster_api::{
     Action, CustomJob, CustomPayload, Description, DurableJob, DurableOutcome, DurableStage,
-    JobRequest, Registration, RpcError, Submission, Unwatched,
+    JobRequest, LogTime, Phase, Registration, RpcError, Submission, Unwatched,
 };
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use testkit::{Connected, Site, until};
@@ -314,6 +315,17 @@ impl ClientJob {
     pub(super) fn log_from(&self, attempt: u32, start: usize) -> impl Future<Output = String> {
         let chunk = self.job.log(attempt, start as u64);
         async move { String::from_utf8(chunk.await.unwrap().bytes).unwrap() }
+    }
+
+    /// Returns the phases of an attempt.
+    pub(super) async fn phases(&self, attempt: u32) -> Vec<Phase> {
+        self.job.phases(attempt).await.unwrap()
+    }
+
+    /// Returns the times of a part of the log of an attempt.
+    pub(super) async fn log_times(&self, attempt: u32, part: Range<u64>) -> Vec<LogTime> {
+        let page = self.job.log_times(attempt, part.start, part.end);
+        page.await.unwrap().times
     }
 
     pub(super) async fn cancel(&self) {
