@@ -1,5 +1,5 @@
 //! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `simulate`, `crashes`, `deb`, `codegen`,
-//! `doc`, `tidy`.
+//! `doc`, `screenshots`, `tidy`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
@@ -40,9 +40,22 @@ usage: cargo xtask COMMAND
            (--for-tests FOLDER: make packages of the test builds, in FOLDER)
   codegen  Generate the Rust code for api/*.capnp
   doc      Write the documentation of all libraries; a warning is an error
+  screenshots
+           Make the book's pictures of pages again, in docs/images
   tidy     Check the house rules: dependencies, circles, lengths, words
            (tidy --update: remove exceptions that are no longer needed)
 ";
+
+/// The test that makes the book's pictures.
+const SCREENSHOTS: &[&str] = &[
+    "-p",
+    "testbed",
+    "--test",
+    "pages",
+    "pictures",
+    "--",
+    "--ignored",
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -60,6 +73,7 @@ fn main() -> ExitCode {
         ["deb", "--for-tests", folder] => deb::run_for_tests(Path::new(folder)),
         ["codegen"] => codegen::run().map(|()| ExitCode::SUCCESS),
         ["doc"] => doc::run(),
+        ["screenshots"] => suite::run_some(SCREENSHOTS),
         ["tidy"] => tidy::run(&project::root()),
         ["tidy", "--update"] => tidy::update(&project::root()),
         _ => usage(&words),

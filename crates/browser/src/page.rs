@@ -21,8 +21,8 @@ pub struct Page {
     target: String,
     session: String,
     record: RefCell<Record>,
-    /// The documents that have been loaded to their ends.
-    loaded: RefCell<Vec<String>>,
+    /// How far which documents have come, in order: the document, and whether it has been loaded to its end.
+    progress: RefCell<Vec<(String, bool)>>,
 }
 
 impl Page {
@@ -37,7 +37,7 @@ impl Page {
             target,
             session,
             record: RefCell::default(),
-            loaded: RefCell::default(),
+            progress: RefCell::default(),
         };
         for domain in ["Page", "Runtime", "Network", "Log", "Inspector"] {
             page.call(&format!("{domain}.enable"), &json!({}))?;
@@ -72,12 +72,13 @@ impl Page {
         Ok(())
     }
 
-    /// Opens an address, and waits until all of the page has been loaded. Addresses that differ from the present one in
-    /// their fragment alone do not load anything.
+    /// Opens an address, and waits until all of the page has been loaded, or of another one to which that leads. Addresses
+    /// that differ from the present one in their fragment alone do not load anything.
     ///
     /// # Errors
     /// When there is no page, or it is not loaded in time. A page that reports an error is a page.
     pub fn open(&self, url: &str) -> Result<()> {
+        self.progress.borrow_mut().clear();
         let went = self.call("Page.navigate", &json!({ "url": url }))?;
         if let Some(why) = went["errorText"].as_str() {
             bail!("cannot open {url}: {why}");
@@ -92,11 +93,12 @@ impl Page {
     /// As for [`open`](Self::open).
     pub fn reload(&self) -> Result<()> {
         self.take_events();
-        self.loaded.borrow_mut().clear();
+        self.progress.borrow_mut().clear();
         self.call("Page.reload", &json!({}))?;
         wait_for("page after a reload", WAIT_LIMIT, || {
             self.take_events();
-            Ok((!self.loaded.borrow().is_empty()).then_some(()))
+            let is_loaded = self.progress.borrow().iter().any(|(_, is_end)| *is_end);
+            Ok(is_loaded.then_some(()))
         })
     }
 
@@ -106,8 +108,12 @@ impl Page {
         };
         wait_for("whole page", WAIT_LIMIT, || {
             self.take_events();
-            let is_loaded = self.loaded.borrow().iter().any(|id| id == document);
-            Ok(is_loaded.then_some(()))
+            let progress = self.progress.borrow();
+            let since = progress.iter().skip_while(|(id, _)| id != document);
+            Ok(since
+                .map(|(_, is_end)| *is_end)
+                .any(|is_end| is_end)
+                .then_some(()))
         })
     }
 
@@ -241,9 +247,11 @@ impl Page {
 
     fn take_events(&self) {
         for event in self.connection.take_events(&self.session) {
-            if event.method == "Page.lifecycleEvent" && event.params["name"] == "load" {
+            if event.method == "Page.lifecycleEvent" && event.params["frameId"] == self.target {
                 let document = event.params["loaderId"].as_str().unwrap_or_default();
-                self.loaded.borrow_mut().push(document.to_owned());
+                let is_end = event.params["name"] == "load";
+                let mut progress = self.progress.borrow_mut();
+                progress.push((document.to_owned(), is_end));
             }
             self.record.borrow_mut().add(&event);
         }

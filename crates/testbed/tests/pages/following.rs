@@ -1,0 +1,79 @@
+//! A log that is read while it is written: it is followed, also over a restart of the scheduler, linked and searched.
+
+use std::fs;
+
+use anyhow::Result;
+use browser::Device;
+
+use crate::cluster::{Pages, check_page};
+
+#[test]
+fn a_log_is_followed_over_a_restart_linked_and_searched() -> Result<()> {
+    let Some(mut pages) = Pages::start("a_log_is_followed_over_a_restart_linked_and_searched")?
+    else {
+        return Ok(());
+    };
+    let folder = pages.site.folder().to_owned();
+    let wait_for = |name: &str| {
+        let file = folder.join(name);
+        format!("until [ -e '{}' ]; do sleep 0.05; done", file.display())
+    };
+    let script = format!(
+        "for i in $(seq 200); do echo line $i; done; {}; echo second part; {}; echo third part",
+        wait_for("second"),
+        wait_for("third")
+    );
+    let id = pages.submit(&script, &[])?;
+    let operator = pages.operator()?;
+    let page = operator.page(&Device::WIDE)?;
+    let url = pages.url(&format!("/job/{id}"));
+    page.open(&url)?;
+    page.wait_for_text("line 200")?;
+
+    // Chapter: what is written appears, without the page being loaded again.
+    page.evaluate("window.isTheSamePage = true")?;
+    fs::write(folder.join("second"), "")?;
+    page.wait_for_text("second part")?;
+
+    // Chapter: the scheduler is restarted, and the page goes on.
+    pages.site.cluster.stop_scheduler()?;
+    pages.site.cluster.start_scheduler()?;
+    fs::write(folder.join("third"), "")?;
+    page.wait_for_text("third part")?;
+    assert_eq!(page.evaluate("window.isTheSamePage")?, true);
+    let body = page.body()?;
+    for line in ["second part", "third part", "line 200"] {
+        assert_eq!(body.matches(line).count(), 1, "{line} in:\n{body}");
+    }
+
+    // Chapter: a line has a link; with the shift key, it becomes a range, which another visitor sees.
+    page.forget_record()?;
+    let line = "[...document.querySelectorAll('#lines li')].findIndex(li => li.textContent.endsWith('line 7'))";
+    let index = page.evaluate(line)?.as_u64().unwrap_or_default();
+    let link = |index: u64| {
+        let script = format!("document.querySelectorAll('#lines li')[{index}].id");
+        page.text(&script)
+    };
+    let (first, last) = (link(index)?, link(index + 3)?);
+    page.click(&format!("#{first} > a"))?;
+    page.shift_click(&format!("#{last} > a"))?;
+    let hash = page.text("location.hash")?;
+    assert_eq!(hash, format!("#{first}-{}", last.trim_start_matches('L')));
+    let other = operator.page(&Device::PHONE)?;
+    other.open(&format!("{url}{hash}"))?;
+    other.wait_for("document.querySelectorAll('#lines .in').length === 4")?;
+    check_page(&other, &pages.origin(), "a range of lines")?;
+
+    // Chapter: a search finds what is in the log, with scripts and without.
+    page.press("/")?;
+    page.type_text("second part")?;
+    page.wait_for("document.querySelectorAll('#lines mark').length === 1")?;
+    let plain = operator.page(&Device::WIDE.without_scripts())?;
+    plain.open(&format!("{url}?q=line+19"))?;
+    let body = plain.body()?;
+    assert!(
+        body.contains("line 190") && !body.contains("line 20\n"),
+        "{body}"
+    );
+    pages.finish()
+}

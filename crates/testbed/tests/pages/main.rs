@@ -1,0 +1,7 @@
+//! The pages of a scheduler, in a real browser, with a real scheduler, worker and jobs.
+
+mod cluster;
+mod every_page;
+mod following;
+mod hostile;
+mod pictures;

@@ -1,0 +1,87 @@
+//! The pictures of the book: `cargo xtask screenshots` runs this.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use browser::Device;
+use testbed::POOL;
+
+use crate::cluster::Pages;
+
+/// A build that looks like one.
+const BUILD: &str = r#"
+for step in 'FROM debian:12' 'WORKDIR /src' 'COPY . .' 'RUN make'; do
+    printf '\033[1;34m(%s)\033[0m\n' "$step"; sleep 0.3
+done
+for file in parse lex type emit link; do echo "cc -O2 -c $file.c -o $file.o"; sleep 0.2; done
+"#;
+
+/// Where the book has its pictures.
+const IMAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/images");
+
+#[test]
+#[ignore = "it changes the book"]
+fn pictures_of_the_book() -> Result<()> {
+    let Some(mut pages) = Pages::start("pictures_of_the_book")? else {
+        return Ok(());
+    };
+    let worker = ["--custom=script=bash", "--capacity=2"];
+    pages
+        .site
+        .cluster
+        .start_obuilder_worker(POOL, "w2", &worker)?;
+    let label = |name: &str, value: &str| format!("--label={name}={value}");
+    let good = format!("{BUILD}\nprintf '\\033[32m214 tests passed\\033[0m\\n'\n");
+    let bad = format!(
+        "{BUILD}\nprintf '\\033[31merror: emit.c:42: unknown register\\033[0m\\nmake: *** [emit.o] Error 1\\n'; exit 2\n"
+    );
+    let options = |branch: &str| {
+        vec![
+            label("repo", "acme/compiler"),
+            label("branch", branch),
+            "--cache-hint=acme/compiler".to_owned(),
+        ]
+    };
+    let words = |options: &[String]| -> Vec<String> { options.to_vec() };
+    let mut failed = String::new();
+    for (branch, script) in [("main", &good), ("parser", &good), ("registers", &bad)] {
+        let options = words(&options(branch));
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        failed = pages.run(script, &options)?;
+    }
+    for branch in ["main", "parser", "arm", "lexer", "docs", "release"] {
+        let options = options(branch);
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        pages.submit(&format!("{BUILD}\nexec sleep 1000"), &options)?;
+    }
+    let waiting = pages.site.custom("script", "true")?.pool("linux-arm64");
+    waiting.args(&["--detach"]).run()?.check(0, &[]);
+    let operator = pages.operator()?;
+    fs::create_dir_all(IMAGES)?;
+    let all = [
+        ("pools", "/".to_owned(), Device::WIDE),
+        ("pool", format!("/pool/{POOL}"), Device::WIDE),
+        ("workers", format!("/pool/{POOL}/workers"), Device::WIDE),
+        ("worker", format!("/worker/{POOL}/w1"), Device::WIDE),
+        ("job", format!("/job/{failed}"), Device::WIDE),
+        ("jobs", "/jobs".to_owned(), Device::WIDE),
+        ("audit", "/audit".to_owned(), Device::WIDE),
+        ("job-dark", format!("/job/{failed}"), Device::WIDE.dark()),
+        ("pool-phone", format!("/pool/{POOL}"), Device::PHONE),
+        ("job-phone", format!("/job/{failed}"), Device::PHONE.dark()),
+    ];
+    for (name, path, device) in all {
+        let page = operator.page(&Device {
+            width: device.width.min(1200),
+            height: device.height.min(800),
+            ..device
+        })?;
+        page.open(&pages.url(&path))?;
+        fs::write(
+            Path::new(IMAGES).join(format!("{name}.webp")),
+            page.small_picture()?,
+        )?;
+    }
+    pages.finish()
+}
