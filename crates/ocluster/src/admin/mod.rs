@@ -34,6 +34,7 @@ use cli::logging::{LoggingArgs, Verbosity};
 use cli::output::{Format, OutputArgs};
 use cli::program;
 
+pub(crate) use jobs::known_job::KnownJob;
 pub(crate) use jobs::show::text as job_text;
 pub(crate) use show::worker_details;
 

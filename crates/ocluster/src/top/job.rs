@@ -1,9 +1,10 @@
 //! The job that is shown.
 
-use cluster_api::{JobDetails, JobState};
+use cluster_api::JobState;
 
 use super::log::Log;
 use super::report::{Report, WantedLog};
+use crate::admin::KnownJob;
 
 /// How much of a log is fetched before its end.
 const TAIL_BYTES: u64 = 256 << 10;
@@ -12,7 +13,7 @@ const TAIL_BYTES: u64 = 256 << 10;
 pub(super) struct ShownJob {
     pub(super) id: String,
     /// What is known of it, or why nothing is; `None` until the scheduler has answered.
-    pub(super) details: Option<Result<Box<JobDetails>, String>>,
+    pub(super) known: Option<Result<Box<KnownJob>, String>>,
     log: Option<(u32, Log)>,
     /// Why there is no log.
     pub(super) no_log: Option<String>,
@@ -22,7 +23,7 @@ impl ShownJob {
     pub(super) fn new(id: &str) -> Self {
         Self {
             id: id.to_owned(),
-            details: None,
+            known: None,
             log: None,
             no_log: None,
         }
@@ -30,8 +31,8 @@ impl ShownJob {
 
     /// Returns its state, if that is known.
     pub(super) fn state(&self) -> Option<JobState> {
-        let details = self.details.as_ref()?.as_ref().ok()?;
-        Some(details.job.summary.state)
+        let known = self.known.as_ref()?.as_ref().ok()?;
+        Some(known.details.job.summary.state)
     }
 
     /// Returns the log of its latest attempt, if it has had one.
@@ -53,7 +54,7 @@ impl ShownJob {
     /// Takes a report, if it is about this job.
     pub(super) fn take(&mut self, report: Report) {
         match report {
-            Report::Job { id, details } if id == self.id => self.take_details(details),
+            Report::Job { id, job } if id == self.id => self.take_job(job),
             Report::Log { log, bytes, next } if self.has(&log) => {
                 if let Some((_, of_job)) = &mut self.log {
                     of_job.add(log.from, &bytes, next);
@@ -69,8 +70,9 @@ impl ShownJob {
         wanted.id == self.id && Some(wanted.attempt) == attempt
     }
 
-    fn take_details(&mut self, details: Result<Box<JobDetails>, String>) {
-        let latest = details.as_ref().ok().and_then(|d| d.job.attempts.last());
+    fn take_job(&mut self, job: Result<Box<KnownJob>, String>) {
+        let known = job.as_ref().ok();
+        let latest = known.and_then(|known| known.details.job.attempts.last());
         if let Some(latest) = latest
             && self.log.as_ref().map(|(number, _)| *number) != Some(latest.number)
         {
@@ -79,8 +81,8 @@ impl ShownJob {
             self.no_log = None;
         }
         // What was known of it stays on the screen while it cannot be read.
-        if details.is_ok() || !matches!(self.details, Some(Ok(_))) {
-            self.details = Some(details);
+        if job.is_ok() || !matches!(self.known, Some(Ok(_))) {
+            self.known = Some(job);
         }
     }
 }

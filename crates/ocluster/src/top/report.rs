@@ -1,7 +1,8 @@
 //! What the scheduler reports, and what it is asked for.
 
-use cluster_api::{JobDetails, ListedJob};
+use cluster_api::ListedJob;
 
+use crate::admin::KnownJob;
 use crate::admin::state::State;
 
 /// A pool at one moment.
@@ -34,7 +35,7 @@ pub(super) enum Report {
     /// The job that is shown, or why it is not.
     Job {
         id: String,
-        details: Result<Box<JobDetails>, String>,
+        job: Result<Box<KnownJob>, String>,
     },
     /// Bytes of its log; none are the end.
     Log {

@@ -8,7 +8,7 @@ use vat::{DialOptions, Dialer, Session, SturdyRef};
 use visible::with_causes;
 
 use super::report::{Jobs, Pool, Report, Wanted};
-use crate::admin::state;
+use crate::admin::{KnownJob, state};
 
 /// How often the scheduler is asked.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -220,9 +220,9 @@ async fn jobs(admin: &Admin, pool: Option<String>) -> Option<Jobs> {
 
 async fn job(admin: &Admin, id: Option<String>) -> Option<Report> {
     let id = id?;
-    let details = admin.job_details(&id).await;
+    let job = KnownJob::ask(admin, &id).await;
     Some(Report::Job {
         id,
-        details: details.map(Box::new).map_err(|error| error.reason),
+        job: job.map(Box::new).map_err(|failed| failed.error.reason),
     })
 }

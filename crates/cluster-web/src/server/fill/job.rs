@@ -117,6 +117,7 @@ fn run(run: &Run) -> RunRow {
         lost: _,
         log_bytes,
         end,
+        phases: _,
     } = run;
     let (result, detail) = match end {
         Some(RunEnd { result, detail, .. }) => (Some(result.clone()), detail.clone()),

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use cluster_api::{
     AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableOutcome, DurableStage,
-    Explanation, JobDetails, JobSummary, Outcome, RpcErrorKind,
+    JobDetails, JobSummary, Outcome,
 };
 use visible::CompactElapsed;
 
+use super::known_job::{FailedCall, KnownJob};
 use crate::admin::Common;
 use crate::admin::service::{About, Service};
 use crate::json::jobs::JobDetails as Details;
 use crate::labels::labels;
-use crate::timeline::{self, AttemptPhases, MAX_ATTEMPTS};
+use crate::timeline::{self, AttemptPhases};
 use cli::error::CommandError;
 use cli::human::table;
 use cli::quote::printable;
@@ -34,57 +35,22 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
     let id = positionals.required("JOB")?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
-    let details = details(&service, &id).await?;
-    let explanation = explanation(&service, &details).await?;
-    let explanation = explanation.as_ref();
-    let phases = phases(&service, &details.job).await?;
-    common.format().print(
-        || text(&details, explanation, &phases),
-        || {
-            let stage = &details.job.status.stage;
-            let described = Details::of(&details).explained(stage, explanation);
-            phases
-                .iter()
-                .fold(described, |described, (number, phases)| {
-                    described.with_phases(*number, phases)
-                })
-        },
-    )
-}
-
-/// Asks why a job waits; `None` if it does not, or the scheduler is an older one.
-async fn explanation(
-    service: &Service,
-    details: &JobDetails,
-) -> Result<Option<Explanation>, CommandError> {
-    let job = &details.job;
-    if let DurableStage::Ended { .. } | DurableStage::Running { .. } = job.status.stage {
-        return Ok(None);
-    }
-    match service.admin().explain_job(&job.summary.id).await {
-        Ok(explanation) => Ok(Some(explanation)),
-        Err(error) if error.kind == RpcErrorKind::Unimplemented => Ok(None),
-        Err(error) => Err(service
-            .failed("JobExplanations.explain", About::default(), error)
-            .await),
-    }
-}
-
-/// Asks for the phases of the latest attempts of a job; none if the scheduler does not keep them.
-async fn phases(service: &Service, job: &DurableDetails) -> Result<AttemptPhases, CommandError> {
-    let mut all = AttemptPhases::new();
-    let id = &job.summary.id;
-    for DurableAttempt { number, .. } in job.attempts.iter().rev().take(MAX_ATTEMPTS) {
-        match service.admin().job_phases(id, *number).await {
-            Ok(phases) => drop(all.insert(*number, phases)),
-            Err(error) if error.kind == RpcErrorKind::Unimplemented => break,
-            Err(error) => {
-                let about = About::default();
-                return Err(service.failed("JobTimelines.phases", about, error).await);
-            }
+    let job = match KnownJob::ask(service.admin(), &id).await {
+        Ok(job) => job,
+        Err(FailedCall { method, error }) => {
+            return Err(service.failed(method, About::default(), error).await);
         }
-    }
-    Ok(all)
+    };
+    common.format().print(|| text(&job), || json(&job))
+}
+
+fn json(job: &KnownJob) -> Details {
+    let stage = &job.details.job.status.stage;
+    let described = Details::of(&job.details).explained(stage, job.explanation.as_ref());
+    let phases = job.phases.iter();
+    phases.fold(described, |described, (number, phases)| {
+        described.with_phases(*number, phases)
+    })
 }
 
 /// Asks for a job.
@@ -98,11 +64,12 @@ pub(super) async fn details(service: &Service, id: &str) -> Result<JobDetails, C
 }
 
 /// Returns all that is known of a job, for people.
-pub(crate) fn text(
-    details: &JobDetails,
-    explanation: Option<&Explanation>,
-    phases: &AttemptPhases,
-) -> String {
+pub(crate) fn text(known: &KnownJob) -> String {
+    let KnownJob {
+        details,
+        explanation,
+        phases,
+    } = known;
     let JobDetails {
         job,
         client,
@@ -128,7 +95,7 @@ pub(crate) fn text(
         ("state", summary.state.to_string()),
         (
             "status",
-            outcome::explained_status(&status.stage, explanation),
+            outcome::explained_status(&status.stage, explanation.as_ref()),
         ),
         ("client", printable(client)),
         ("pool", printable(&summary.pool)),

@@ -7,10 +7,12 @@ use cluster_api::{
     DurableStatus, JobDetails, JobState, JobSummary, Label, ListedJob, Outcome,
 };
 
+use crate::admin::KnownJob;
 use crate::admin::state::State;
 use crate::json::pools::{
     Client, Connection, InactiveReason, Job, Pause, PauseReason, Queue, QueuedJob, Worker,
 };
+use crate::timeline::AttemptPhases;
 use crate::top::report::{Jobs, Pool};
 
 /// A name that clears the terminal, and turns the order of letters around.
@@ -85,6 +87,7 @@ fn worker(name: &str, inactive: Vec<InactiveReason>, running: u64) -> Worker {
         version: Some("0.1.0".to_owned()),
         pause: None,
         left_seconds: None,
+        explanation: None,
         connection: Some(connection(inactive, running)),
     }
 }
@@ -119,6 +122,7 @@ fn queue(all: u32) -> Queue {
         urgent: ticket == 41,
         waiting_seconds: 302.0,
         worker: worker.map(str::to_owned),
+        explanation: None,
     };
     let jobs = match all {
         1 => vec![job(7, "alice", "", None)],
@@ -180,7 +184,7 @@ pub(super) fn listed(id: &str, client: &str) -> ListedJob {
 }
 
 /// Returns a job that has failed in its second attempt.
-pub(super) fn failed_job() -> JobDetails {
+pub(super) fn failed_job() -> KnownJob {
     let attempt = |number, result| DurableAttempt {
         number,
         worker: "w1".to_owned(),
@@ -196,7 +200,7 @@ pub(super) fn failed_job() -> JobDetails {
         detail: String::new(),
         exit_code: Some(2),
     };
-    JobDetails {
+    let details = JobDetails {
         job: DurableDetails {
             summary: JobSummary {
                 state: JobState::Failed,
@@ -220,5 +224,10 @@ pub(super) fn failed_job() -> JobDetails {
         },
         client: "alice".to_owned(),
         cache_hint: "project".to_owned(),
+    };
+    KnownJob {
+        details,
+        explanation: None,
+        phases: AttemptPhases::new(),
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn in_job(lines: usize) -> Top {
     assert_eq!(top.wanted().job.as_deref(), Some("28t5cy4tqkff"));
     top.take(Report::Job {
         id: "28t5cy4tqkff".to_owned(),
-        details: Ok(Box::new(failed_job())),
+        job: Ok(Box::new(failed_job())),
     });
     let log = top.wanted().log.expect("its log");
     assert_eq!((log.attempt, log.from), (2, 0));

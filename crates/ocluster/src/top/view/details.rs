@@ -100,10 +100,10 @@ pub(super) fn job(facts: &Facts, width: usize) -> Vec<Row> {
     let Some(job) = &facts.job else {
         return Vec::new();
     };
-    let mut rows = match &job.details {
+    let mut rows = match &job.known {
         None => vec![Row::new("  Waiting for the scheduler.", Tone::Faint)],
         Some(Err(why)) => vec![Row::new(&format!("  Cannot show it: {why}"), Tone::Bad)],
-        Some(Ok(details)) => paragraph(&job_text(details), width),
+        Some(Ok(known)) => paragraph(&job_text(known), width),
     };
     rows.push(Row::default());
     rows.extend(log(job, width));
