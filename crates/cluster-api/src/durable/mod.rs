@@ -109,7 +109,8 @@ impl Submission {
 }
 
 impl DurableJob {
-    /// Serves `job`, together with our extensions, such as [`DurableJob::explain`]. [`ServeDurableJob::released`] is called when the returned handle and all its clones are dropped.
+    /// Serves `job`, together with our extensions, such as [`DurableJob::explain`]. [`ServeDurableJob::released`] is
+    /// called when the returned handle and all its clones are dropped.
     pub fn serve<S: ServeDurableJob>(job: Rc<S>) -> Self {
         let client: extended_durable_job::Client =
             dispatch::new_client(Served::new(job, S::released));

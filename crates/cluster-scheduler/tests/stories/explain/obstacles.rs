@@ -65,29 +65,41 @@ fn all_workers_are_paused() {
         let w1 = MockWorker::start(&site, "w1", 1, &builder).await;
         pool.set_active("w1", false, false).await.unwrap();
         let ticket = submit(&client, "image", "", false).await;
-        check(&ticket, expect![[r#"
+        check(
+            &ticket,
+            expect![[r#"
             admin-pause:
             the only worker of pool pool is paused: w1: paused by an operator TIME ago; ask an
             operator to unpause it (ocluster-admin unpause)
-        "#]]).await;
+        "#]],
+        )
+        .await;
         pool.pause("w1", &note(false)).await.unwrap();
-        check(&ticket, expect![[r#"
+        check(
+            &ticket,
+            expect![[r#"
             admin-pause:
             the only worker of pool pool is paused: w1: paused by ann@desk TIME ago: "new kernel";
             ask an operator to unpause it (ocluster-admin unpause)
-        "#]]).await;
+        "#]],
+        )
+        .await;
         drop(ticket);
 
         let w2 = MockWorker::start(&site, "w2", 1, &builder).await;
         pool.pause("w2", &note(true)).await.unwrap();
         pool.set_active("w3", false, true).await.unwrap();
         let ticket = submit(&client, "image", "", false).await;
-        check(&ticket, expect![[r#"
+        check(
+            &ticket,
+            expect![[r#"
             paused:
             all 2 connected workers of pool pool are paused: w1: paused by ann@desk TIME ago:
             "new kernel"; w2: paused by ann@desk until it reconnects TIME ago: "new kernel"; ask
             an operator to unpause them (ocluster-admin unpause)
-        "#]]).await;
+        "#]],
+        )
+        .await;
         drop((ticket, w1, w2));
     });
 }
@@ -145,19 +157,27 @@ fn all_workers_are_being_updated_or_do_not_answer() {
         let update = tokio::task::spawn_local(pool.update("w1", None).into_future());
         w1.until_updating().await;
         let ticket = submit(&client, "image", "", false).await;
-        check(&ticket, expect![[r#"
+        check(
+            &ticket,
+            expect![[r#"
             shutting-down:
             the only worker of pool pool is paused: w1: about to be updated
-        "#]]).await;
+        "#]],
+        )
+        .await;
         w1.freeze();
         site.expect_warning("Worker \"w1\" has not answered for 30 s");
         pass_seconds(45).await;
         update.await.unwrap().unwrap_err();
-        check(&ticket, expect![[r#"
+        check(
+            &ticket,
+            expect![[r#"
             not-answering:
             the only worker of pool pool is paused: w1: has not answered for TIME (check the machine
             and its network)
-        "#]]).await;
+        "#]],
+        )
+        .await;
         drop((ticket, w1));
     });
 }
