@@ -231,7 +231,8 @@ mod tests {
               12      alice   5m02s   w1      -     a�[31mb
             why they wait (the first of each kind):
               7: next in line; all 2 workers of pool p are busy�; expected to start in 2–5 min
-        "#]].assert_eq(&jobs(&queue));
+        "#]]
+        .assert_eq(&jobs(&queue));
         queue.more = 0;
         assert!(jobs(&queue).starts_with("queued (2, the next first):\n"));
         queue.jobs.clear();
@@ -278,7 +279,8 @@ mod tests {
             have room for more jobs:
               w2   the text of cache-wait
               w10  the text of not-asking
-        "#]].assert_eq(&without_work(&workers));
+        "#]]
+        .assert_eq(&without_work(&workers));
         assert_eq!(without_work(&workers[..1]), "");
     }
 }
