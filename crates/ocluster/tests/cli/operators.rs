@@ -117,7 +117,7 @@ fn a_pause_has_its_author_and_reason() {
               running       0 of 1
               in its queue  0
               finished      0 since it connected
-              why no more   paused by tester@HOST until it reconnects 0s ago: "look"; to end the pause, use \
+              why no more   paused by tester@HOST 0s ago, until it reconnects: "look"; to end the pause, use \
                 ocluster-admin unpause
               version       0.1.0
               paused        by tester@HOST for 0s: look
