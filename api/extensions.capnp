@@ -1109,8 +1109,7 @@ interface PoolExplanations @0xd3076a544ed30565 {
   # Returns why a worker runs no more jobs. Fails with "Unknown worker" when there is none of that name.
 
   explain @2 (most :UInt32) -> (jobs :List(Job), workers :List(Worker));
-  # Returns both for the first `most` queued jobs of each queue, but at most 1,000 of each, and for all workers that are
-  # known.
+  # Returns both for the first `most` queued jobs of each queue, but for at most 1,000 jobs, and for all known workers.
 
   struct Job {
     # A queued job.

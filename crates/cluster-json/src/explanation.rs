@@ -9,7 +9,8 @@ use serde::Serialize;
 pub struct JobExplanation {
     /// The reason, as a word: `busy`, `share`, `cache-wait`, `starting`, `probing`, `no-workers`, `not-connected`,
     /// `admin-pause`, `temporary-pause`, `worker-pause`, `shutting-down`, `not-answering`, `paused`,
-    /// `scheduler-stopping`, `away` or `no-pool`; `running` or `ended` if it does not wait. Later versions may have more.
+    /// `scheduler-stopping`, `away` or `no-pool`; `running` or `ended` if it does not wait. Later versions may have
+    /// more.
     pub kind: String,
     /// The reason for people, in a line that includes what they can do about it.
     pub text: String,

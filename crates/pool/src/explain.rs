@@ -21,7 +21,7 @@ pub struct WaitFacts {
     pub urgent: usize,
     /// The known workers, connected or not, in the order of their names.
     pub workers: Vec<WorkerFacts>,
-    /// When the first ticket in the queue of a worker may move to a free one; `None` if there is none. It may have passed.
+    /// When the first ticket in a worker's queue may move to a free one; `None` if there is none. It may have passed.
     pub next_move: Option<Time>,
 }
 

@@ -55,7 +55,7 @@ impl PoolAdmin {
         )
     }
 
-    /// Returns both for the first `most` jobs of each queue, but at most 1,000 of each, and for all workers.
+    /// Returns both for the first `most` jobs of each queue, but for at most 1,000 jobs, and for all workers.
     ///
     /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
     pub fn explain(&self, most: u32) -> Answer<PoolExplanations> {

@@ -80,7 +80,7 @@ impl fmt::Display for Cause {
             }
             Self::Itself(reasons) => write_problems(f, reasons),
             Self::Operator(pause) => write_pause(f, pause.as_ref(), ""),
-            Self::UntilReconnect(pause) => write_pause(f, pause.as_ref(), " until it reconnects"),
+            Self::UntilReconnect(pause) => write_pause(f, pause.as_ref(), ", until it reconnects"),
             Self::Updating => f.write_str("about to be updated"),
             Self::Unresponsive(time) => write!(
                 f,
@@ -113,7 +113,7 @@ fn write_pause(f: &mut fmt::Formatter<'_>, pause: Option<&Pause>, until: &str) -
         "" => f.write_str("paused by an operator")?,
         by => write!(f, "paused by {}", Shown(by))?,
     }
-    write!(f, "{until} {} ago", CompactElapsed(*lasting))?;
+    write!(f, " {} ago{until}", CompactElapsed(*lasting))?;
     match note.as_str() {
         "" => Ok(()),
         note => write!(f, ": \"{}\"", Shown(note)),

@@ -10,6 +10,7 @@
 //!   ([`JobFacts`]).
 
 mod cause;
+mod idleness;
 mod job;
 mod obstacle;
 mod reason;

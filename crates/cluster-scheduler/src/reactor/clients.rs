@@ -23,7 +23,7 @@ pub(crate) enum Cancelled {
 pub(crate) enum TicketState {
     Queued {
         position: QueuePosition,
-        /// Why no worker takes jobs, if none does. Only in the backlog: a ticket in a queue has a worker that takes jobs.
+        /// Why no worker takes jobs, if none does. Only in the backlog: a ticket in a queue has a worker.
         obstacle: Option<Rc<str>>,
     },
     Running(WorkerName),

@@ -104,6 +104,11 @@ impl Reactor {
         }
     }
 
+    /// Has the facts gathered again for the next question, so that an operator sees what was just changed.
+    pub(crate) fn renew_explanations(&self) {
+        self.state.borrow_mut().wait_report = WaitReport::default();
+    }
+
     fn moment(&self) -> Moment<'_> {
         Moment {
             pool: self.name.as_str(),

@@ -241,6 +241,7 @@ impl ServePoolAdmin for PoolAdminService {
 
     async fn explain_job(self: Rc<Self>, ticket: u64) -> Result<Explanation, RpcError> {
         let ticket = TicketId::numbered(ticket);
+        self.reactor.renew_explanations();
         let explanation = self.reactor.explain(ticket);
         explanation.ok_or_else(|| {
             RpcError::failed(format!("no job {ticket} is queued or running in this pool"))
@@ -248,11 +249,13 @@ impl ServePoolAdmin for PoolAdminService {
     }
 
     async fn explain_worker(self: Rc<Self>, worker: String) -> Result<Explanation, RpcError> {
+        self.reactor.renew_explanations();
         let explanation = self.reactor.explain_worker(&known_name(&worker)?);
         explanation.ok_or_else(unknown_worker)
     }
 
     async fn explain(self: Rc<Self>, most: u32) -> Result<PoolExplanations, RpcError> {
+        self.reactor.renew_explanations();
         Ok(self.reactor.explanations(most))
     }
 

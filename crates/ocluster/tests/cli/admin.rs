@@ -158,6 +158,7 @@ fn workers_are_shown() {
               running       0 of 1
               in its queue  0
               finished      0 since it connected
+              why no more   paused by tester@HOST 0s ago; to end the pause, use ocluster-admin unpause
               version       0.1.0
               paused        by tester@HOST for 0s
         "#]],
@@ -384,6 +385,7 @@ fn show_has_the_running_jobs() {
               running       1 of 1
               in its queue  0
               finished      0 since it connected
+              why no more   runs 1 of 1 job; no other jobs wait
               version       0.1.0
                 TICKET  CLIENT      FOR  CACHE HINT
                 1       submission  0s   tutorial

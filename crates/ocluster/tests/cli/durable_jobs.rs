@@ -142,7 +142,7 @@ fn a_durable_job_that_waits_is_cancelled_by_its_id() {
         $ ocluster-admin job ./capnp-secrets/admin.cap FIRST-JOB-ID
         job:        FIRST-JOB-ID
         state:      queued
-        status:     queued: next in line
+        status:     queued: next in line; the only worker of pool linux-x86_64 is busy
         client:     submission
         pool:       linux-x86_64
         kind:       docker

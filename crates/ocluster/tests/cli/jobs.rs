@@ -145,7 +145,8 @@ fn a_terminal_shows_what_a_job_waits_for() {
     // Without a terminal, it is printed once.
     let mut second = cluster.place.start(line);
     second.wait_for(
-        "queued: no worker has ever registered in pool linux-x86_64; ask an operator to start one, or use another pool\n",
+        "queued: no worker has ever registered in pool linux-x86_64; ask an operator to start one, or use another \
+         pool\n",
     );
     // Once there is a log, there is nothing else.
     let _w1 = cluster.worker("w1");
@@ -178,7 +179,7 @@ fn a_terminal_shows_a_long_reason_whole() {
     client.wait_for_output("waiting for ");
     let shown = client.stdout();
     assert!(
-        shown.contains("Is the docker daemon running?\r\n"),
+        shown.contains("Is the docker daemon running? (start it (systemctl start docker), and "),
         "{shown:?}"
     );
 }

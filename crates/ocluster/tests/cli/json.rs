@@ -4,7 +4,7 @@ use expect_test::{Expect, expect_file};
 use rustix::process::Signal;
 
 use crate::cluster::{Cluster, POOL};
-use crate::harness::{Outcome, Running};
+use crate::harness::{Outcome, Running, without_times};
 
 /// The command lines of a test, and the output of each.
 #[derive(Default)]
@@ -99,6 +99,7 @@ fn normalised(text: &str) -> String {
             "sturdy_ref" | "url" => format!("{name}\": \"SECRET\"{comma}"),
             "total" | "free" => format!("{name}\": BYTES{comma}"),
             "value" => format!("{name}\": NUMBER{comma}"),
+            "text" if value.contains(" ago") => without_times(line),
             _ => line.to_owned(),
         }
     });

@@ -28,7 +28,9 @@ fn jobs_are_cancelled_by_the_numbers_that_show_has() {
         "running:",
         "  w1      1       submission  0s   tutorial",
         "queued (1, the next first):",
-        "  2       submission  0s      any     tutorial",
+        "  2       submission  0s      any     busy  tutorial",
+        "why they wait (the first of each kind):",
+        "  2: next in line; the only worker of pool linux-x86_64 is busy",
     ] {
         let state = without_times(&state);
         assert!(
@@ -108,16 +110,18 @@ fn a_pause_has_its_author_and_reason() {
         "show",
         "linux-x86_64 w2",
         expect![[r#"
-        $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 w2
-        w2: Paused
-          connected     for 0s, from 127.0.0.1:PORT
-          takes jobs    no: paused until it reconnects or is unpaused
-          running       0 of 1
-          in its queue  0
-          finished      0 since it connected
-          version       0.1.0
-          paused        by tester@HOST for 0s: look
-    "#]],
+            $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 w2
+            w2: Paused
+              connected     for 0s, from 127.0.0.1:PORT
+              takes jobs    no: paused until it reconnects or is unpaused
+              running       0 of 1
+              in its queue  0
+              finished      0 since it connected
+              why no more   paused by tester@HOST 0s ago, until it reconnects: "look"; to end the pause, use \
+                ocluster-admin unpause
+              version       0.1.0
+              paused        by tester@HOST for 0s: look
+        "#]],
     );
     let too_long = format!("linux-x86_64 w1 --note={}", "x".repeat(1001));
     let refused = cluster.admin("pause", &too_long);

@@ -93,11 +93,11 @@ fn all_workers_are_paused() {
         check(
             &ticket,
             expect![[r#"
-            paused:
-            all 2 connected workers of pool pool are paused: w1: paused by ann@desk TIME ago:
-            "new kernel"; w2: paused by ann@desk until it reconnects TIME ago: "new kernel"; ask
-            an operator to unpause them (ocluster-admin unpause)
-        "#]],
+                paused:
+                all 2 connected workers of pool pool are paused: w1: paused by ann@desk TIME ago:
+                "new kernel"; w2: paused by ann@desk TIME ago, until it reconnects: "new kernel";
+                ask an operator to unpause them (ocluster-admin unpause)
+            "#]],
         )
         .await;
         drop((ticket, w1, w2));

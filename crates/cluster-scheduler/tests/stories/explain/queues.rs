@@ -7,13 +7,11 @@ use testkit::{MockBuilder, MockWorker, Site, pass_seconds, story};
 use super::{check, submit};
 
 #[test]
-fn all_workers_are_busy() {
+fn the_only_worker_is_busy() {
     story(async {
         let site = Site::start().await;
         let builder = MockBuilder::new();
-        let (pool, _admin) = site.pool_admin().await;
         let (alice, _connected) = site.client("alice").await;
-        let (bob, _connected2) = site.client("bob").await;
         let w1 = MockWorker::start(&site, "w1", 1, &builder).await;
         let running = submit(&alice, "running", "", false).await;
         builder.starts("running").await;
@@ -35,6 +33,22 @@ fn all_workers_are_busy() {
             "#]],
         )
         .await;
+        drop((running, next, w1));
+    });
+}
+
+#[test]
+fn all_workers_are_busy() {
+    story(async {
+        let site = Site::start().await;
+        let builder = MockBuilder::new();
+        let (pool, _admin) = site.pool_admin().await;
+        let (alice, _connected) = site.client("alice").await;
+        let (bob, _connected2) = site.client("bob").await;
+        let w1 = MockWorker::start(&site, "w1", 1, &builder).await;
+        let running = submit(&alice, "running", "", false).await;
+        builder.starts("running").await;
+        let next = submit(&alice, "next", "", false).await;
         let w2 = MockWorker::start(&site, "w2", 1, &builder).await;
         builder.starts("next").await;
         let mut queued = Vec::new();
