@@ -55,7 +55,8 @@ methods! {
         extensions::explained::Client = 1;
     extensions::extended_progress::Client: schema::progress::Client = 1, extensions::progress_status::Client = 1;
     extensions::extended_queue::Client:
-        schema::queue::Client = 2, extensions::pause_reasons::Client = 1, extensions::durable_queue::Client = 1;
+        schema::queue::Client = 2, extensions::pause_reasons::Client = 1, extensions::durable_queue::Client = 1,
+        extensions::pruned_caches::Client = 1;
     extensions::persistent_submission::Client:
         schema::submission::Client = 1, extensions::persistent::Client = 1, extensions::durable_jobs::Client = 3,
         extensions::client_pages::Client = 1;

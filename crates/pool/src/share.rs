@@ -161,12 +161,14 @@ impl Client {
         was_current
     }
 
-    /// Gives it back some of what it was charged: at once, but that no later ticket goes before one that it has. The
-    /// rest is taken off what its next tickets are charged.
-    fn give_back(&mut self, amount: Duration) {
+    /// Gives it back some of what it was `charged` for a ticket: at once, but that no later ticket goes before one that
+    /// it has. The rest is taken off what its next tickets are charged, up to what it was charged for this one: with
+    /// more, it would keep others waiting for too long.
+    fn give_back(&mut self, amount: Duration, charged: Duration) {
         let now = self.next_fair_start.since(self.latest).min(amount);
         self.next_fair_start = self.next_fair_start.saturating_sub(now);
-        self.credit = self.credit.saturating_add(amount - now);
+        let credit = self.credit.saturating_add(amount - now).min(charged);
+        self.credit = self.credit.max(credit);
     }
 }
 
@@ -192,7 +194,7 @@ pub(crate) enum Rule {
 ///
 /// A *busy period* lasts from a submission at which nothing is queued until the next such submission. What clients owe
 /// ends with it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clients {
     known: BTreeMap<ClientId, Client>,
     remembered: BTreeMap<ClientId, Rate>,
@@ -202,10 +204,24 @@ pub(crate) struct Clients {
     queued: usize,
     /// The number of the current busy period.
     period: u64,
-    /// How far its queue has come: the latest fair start of a ticket that was taken in its turn.
+    /// How far the queue has come: the latest fair start of a ticket that was taken in its turn.
     reached: Time,
-    /// Whether nothing was taken in it yet.
-    is_fresh: bool,
+    /// Whether any ticket was taken since this was made.
+    has_taken: bool,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self {
+            known: BTreeMap::new(),
+            remembered: BTreeMap::new(),
+            past: BTreeMap::new(),
+            queued: 0,
+            period: 0,
+            reached: Time::from_micros(i64::MIN),
+            has_taken: false,
+        }
+    }
 }
 
 impl Clients {
@@ -259,7 +275,8 @@ impl Clients {
         urgent: bool,
     ) -> Charge {
         self.queue(fair_start);
-        if self.is_fresh {
+        if !self.has_taken {
+            // After a restart, the queue is where the first of its tickets is.
             self.reached = self.reached.min(fair_start);
         }
         let period = self.period;
@@ -284,7 +301,8 @@ impl Clients {
     fn queue(&mut self, at: Time) {
         if self.queued == 0 {
             self.period += 1;
-            (self.reached, self.is_fresh) = (at, true);
+            // Not before what was taken: a job that loses its worker goes back to its place, ahead of later ones.
+            self.reached = self.reached.max(at);
         }
         self.queued += 1;
     }
@@ -301,7 +319,7 @@ impl Clients {
 
     /// Notes that a worker has taken a ticket. Urgent ones do not wait for their turns.
     pub(crate) fn took(&mut self, fair_start: Time, urgent: bool) {
-        self.is_fresh = false;
+        self.has_taken = true;
         if !urgent {
             self.reached = self.reached.max(fair_start);
         }
@@ -316,7 +334,7 @@ impl Clients {
             Rule::Guessed => {
                 client.next_fair_start = client.next_fair_start.saturating_sub(charge);
             }
-            Rule::Learned => client.give_back(charge),
+            Rule::Learned => client.give_back(charge, charge),
         }
     }
 
@@ -331,7 +349,7 @@ impl Clients {
         };
         let owed = client.rate.time_for(took);
         if owed < charged {
-            return client.give_back(charged - owed);
+            return client.give_back(charged - owed, charged);
         }
         let used = client.credit.min(owed - charged);
         client.credit -= used;

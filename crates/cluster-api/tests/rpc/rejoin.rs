@@ -66,6 +66,11 @@ impl ServeQueue for Scheduler {
         Ok(())
     }
 
+    async fn pruned(self: Rc<Self>, hints: Vec<String>) -> Result<(), RpcError> {
+        self.events.add(format!("pruned {hints:?}"));
+        Ok(())
+    }
+
     fn released(&self) {
         self.events.add("left");
     }
@@ -235,6 +240,28 @@ fn what_peers_of_upstreams_do_not_know_is_unimplemented() {
         let job = Job::serve(Rc::new(Kept(Events::default())));
         let error = queue.pop_durable(job).await.unwrap_err();
         assert_eq!(error.kind, RpcErrorKind::Unimplemented);
+        let error = queue.pruned(&[]).unwrap().await.unwrap_err();
+        assert_eq!(error.kind, RpcErrorKind::Unimplemented);
+    });
+}
+
+#[test]
+fn a_worker_reports_what_it_has_pruned() {
+    run(async {
+        let (scheduler, registration) = Scheduler::connect();
+        let queue = registration.register("w1", no_worker(), 1).await.unwrap();
+        let hints = ["a".to_owned(), String::new(), "é".repeat(1_000)];
+        queue.pruned(&hints).unwrap().await.unwrap();
+        queue.pruned(&[]).unwrap().await.unwrap();
+        let events = scheduler.events.take();
+        assert_eq!(
+            events,
+            [format!("pruned {hints:?}"), "pruned []".to_owned()]
+        );
+        // One hint is longer than any that is kept.
+        let endless = queue.pruned(&["x".repeat(100_000)]).unwrap().await;
+        let error = endless.unwrap_err().to_string();
+        assert!(error.contains("100000 bytes"), "{error}");
     });
 }
 

@@ -10,6 +10,7 @@ mod durable_restarts;
 mod explain;
 mod job_operators;
 mod job_retention;
+mod learning;
 mod limits;
 mod metrics;
 mod operators;
