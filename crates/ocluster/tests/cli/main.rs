@@ -26,4 +26,5 @@ mod obuilder;
 mod operators;
 mod readme;
 mod terminals;
+mod timestamps;
 mod toolbox;
