@@ -10,6 +10,7 @@ mod guarded;
 mod image;
 mod layers;
 mod members;
+mod phases;
 mod redactor;
 mod rpc;
 mod seccomp;
@@ -96,6 +97,12 @@ pub const TARGETS: &[Target] = &[
         name: "dockerfiles",
         about: "Dockerfiles, as a worker reads them",
         run: dockerfile::run,
+        longest: 2048,
+    },
+    Target {
+        name: "build-steps",
+        about: "steps in the output of Docker builds",
+        run: phases::run,
         longest: 2048,
     },
     Target {
