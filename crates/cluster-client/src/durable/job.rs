@@ -241,8 +241,8 @@ impl DurableJob {
             .map(|(_, phases)| phases)
     }
 
-    /// Returns when a part of the log of an attempt was written: first the time of what is at `start`. Those of what was
-    /// written just now are waited for, for a short time.
+    /// Returns when a part of the log of an attempt was written: first the time of what is at `start`. Those of what
+    /// was written just now are waited for, for a short time.
     ///
     /// # Errors
     /// When the scheduler cannot be reached, or keeps no times ([`DurableError::Unsupported`]).

@@ -11,6 +11,7 @@
 //! keeps (see `kept`).
 
 mod file;
+pub(crate) mod fuzzing;
 mod output;
 mod steps;
 #[cfg(test)]

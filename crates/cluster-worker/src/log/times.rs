@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::file::{LogPlace, replace_kept};
-use super::steps::{StepEvent, StepFormat, StepReader};
+use super::steps::{StepFormat, StepReader};
 use super::{Inner, JobLog};
 use crate::timeline::{PhaseId, Timeline};
 
@@ -138,17 +138,7 @@ impl JobLog {
         let mut steps = times.steps.borrow_mut();
         if let Some(reader) = &mut *steps {
             let mut timeline = times.timeline.borrow_mut();
-            reader.push(offset, bytes, |event| match event {
-                StepEvent::Begin { kind, name, offset } => timeline.begin(now, kind, &name, offset),
-                StepEvent::Cached(id) => {
-                    timeline.set_cached(id);
-                    None
-                }
-                StepEvent::End(id) => {
-                    timeline.end(now, id);
-                    None
-                }
-            });
+            reader.push(offset, bytes, |event| timeline.apply(now, event));
         }
         drop(steps);
         self.save_later();

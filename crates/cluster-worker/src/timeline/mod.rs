@@ -38,6 +38,20 @@ struct VersionedPhase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PhaseId(usize);
 
+/// What a line of the output of a build says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StepEvent {
+    /// A step begins, with the line at an offset. Its id is to be returned.
+    Begin {
+        kind: PhaseKind,
+        name: String,
+        offset: u64,
+    },
+    /// Its result was there already.
+    Cached(PhaseId),
+    End(PhaseId),
+}
+
 impl Default for Timeline {
     fn default() -> Self {
         Self {
@@ -76,6 +90,21 @@ impl Timeline {
             version: self.version,
         });
         Some(id)
+    }
+
+    /// Records what a line of the output says. Returns the id of a step that begins, unless it is not recorded.
+    pub(crate) fn apply(&mut self, at: Duration, event: StepEvent) -> Option<PhaseId> {
+        match event {
+            StepEvent::Begin { kind, name, offset } => self.begin(at, kind, &name, offset),
+            StepEvent::Cached(id) => {
+                self.set_cached(id);
+                None
+            }
+            StepEvent::End(id) => {
+                self.end(at, id);
+                None
+            }
+        }
     }
 
     /// The result of a phase was there already.

@@ -11,6 +11,7 @@ mod guarded;
 mod image;
 mod layers;
 mod members;
+mod phases;
 mod redactor;
 mod rpc;
 mod seccomp;
@@ -103,6 +104,12 @@ pub const TARGETS: &[Target] = &[
         name: "build-logs",
         about: "logs of builds, as pages show them",
         run: build_log::run,
+        longest: 2048,
+    },
+    Target {
+        name: "build-steps",
+        about: "steps in the output of Docker builds",
+        run: phases::run,
         longest: 2048,
     },
     Target {

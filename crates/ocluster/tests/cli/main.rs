@@ -26,5 +26,6 @@ mod obuilder;
 mod operators;
 mod readme;
 mod terminals;
+mod timestamps;
 mod toolbox;
 mod top;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use cluster_api::{MAX_PHASES, PhaseKind};
 
-use crate::timeline::PhaseId;
+use crate::timeline::{PhaseId, StepEvent};
 
 /// How much of a line is read, in bytes.
 const MAX_LINE_BYTES: usize = 1024;
@@ -22,20 +22,6 @@ pub(crate) enum StepFormat {
     BuildKit,
     /// The classic builder.
     Classic,
-}
-
-/// What a line of the output says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StepEvent {
-    /// A step begins, with the line at an offset. Its id is to be returned.
-    Begin {
-        kind: PhaseKind,
-        name: String,
-        offset: u64,
-    },
-    /// Its result was there already.
-    Cached(PhaseId),
-    End(PhaseId),
 }
 
 /// Reads the output of one build.

@@ -16,17 +16,7 @@ fn phases(format: StepFormat, output: &str, piece: usize) -> String {
     for (millis, line) in (0..).zip(output.split_inclusive('\n')) {
         let at = Duration::from_millis(millis);
         for bytes in line.as_bytes().chunks(piece) {
-            reader.push(offset, bytes, |event| match event {
-                StepEvent::Begin { kind, name, offset } => timeline.begin(at, kind, &name, offset),
-                StepEvent::Cached(id) => {
-                    timeline.set_cached(id);
-                    None
-                }
-                StepEvent::End(id) => {
-                    timeline.end(at, id);
-                    None
-                }
-            });
+            reader.push(offset, bytes, |event| timeline.apply(at, event));
             offset += bytes.len() as u64;
         }
     }
