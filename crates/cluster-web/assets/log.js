@@ -3,11 +3,13 @@
 page.ready(() => {
   const log = document.getElementById("log");
   const lines = document.getElementById("lines");
-  if (!log || !lines) return;
+  if (!log || !lines || !document.getElementById("log-end")) return;
 
   // Unfolds the step of a line, so that it can be seen.
   const reveal = (line) => { const step = line.closest("details"); if (step) step.open = true; };
-  const isNear = () => innerHeight + scrollY > document.body.scrollHeight - 300;
+  const end = document.getElementById("log-end");
+  const isNear = () => Math.abs(end.getBoundingClientRect().bottom - innerHeight) < 200;
+  const toEnd = () => end.scrollIntoView({ block: "end" });
 
   // #L120-130 shows lines 120 to 130.
   const RANGE = /^#([LB])(\d+)(?:-(\d+))?$/;
@@ -132,22 +134,37 @@ page.ready(() => {
   const address = log.dataset.follow;
   if (address && window.EventSource) {
     toggle.checked = !location.hash || location.hash === "#log-end";
-    const source = new EventSource(address);
-    source.addEventListener("lines", (event) => {
-      log.querySelector(".empty")?.remove();
-      const wasNear = isNear();
-      JSON.parse(event.data).forEach(add);
-      if (location.hash) mark(false);
-      if (toggle.checked && wasNear) scrollTo({ top: document.body.scrollHeight });
+    let last = "";
+    // An empty line at the end may be no line at all: it is added when something follows.
+    let held = [];
+    const from = () => {
+      if (!last) return address;
+      const [offset, line] = last.split(":");
+      const url = new URL(address, location);
+      url.searchParams.set("from", offset);
+      if (line) url.searchParams.set("line", line); else url.searchParams.delete("line");
+      return url.pathname + url.search;
+    };
+    const stream = page.stream(from, {
+      lines: (event) => {
+        last = event.lastEventId || last;
+        log.querySelector(".empty")?.remove();
+        const wasNear = isNear();
+        const fresh = held.concat(JSON.parse(event.data));
+        held = fresh.length && fresh.at(-1).html.includes("<code></code>") ? fresh.splice(-1) : [];
+        fresh.forEach(add);
+        if (location.hash) mark(false);
+        if (toggle.checked && wasNear) toEnd();
+      },
+      end: () => {
+        stream.close();
+        const more = document.getElementById("more");
+        if (more) more.textContent = "End of the log.";
+        toggle.parentElement.hidden = true;
+        page.changed?.();
+      },
     });
-    source.addEventListener("end", () => {
-      source.close();
-      const more = document.getElementById("more");
-      if (more) more.textContent = "End of the log.";
-      toggle.parentElement.hidden = true;
-      page.changed?.();
-    });
-    toggle.addEventListener("change", () => { if (toggle.checked) scrollTo({ top: document.body.scrollHeight }); });
+    toggle.addEventListener("change", () => { if (toggle.checked) toEnd(); });
   }
 
   if (location.hash) mark(true);
@@ -155,5 +172,5 @@ page.ready(() => {
     // A failed job begins at its failure.
     const line = document.getElementById(log.dataset.failure);
     if (line) { reveal(line); line.scrollIntoView({ block: "center" }); }
-  } else if (toggle?.checked) scrollTo({ top: document.body.scrollHeight });
+  } else if (toggle?.checked) toEnd();
 });

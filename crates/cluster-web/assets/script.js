@@ -104,6 +104,25 @@ document.addEventListener("click", async (event) => {
   page.ready(() => localize(document));
 }
 
+// A stream of events that is opened again whenever it breaks, also if the server refuses it for a while.
+page.stream = (address, listeners, refused) => {
+  const RETRY_AFTER = 4000;
+  let source = null;
+  let isEnded = false;
+  const open = () => {
+    if (isEnded) return;
+    source = new EventSource(address());
+    for (const [name, run] of Object.entries(listeners)) source.addEventListener(name, run);
+    source.addEventListener("error", () => {
+      refused?.();
+      // Otherwise the browser connects again by itself.
+      if (source.readyState === EventSource.CLOSED) setTimeout(open, RETRY_AFTER);
+    });
+  };
+  open();
+  return { close() { isEnded = true; source.close(); } };
+};
+
 // The page follows: when something has changed, its parts are replaced by those of the page as it is now.
 page.ready(() => {
   const address = document.body.dataset.events;
@@ -151,9 +170,11 @@ page.ready(() => {
     setTimeout(load, Math.max(0, last + PAUSE - Date.now()));
   };
   page.changed = changed;
-  const source = new EventSource(address);
-  source.addEventListener("changed", changed);
-  source.addEventListener("error", () => say("scheduler not reachable; retrying"));
-  source.addEventListener("open", () => { say(""); });
+  let isLost = false;
+  page.stream(() => address, {
+    changed,
+    // What happened meanwhile was not told.
+    open: () => { say(""); if (isLost) { isLost = false; changed(); } },
+  }, () => { isLost = true; say("scheduler not reachable; retrying"); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden && stale) { stale = false; changed(); } });
 });

@@ -104,7 +104,7 @@ pub(super) fn audit() -> AuditPage {
         ago_seconds: 700.0 * f64::from(index + 1),
         by: (index != 5).then(|| "anna@desk".to_owned()),
         address: "10.0.0.7:50322".to_owned(),
-        service: ["admin", "web"][index as usize % 2].to_owned(),
+        service: ["admin", "pages"][index as usize % 2].to_owned(),
         action: ["pause", "unpause", "set-rate", "cancel"][index as usize % 4].to_owned(),
         pool: Some("linux-x86_64".to_owned()),
         object: format!("x86-bm-{index}"),

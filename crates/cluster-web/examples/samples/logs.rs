@@ -26,15 +26,20 @@ pub(super) fn failing() -> String {
          #8 0.512 \u{1b}[1mFile \"src/irmin-unix/import.ml\", line 17, characters 5-15\u{1b}[0m:\n\
          #8 0.512 17 | open Irmin_unix\n#8 0.512          \u{1b}[1;31m^^^^^^^^^^\u{1b}[0m\n\
          #8 0.513 \u{1b}[1;31mError\u{1b}[0m: Unbound module Irmin_unix\n\
-         #8 0.513 \u{1b}[38;5;208mHint\u{1b}[0m: Did you mean \u{1b}[3mIrmin_Unix\u{1b}[0m?  \u{1b}[41;97m FAIL \u{1b}[0m\n\
-         #8 ERROR: process \"/bin/sh -c dune build @install\" did not complete successfully: exit code: 1\n\
+         #8 0.513 \u{1b}[38;5;208mHint\u{1b}[0m: Is it \u{1b}[3mIrmin_Unix\u{1b}[0m?  \u{1b}[41;97m FAIL \u{1b}[0m\n\
+         #8 ERROR: process \"/bin/sh -c dune build\" did not complete successfully: exit code: 1\n\
          docker-build failed with exit-code 1\nJob failed: docker-build failed with exit-code 1\n",
     );
     log
 }
 
 /// A log that would like to do something.
-pub(super) const HOSTILE: &str = "<script>window.pwned = 1</script>\n\u{1b}]8;;javascript:alert(1)\u{7}click me\u{1b}]8;;\u{7}\n\
-     \u{1b}]8;;https://a.example/\"onmouseover=alert(1)\u{7}or me\u{1b}]8;;\u{7}\nabc\u{202e}fed\u{2066} turned\n\
-     \u{1b}[2J\u{1b}[H\u{1b}[8mhidden\u{1b}[0m \u{1b}[30mblack\u{1b}[0m \u{1b}[37mwhite\u{1b}[0m \u{1b}[97mbright\u{1b}[0m\n\
-     Z\u{310}\u{352}\u{35f}\u{310}\u{352}\u{35f}\u{310}\u{352}\u{35f}\u{310}\u{352}\u{35f}\u{310}\u{352}\u{35f}algo\n\u{0}\u{7}\u{1b}P1;2q#x\n";
+pub(super) const HOSTILE: &str = "\
+<script>window.pwned = 1</script>
+\u{1b}]8;;javascript:alert(1)\u{7}click me\u{1b}]8;;\u{7}
+\u{1b}]8;;https://a.example/\"onmouseover=alert(1)\u{7}or me\u{1b}]8;;\u{7}
+abc\u{202e}fed\u{2066} turned
+\u{1b}[2J\u{1b}[H\u{1b}[8mhidden\u{1b}[0m \u{1b}[30mblack\u{1b}[0m \u{1b}[37mwhite\u{1b}[0m \u{1b}[97mbright\u{1b}[0m
+Z\u{310}\u{352}\u{35f}\u{310}\u{352}\u{35f}\u{310}\u{352}\u{35f}\u{310}\u{352}\u{35f}algo
+\u{0}\u{7}\u{1b}P1;2q#x
+";

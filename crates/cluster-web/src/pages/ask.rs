@@ -34,6 +34,11 @@ pub struct AskedText {
 }
 
 impl Asked {
+    /// Returns whether it is a custom job, whose kind may be any word.
+    pub(super) fn is_custom(&self) -> bool {
+        self.payload_bytes.is_some()
+    }
+
     /// Returns what was submitted; `None` if it is not known.
     pub fn of(submitted: &Submitted) -> Option<Self> {
         let Submitted {

@@ -30,7 +30,7 @@ pub struct AuditRow {
     pub by: Option<String>,
     /// Where it came from.
     pub address: String,
-    /// The service that it came through: `admin`, or `web` for these pages.
+    /// The service that it came through: `admin`, or `pages` for these pages.
     pub service: String,
     /// What was to be done, such as `pause`.
     pub action: String,

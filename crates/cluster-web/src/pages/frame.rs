@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use visible::CompactElapsed;
 
-use super::jobs::encoded;
+use super::address::encoded;
 use super::seconds::Seconds;
 
 /// The part of the navigation that a page belongs to.

@@ -110,7 +110,7 @@ impl Graph {
             time(ago_seconds)
         );
         let (text, class) = (escaped(&text), escaped(kind));
-        let link = job.as_ref().map(super::jobs::encoded);
+        let link = job.as_ref().map(super::address::encoded);
         if let Some(id) = &link {
             write!(
                 svg,

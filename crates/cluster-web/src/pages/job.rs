@@ -98,6 +98,13 @@ impl JobPage {
         self.job.source().unwrap_or_else(|| self.job.id.clone())
     }
 
+    /// Returns the key of its submission, if its client has chosen one.
+    fn chosen_key(&self) -> Option<&str> {
+        self.key
+            .as_deref()
+            .filter(|key| !key.starts_with("random-"))
+    }
+
     fn is_queued(&self) -> bool {
         self.job.state == "queued"
     }

@@ -1,20 +1,13 @@
 //! The history of jobs.
 
 use askama::Template;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::address::encoded;
 use super::frame::Frame;
 use super::graph::Graph;
 use super::rows::{JobRow, Links as _};
-
-/// What stays as it is in a query or a path.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
 
 /// The states that can be asked for.
 const STATES: [&str; 7] = [
@@ -120,9 +113,4 @@ impl Filters {
     fn is_hours(&self, hours: u32) -> bool {
         self.hours == Some(hours)
     }
-}
-
-/// Returns a text as it stands in an address.
-pub(super) fn encoded(text: impl AsRef<str>) -> String {
-    utf8_percent_encode(text.as_ref(), PLAIN).to_string()
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::frame::time;
-use super::log_view::LogMark;
+use super::log_mark::LogMark;
 use crate::log::{Line, Severity, step_title};
 
 /// A line of a log.

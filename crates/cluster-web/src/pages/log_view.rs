@@ -1,11 +1,11 @@
 //! A log in a page.
 
-use cluster_api::LogTime;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::frame::time;
 use super::log_line::LogLine;
+use super::log_mark::LogMark;
 use crate::log::{Fold, Line, Match, Severity, StepMark, failure, fold};
 
 /// A log with more steps, or more lines, than these begins folded.
@@ -17,25 +17,6 @@ const OPEN_LINES: usize = 60;
 const MAX_LINES: usize = 20_000;
 /// How far back the link to the lines before leads, in bytes.
 const EARLIER: u64 = 256 << 10;
-
-/// When a part of a log was written.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LogMark {
-    /// Where the part begins, in bytes.
-    pub offset: u64,
-    /// When, after the start of the attempt.
-    pub at_seconds: f64,
-}
-
-impl LogMark {
-    /// Returns the mark of a part of a log.
-    pub fn of(time: &LogTime) -> Self {
-        Self {
-            offset: time.offset,
-            at_seconds: time.at.as_secs_f64(),
-        }
-    }
-}
 
 /// What a page shows of a log, besides its lines.
 #[derive(Clone, Debug, Default)]

@@ -3,6 +3,7 @@
 //! The fields are those of `--output=json` where there are such. What all pages have is in their [`Frame`], which is
 //! not part of the JSON. Texts are raw here: templates escape them, and make visible what is not ([`VisibleHtml`]).
 
+mod address;
 mod ask;
 mod audit;
 mod badge;
@@ -14,6 +15,7 @@ mod graph;
 mod job;
 mod jobs;
 mod log_line;
+mod log_mark;
 mod log_view;
 mod notice;
 mod pool;
@@ -38,7 +40,8 @@ pub use graph::{Graph, Point};
 pub use job::{JobPage, RunRow};
 pub use jobs::{Filters, HintTimes, JobsPage};
 pub use log_line::{FollowedLine, LogLine};
-pub use log_view::{LogFold, LogMark, LogOptions, LogSearch, LogView};
+pub use log_mark::LogMark;
+pub use log_view::{LogFold, LogOptions, LogSearch, LogView};
 pub use notice::Notice;
 pub use pool::{ClientRow, PoolPage};
 pub use pools::{Finding, PoolRow, PoolsPage, WorkerCounts};

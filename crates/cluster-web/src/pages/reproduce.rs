@@ -10,6 +10,9 @@ use super::ask::{Asked, AskedText};
 /// How long a file may be that a command contains.
 const MAX_FILE: usize = 8 * 1024;
 
+/// How wide a line of a command is, unless it has a longer word.
+const MAX_WIDTH: usize = 96;
+
 /// A command, to copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Command {
@@ -40,13 +43,24 @@ pub(super) struct Submission<'a> {
 impl Reproduced {
     /// Returns how to submit a job again, and how to build its spec without a cluster.
     pub(super) fn new(asked: &Asked, submission: Submission<'_>) -> Self {
-        let remark = (!asked.secrets.is_empty())
-            .then(|| "Write each secret into a file of the name that is given here.".to_owned());
+        let has_payload = asked.payload_bytes.is_some_and(|bytes| bytes > 0);
+        let remark = match (asked.secrets.is_empty(), has_payload) {
+            (true, false) => None,
+            (false, false) => Some("Each secret is read from a file of its name."),
+            (true, true) => {
+                Some("The payload is not shown here: it is read from the file \"payload\".")
+            }
+            (false, true) => Some(
+                "Payload and secrets are not shown here: they are read from files of their names.",
+            ),
+        };
+        let remark = remark.map(str::to_owned);
         let mut commands = vec![Command {
             purpose: "Submit it again".to_owned(),
             line: client_command(asked, submission),
         }];
-        if asked.kind == "obuilder" {
+        let are_hashes = |commit: &String| commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !asked.is_custom() && asked.kind == "obuilder" && asked.commits.iter().all(are_hashes) {
             commands.push(Command {
                 purpose: "Build it on this machine, without a cluster".to_owned(),
                 line: obuilder_command(asked),
@@ -64,15 +78,16 @@ fn client_command(asked: &Asked, submission: Submission<'_>) -> String {
         labels,
     } = submission;
     let command = match asked.kind.as_str() {
+        _ if asked.is_custom() => "submit-custom",
         "docker" => "submit-docker",
         "obuilder" => "submit-obuilder",
         _ => "submit-custom",
     };
     let mut words = vec!["ocluster-client".to_owned(), command.to_owned()];
     words.push(format!("--pool={pool}"));
-    if asked.payload_bytes.is_some() {
+    if let Some(bytes) = asked.payload_bytes {
         words.push(format!("--kind={}", asked.kind));
-        words.push("--payload=payload".to_owned());
+        words.extend((bytes > 0).then(|| "--payload=payload".to_owned()));
     }
     if let Some(AskedText { name, .. }) = &asked.text {
         let option = if asked.kind == "docker" {
@@ -95,23 +110,21 @@ fn client_command(asked: &Asked, submission: Submission<'_>) -> String {
             .map(|(name, value)| format!("--label={name}={value}")),
     );
     words.extend(asked.secrets.iter().map(|id| format!("--secret={id}:{id}")));
-    let mut line = shell_words(&words);
     // The cap file is the one thing of its own that each user has.
-    line.push_str(" submission.cap");
-    if let Some(repository) = &asked.repository {
-        line.push(' ');
-        line.push_str(&shell_word(repository));
-        asked.commits.iter().for_each(|commit| {
-            line.push(' ');
-            line.push_str(&shell_word(commit));
-        });
+    let mut operands = vec!["submission.cap".to_owned()];
+    operands.extend(asked.repository.clone());
+    operands.extend(asked.commits.iter().cloned());
+    if operands.iter().any(|operand| operand.starts_with('-')) {
+        words.push("--".to_owned());
     }
+    words.extend(operands);
+    let line = shell_words(&words);
     with_file(asked.text.as_ref(), line)
 }
 
 fn obuilder_command(asked: &Asked) -> String {
     let mut lines = Vec::new();
-    let directory = match &asked.repository {
+    match &asked.repository {
         Some(repository) => {
             lines.push(format!("git clone -- {} src", shell_word(repository)));
             if let Some((first, others)) = asked.commits.split_first() {
@@ -122,18 +135,14 @@ fn obuilder_command(asked: &Asked) -> String {
                         .map(|commit| format!("git -C src merge {}", shell_word(commit))),
                 );
             }
-            "src"
         }
-        None => {
-            lines.push("mkdir src".to_owned());
-            "src"
-        }
-    };
+        None => lines.push("mkdir src".to_owned()),
+    }
     let mut words: Vec<String> = ["obuilder", "build", "--store=rsync:store", "-f", "spec"]
         .map(str::to_owned)
         .into();
     words.extend(asked.secrets.iter().map(|id| format!("--secret={id}:{id}")));
-    words.push(directory.to_owned());
+    words.push("src".to_owned());
     lines.push(shell_words(&words));
     with_file(asked.text.as_ref(), lines.join("\n"))
 }
@@ -157,9 +166,25 @@ fn with_file(file: Option<&AskedText>, line: String) -> String {
     format!("cat > {name} <<'{end}'\n{text}\n{end}\n{line}")
 }
 
+/// Returns a command, over several lines if it is long.
 fn shell_words(words: &[String]) -> String {
-    let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
-    words.join(" ")
+    let mut command = String::new();
+    let mut width = 0;
+    for word in words {
+        let word = shell_word(word);
+        let length = word.chars().count();
+        match width {
+            0 => {}
+            width_so_far if width_so_far + length > MAX_WIDTH => {
+                command.push_str(" \\\n  ");
+                width = 2;
+            }
+            _ => command.push(' '),
+        }
+        width += length + 1;
+        command.push_str(&word);
+    }
+    command
 }
 
 /// Returns a word so that a shell reads it as it is.
@@ -186,22 +211,53 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_was_submitted_becomes_an_option() {
+        let asked = Asked {
+            kind: "obuilder".to_owned(),
+            repository: Some("--upload=x".to_owned()),
+            commits: vec!["--orphan".to_owned()],
+            payload_bytes: Some(0),
+            ..Asked::default()
+        };
+        let labels = BTreeMap::new();
+        let submission = Submission {
+            pool: "p",
+            cache_hint: "",
+            urgent: false,
+            labels: &labels,
+        };
+        let lines = |asked: &Asked| -> Vec<String> {
+            let commands = Reproduced::new(asked, submission).commands.into_iter();
+            commands.map(|command| command.line).collect()
+        };
+        // A custom job may be of any kind.
+        let custom = "ocluster-client submit-custom --pool=p --kind=obuilder -- submission.cap --upload=x --orphan";
+        assert_eq!(lines(&asked), [custom]);
+        let asked = Asked {
+            payload_bytes: None,
+            ..asked
+        };
+        let spec = "ocluster-client submit-obuilder --pool=p -- submission.cap --upload=x --orphan";
+        assert_eq!(lines(&asked), [spec]);
+    }
+
+    #[test]
     fn a_spec_can_be_built_with_and_without_a_cluster() {
         let asked = Asked {
             kind: "obuilder".to_owned(),
-            repository: Some("https://git.example/a b.git".to_owned()),
+            repository: Some("https://a.example/a b".to_owned()),
             commits: vec!["c0ffee".to_owned()],
             text: Some(AskedText {
                 name: "spec".to_owned(),
                 text: "((from busybox)\nEND\n (run (shell date)))\n".to_owned(),
             }),
-            secrets: vec!["token".to_owned()],
+            secrets: vec!["s".to_owned()],
             ..Asked::default()
         };
-        let labels = BTreeMap::from([("branch".to_owned(), "it's".to_owned())]);
+        let labels = BTreeMap::from([("b".to_owned(), "it's".to_owned())]);
         let submission = Submission {
-            pool: "linux-x86_64",
-            cache_hint: "a hint",
+            pool: "p",
+            cache_hint: "",
             urgent: true,
             labels: &labels,
         };
@@ -217,7 +273,8 @@ mod tests {
             END
              (run (shell date)))
             END1
-            ocluster-client submit-obuilder --pool=linux-x86_64 --local-file=spec '--cache-hint=a hint' --urgent '--label=branch=it'\''s' --secret=token:token submission.cap 'https://git.example/a b.git' c0ffee
+            ocluster-client submit-obuilder --pool=p --local-file=spec --urgent '--label=b=it'\''s' \
+              --secret=s:s submission.cap 'https://a.example/a b' c0ffee
 
             # Build it on this machine, without a cluster
             cat > spec <<'END1'
@@ -225,9 +282,9 @@ mod tests {
             END
              (run (shell date)))
             END1
-            git clone -- 'https://git.example/a b.git' src
+            git clone -- 'https://a.example/a b' src
             git -C src checkout c0ffee
-            obuilder build --store=rsync:store -f spec --secret=token:token src
+            obuilder build --store=rsync:store -f spec --secret=s:s src
         "#]].assert_eq(&lines.join("\n"));
     }
 }
