@@ -6,8 +6,8 @@
 mod actions;
 mod changes;
 mod handle;
-mod links;
 mod log;
+mod pool_states;
 mod pools;
 mod service;
 mod submitted;
@@ -19,12 +19,10 @@ use cluster_web::access::SessionKey;
 use cluster_web::{Server, ServerError, WebSettings};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
-use jobs::JobId;
 use tokio::sync::mpsc;
 
 use self::changes::Changes;
 use self::handle::Handle;
-pub(crate) use self::links::{Links, access};
 use self::service::WebService;
 use crate::cluster::Cluster;
 
@@ -59,11 +57,6 @@ pub(crate) fn start(
         tokio::join!(answer(asked, service), changes.run());
     };
     Ok((server, work.boxed_local()))
-}
-
-/// Returns the address of the page of a job.
-pub(crate) fn page_of(job: JobId) -> String {
-    format!("/job/{job}")
 }
 
 /// Answers questions. Ends with the server.

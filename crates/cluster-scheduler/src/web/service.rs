@@ -11,7 +11,7 @@ use cluster_web::cluster::{FoundJobs, JobsQuery, Redeemed, Submitted};
 use jobs::JobId;
 use pool::ClientId;
 
-use super::pools::Pools;
+use super::pool_states::Pools;
 use super::submitted;
 use crate::clients::SHARED;
 use crate::cluster::Cluster;

@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use cluster_api::{AdminJobQuery, InactiveReason, JobQuery, JobState, Presence, WorkerDetails};
 use serde::Deserialize;
 
-use super::findings::{self, Standing};
+use super::findings::{self, WorkerStatus};
 use super::{encoded, frame, pool, pools, query, require};
 use crate::access::Visitor;
 use crate::cluster::{FoundJob, JobsQuery, PoolState};
@@ -137,7 +137,7 @@ fn row(state: &PoolState, worker: &WorkerDetails, visit: &Visit) -> WorkerRow {
     let pause = note.and_then(|note| note.pause.as_ref());
     let row = WorkerRow {
         name: name.clone(),
-        state: Standing::of(presence).word().to_owned(),
+        state: WorkerStatus::of(presence).word().to_owned(),
         paused: *paused,
         pause: pause.map(|pause| PauseRow {
             // Who and why is between operators.
