@@ -1,11 +1,13 @@
 //! What all services share: the pools, the clients, and the address that is written into sturdy refs.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_api::RpcError;
+use cluster_web::WebStats;
 use pool::{ClientId, Cost, Pool, Rate, Remembered, WorkerName};
 use vat::{Address, Auth, ServiceId, SturdyRef};
 use visible::Shown;
@@ -25,7 +27,7 @@ use crate::limits::Limits;
 use crate::pauses::{PauseNote, Pauses};
 use crate::queue_quota::QueueQuota;
 use crate::reactor::{PROBE_AFTER, Reactor};
-use crate::web::Links;
+use crate::web_links::Links;
 
 pub(crate) struct Cluster {
     pools: BTreeMap<PoolName, Rc<Reactor>>,
@@ -41,6 +43,8 @@ pub(crate) struct Cluster {
     durable_jobs: Rc<DurableJobs>,
     shared_jobs: SharedJobs,
     web_links: Links,
+    /// Set once pages are served.
+    web_stats: OnceCell<Arc<WebStats>>,
     /// Whether the scheduler is shutting down, and takes no more jobs.
     is_shutting_down: Cell<bool>,
 }
@@ -139,6 +143,7 @@ impl Cluster {
             durable_jobs,
             shared_jobs,
             web_links: Links::new(clock),
+            web_stats: OnceCell::new(),
             clients,
             being_removed: RefCell::default(),
             db,
@@ -187,6 +192,17 @@ impl Cluster {
     /// Returns the links to the pages.
     pub(crate) fn web_links(&self) -> &Links {
         &self.web_links
+    }
+
+    /// Pages are served, and this is counted.
+    pub(crate) fn serve_web(&self, stats: Arc<WebStats>) {
+        // An error means that it was known before.
+        self.web_stats.set(stats).ok();
+    }
+
+    /// Returns the numbers of the pages; `None` if there are none.
+    pub(crate) fn web_stats(&self) -> Option<Arc<WebStats>> {
+        self.web_stats.get().cloned()
     }
 
     pub(crate) fn clients(&self) -> std::cell::Ref<'_, Clients> {

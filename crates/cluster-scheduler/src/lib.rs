@@ -52,7 +52,8 @@
 //! - `web/` answers what the pages of `cluster_web` ask for;
 //! - [`db`] keeps what must outlive the process, in upstream's SQLite file.
 //!
-//! Everything but the threads of the database and of the pages runs on one thread, because capabilities cannot leave theirs.
+//! Everything but the threads of the database and of the pages runs on one thread, because capabilities cannot leave
+//! theirs.
 
 mod attached;
 mod clients;
@@ -81,6 +82,7 @@ mod shutdown;
 mod state_dir;
 mod tickets;
 mod web;
+mod web_links;
 
 pub use cluster::AddClientError;
 pub use config::{

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_api::{
-    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, Explanation, JobDetails, Label,
-    ListedJobs, LogTime, Phase, PoolDetails, QueuedJob, WorkerNote,
+    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, DurableOutcome, Explanation, JobDetails,
+    JobSummary, Label, LogTime, Phase, PoolDetails, QueuedJob, WorkerNote,
 };
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -74,6 +74,28 @@ pub struct JobsQuery {
     pub hint: Option<String>,
     /// Those whose latest attempt was on this worker.
     pub worker: Option<String>,
+}
+
+/// Jobs of the history, the latest submission first.
+#[derive(Clone, Debug, Default)]
+pub struct FoundJobs {
+    /// The jobs.
+    pub jobs: Vec<FoundJob>,
+    /// What to ask for to get those before; `None` if there are none.
+    pub next: Option<u64>,
+}
+
+/// A job of the history.
+#[derive(Clone, Debug)]
+pub struct FoundJob {
+    /// What lists have of it.
+    pub summary: JobSummary,
+    /// The client that submitted it.
+    pub client: String,
+    /// How it ended; `None` while it has not.
+    pub outcome: Option<DurableOutcome>,
+    /// How long its latest attempt took; `None` if that has not ended.
+    pub ran: Option<Duration>,
 }
 
 impl From<AdminJobQuery> for JobsQuery {
@@ -224,7 +246,7 @@ pub trait Cluster: Send + Sync + 'static {
     fn pool(&self, name: String) -> Answer<Arc<PoolState>>;
 
     /// Returns jobs, the latest submission first.
-    fn jobs(&self, query: JobsQuery) -> Answer<ListedJobs>;
+    fn jobs(&self, query: JobsQuery) -> Answer<FoundJobs>;
 
     /// Returns the job of this id, or whose id alone begins like this.
     fn job(&self, id: String) -> Answer<JobDetails>;

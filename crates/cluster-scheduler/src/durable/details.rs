@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use cluster_api::{AdminJobQuery, JobDetails, JobState, Label, ListedJob, ListedJobs, RpcError};
-use cluster_web::cluster::JobsQuery;
+use cluster_web::cluster::{FoundJob, FoundJobs, JobsQuery};
 use job_store::sqlite::SqliteReader;
-use job_store::{Query, Reader as _};
+use job_store::{Query, Reader as _, Record};
 use jobs::{CancelledBy, JobId};
-use pool::ClientId;
+use pool::{ClientId, Time};
 use visible::Shown;
 
 use super::{DurableJobs, convert};
@@ -22,11 +22,19 @@ pub(crate) struct JobWaits {
 impl DurableJobs {
     /// Returns a page of the jobs of all clients.
     pub(crate) async fn list_all(&self, query: AdminJobQuery) -> Result<ListedJobs, RpcError> {
-        self.list_found(JobsQuery::from(query)).await
+        let FoundJobs { jobs, next } = self.list_found(JobsQuery::from(query)).await?;
+        let listed = jobs.into_iter().map(|job| ListedJob {
+            summary: job.summary,
+            client: job.client,
+        });
+        Ok(ListedJobs {
+            jobs: listed.collect(),
+            next,
+        })
     }
 
     /// Returns a page of the jobs of all clients, as the pages ask for them.
-    pub(crate) async fn list_found(&self, query: JobsQuery) -> Result<ListedJobs, RpcError> {
+    pub(crate) async fn list_found(&self, query: JobsQuery) -> Result<FoundJobs, RpcError> {
         let now = self.clock.unix_now();
         let JobsQuery {
             admin: AdminJobQuery { jobs, client, pool },
@@ -35,10 +43,7 @@ impl DurableJobs {
         } = query;
         let Ok(client) = client.map(|client| ClientId::new(&client)).transpose() else {
             // There is no such client.
-            return Ok(ListedJobs {
-                jobs: Vec::new(),
-                next: None,
-            });
+            return Ok(FoundJobs::default());
         };
         let query = Query {
             pool,
@@ -47,12 +52,12 @@ impl DurableJobs {
             ..convert::query(client, jobs, now)
         };
         let page = self.read(move |reader| reader.page(&query)).await?;
-        let listed = page.records.iter().map(|record| ListedJob {
-            summary: convert::summary(record, now),
-            client: record.client.clone(),
-        });
-        Ok(ListedJobs {
-            jobs: listed.collect(),
+        Ok(FoundJobs {
+            jobs: page
+                .records
+                .iter()
+                .map(|record| found(record, now))
+                .collect(),
             next: page.next.map(job_store::Cursor::number),
         })
     }
@@ -129,5 +134,20 @@ impl DurableJobs {
         let job = self.find_any(id).await?;
         self.cancel_by(job, CancelledBy::Operator).await?;
         Ok(job)
+    }
+}
+
+fn found(record: &Record, now: Time) -> FoundJob {
+    let latest = record.attempts.last();
+    let ran = latest.and_then(|attempt| {
+        let (_, at) = attempt.end.as_ref()?;
+        Duration::try_from_secs_f64(at.secs_after(attempt.started)).ok()
+    });
+    let outcome = record.end.as_ref().map(|(outcome, _)| outcome);
+    FoundJob {
+        summary: convert::summary(record, now),
+        client: record.client.clone(),
+        outcome: outcome.map(convert::outcome),
+        ran,
     }
 }

@@ -19,8 +19,8 @@ pub(super) fn wipe_interval(retry_for: Duration) -> Duration {
 }
 
 impl DurableJobs {
-    /// Submits a job again, which its client watches from now on, over its connection if it has one. When this returns, the new job is
-    /// on disk.
+    /// Submits a job again, which its client watches from now on, over its connection if it has one. When this returns,
+    /// the new job is on disk.
     pub(crate) async fn retry(
         self: &Rc<Self>,
         job: JobId,

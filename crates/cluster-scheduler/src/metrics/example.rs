@@ -43,6 +43,7 @@ pub fn example_metrics() -> String {
             ..JobsReport::default()
         },
         stalls: Stalls::new().read(),
+        web: Some(Default::default()),
         cpu: std::time::Duration::ZERO,
         started: 0,
     };

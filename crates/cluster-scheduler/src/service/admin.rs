@@ -12,7 +12,7 @@ use super::operator::{Action, Operator};
 use super::pool_admin::PoolAdminService;
 use super::submission::SubmissionService;
 use crate::cluster::Cluster;
-use crate::web::{Links, page_of};
+use crate::web_links::{Links, page_of};
 
 pub(crate) struct AdminService {
     cluster: Rc<Cluster>,

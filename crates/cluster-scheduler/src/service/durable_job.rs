@@ -12,7 +12,7 @@ use jobs::JobId;
 use super::client_access::ClientAccess;
 use crate::cluster::Cluster;
 use crate::durable::{DurableJobs, Watching};
-use crate::web::{Links, page_of};
+use crate::web_links::{Links, page_of};
 
 pub(crate) struct DurableJobService {
     cluster: Rc<Cluster>,

@@ -16,7 +16,7 @@ use super::ticket::TicketService;
 use crate::cluster::Cluster;
 use crate::durable::DurableJobs;
 use crate::tickets::Request;
-use crate::web::{Links, page_of};
+use crate::web_links::{Links, page_of};
 
 pub(crate) struct SubmissionService(Rc<ClientAccess>);
 

@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use cluster_api::{
-    AuditPage, AuditQuery, DurableLogChunk, Explanation, JobDetails, ListedJobs, LogTime, Phase,
+    AuditPage, AuditQuery, DurableLogChunk, Explanation, JobDetails, LogTime, Phase,
 };
 use cluster_web::access::Holder;
 use cluster_web::cluster::{
-    Action, Actor, Answer, Cluster, ClusterError, JobsQuery, LogPiece, PoolState, Redeemed,
-    Submitted,
+    Action, Actor, Answer, Cluster, ClusterError, FoundJobs, JobsQuery, LogPiece, PoolState,
+    Redeemed, Submitted,
 };
 use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -80,7 +80,7 @@ impl Cluster for Handle {
         self.ask(async move |service| service.pool(&name).await)
     }
 
-    fn jobs(&self, query: JobsQuery) -> Answer<ListedJobs> {
+    fn jobs(&self, query: JobsQuery) -> Answer<FoundJobs> {
         self.ask(async move |service| service.jobs(query).await)
     }
 

@@ -6,8 +6,8 @@
 mod actions;
 mod changes;
 mod handle;
-mod links;
 mod log;
+mod pool_states;
 mod pools;
 mod service;
 mod submitted;
@@ -19,12 +19,10 @@ use cluster_web::access::SessionKey;
 use cluster_web::{Server, ServerError, WebSettings};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
-use jobs::JobId;
 use tokio::sync::mpsc;
 
 use self::changes::Changes;
 use self::handle::Handle;
-pub(crate) use self::links::{Links, access};
 use self::service::WebService;
 use crate::cluster::Cluster;
 
@@ -53,16 +51,12 @@ pub(crate) fn start(
     let url = url.unwrap_or_else(|| format!("{scheme}://{}", server.address()));
     tracing::info!(target: "scheduler", "Serving pages at {url}");
     cluster.web_links().serve_at(url);
+    cluster.serve_web(server.stats());
     let service = WebService::new(Rc::clone(cluster));
     let work = async move {
         tokio::join!(answer(asked, service), changes.run());
     };
     Ok((server, work.boxed_local()))
-}
-
-/// Returns the address of the page of a job.
-pub(crate) fn page_of(job: JobId) -> String {
-    format!("/job/{job}")
 }
 
 /// Answers questions. Ends with the server.

@@ -1,7 +1,6 @@
 //! Pools as pages show them: computed at most once a second, for all that ask.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,6 @@ use cluster_api::{AdminJobQuery, JobQuery, JobState, Label};
 use cluster_web::ClusterError;
 use cluster_web::cluster::{PoolState, Recent};
 use jobs::JobId;
-use pool::Time;
 
 use super::service::{WebService, refused};
 use crate::reactor::Reactor;
@@ -34,22 +32,6 @@ const MAX_QUEUED: u32 = 1_000;
 
 /// How many labels are read at once.
 const MAX_READ: usize = 250;
-
-/// The states of late.
-#[derive(Default)]
-pub(super) struct Pools {
-    states: RefCell<BTreeMap<String, (Time, Arc<PoolState>)>>,
-    recent: RefCell<HashMap<String, (Time, Recent)>>,
-    /// The labels of the jobs that are shown, by pool.
-    labels: RefCell<HashMap<String, HashMap<JobId, Vec<Label>>>>,
-}
-
-impl Pools {
-    /// Forgets the states of pools, so that the next ones are those of now.
-    pub(super) fn forget(&self) {
-        self.states.borrow_mut().clear();
-    }
-}
 
 impl WebService {
     /// Returns all pools.

@@ -3,16 +3,15 @@
 use std::rc::Rc;
 
 use cluster_api::{
-    AuditPage, AuditQuery, DurableLogChunk, DurableStage, Explanation, JobDetails, ListedJobs,
-    RpcError,
+    AuditPage, AuditQuery, DurableLogChunk, DurableStage, Explanation, JobDetails, RpcError,
 };
 use cluster_web::ClusterError;
 use cluster_web::access::{Holder, Role};
-use cluster_web::cluster::{JobsQuery, Redeemed, Submitted};
+use cluster_web::cluster::{FoundJobs, JobsQuery, Redeemed, Submitted};
 use jobs::JobId;
 use pool::ClientId;
 
-use super::pools::Pools;
+use super::pool_states::Pools;
 use super::submitted;
 use crate::clients::SHARED;
 use crate::cluster::Cluster;
@@ -55,7 +54,7 @@ impl WebService {
         ClientId::new(name).is_ok_and(|client| self.cluster.clients().contains(&client))
     }
 
-    pub(super) async fn jobs(&self, query: JobsQuery) -> Result<ListedJobs, ClusterError> {
+    pub(super) async fn jobs(&self, query: JobsQuery) -> Result<FoundJobs, ClusterError> {
         self.jobs.list_found(query).await.map_err(refused)
     }
 

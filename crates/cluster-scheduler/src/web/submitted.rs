@@ -100,14 +100,14 @@ mod tests {
         let shown = of(&description);
         assert!(!format!("{shown:?}").contains("hunter2"), "{shown:?}");
         assert_eq!(shown.secrets, ["token"]);
-        assert_eq!(shown.repository, "https://git.example/app.git");
+        assert_eq!(shown.repository, "https://…@git.example/app.git");
         let Work::Docker {
             options, push_to, ..
         } = shown.what
         else {
             panic!("it is a Docker build");
         };
-        assert_eq!(options, ["--buildkit", "--build-arg=FROM=https://host/x"]);
+        assert_eq!(options, ["--buildkit", "--build-arg=FROM=https://…@host/x"]);
         assert_eq!(push_to.as_deref(), Some("org/app:1"));
     }
 }

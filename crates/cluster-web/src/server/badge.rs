@@ -7,7 +7,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use cluster_api::{AdminJobQuery, JobQuery, Label, ListedJob};
+use cluster_api::{AdminJobQuery, JobQuery, Label};
 use serde::Deserialize;
 
 use super::fill::{self, require};
@@ -15,6 +15,7 @@ use super::reply::{self, Refusal, Reply};
 use super::site::Site;
 use super::visit::Visit;
 use crate::access::Visitor;
+use crate::cluster::FoundJob;
 use crate::pages;
 
 /// Which jobs, besides those with the label.
@@ -63,7 +64,7 @@ pub(super) async fn last(
     label: &str,
     asked: &Asked,
     at_most: u32,
-) -> Result<Vec<ListedJob>, Refusal> {
+) -> Result<Vec<FoundJob>, Refusal> {
     let labels = [Some(label), asked.and.as_deref()];
     let labels = labels.into_iter().flatten().map(|label| {
         let (name, value) = label.split_once('=').ok_or_else(Refusal::not_found)?;

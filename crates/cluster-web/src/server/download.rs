@@ -13,7 +13,8 @@ use futures::stream;
 use serde::Deserialize;
 
 use super::fill;
-use super::log::{LogId, PIECE};
+use super::line_indexes::LogId;
+use super::log_reader::PIECE;
 use super::reply::{self, Refusal, Reply};
 use super::site::Site;
 use super::visit::Visit;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use cluster_api::{JobState, ListedJob};
+use cluster_api::JobState;
 use jiff::{SignedDuration, Timestamp};
 
 use super::badge::{Asked, last};
@@ -14,6 +14,7 @@ use super::fill::{self, require};
 use super::reply::{self, Refusal, Reply};
 use super::site::Site;
 use super::visit::Visit;
+use crate::cluster::FoundJob;
 use crate::log::escaped;
 
 /// How many jobs a feed has.
@@ -35,12 +36,12 @@ pub(super) async fn of_label(
     Ok(reply::typed(feed, "application/atom+xml; charset=utf-8"))
 }
 
-fn feed(label: &str, base: &str, jobs: &[ListedJob], now: Timestamp) -> String {
+fn feed(label: &str, base: &str, jobs: &[FoundJob], now: Timestamp) -> String {
     let shown = |text: &str| escaped(&visible::Shown(text).to_string());
     let ended = jobs
         .iter()
         .filter(|job| !matches!(job.summary.state, JobState::Queued | JobState::Running));
-    let ended: Vec<(&ListedJob, Timestamp)> = ended
+    let ended: Vec<(&FoundJob, Timestamp)> = ended
         .map(|job| {
             let ago = SignedDuration::try_from(job.summary.changed_ago).unwrap_or_default();
             (job, now.checked_sub(ago).unwrap_or(now))

@@ -1,87 +1,18 @@
 //! Which line of a log is where. Lines are counted once, as far as somebody asks for them, and no further than a page
 //! can wait for.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::log::{LogId, PIECE};
+use super::line_indexes::{INTERVAL, LineIndex, LogId, Place};
+use super::log_reader::PIECE;
 use super::reply::Refusal;
 use super::site::Site;
-
-/// How far apart the places are that are remembered, in bytes.
-const INTERVAL: u64 = 1 << 20;
 
 /// How much a page may count, in bytes: it takes some milliseconds.
 const BUDGET: u64 = 4 << 20;
 
-/// How many logs are remembered.
-const MAX_LOGS: usize = 200;
-
 /// How far back the beginning of a line is looked for, in bytes.
 const MAX_LINE: u64 = 16 << 10;
-
-/// A place in a log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    /// The offset, in bytes.
-    pub(super) offset: u64,
-    /// The number of the line that this byte is in, from 1; `None` if the lines before it were not counted.
-    pub(super) line: Option<u64>,
-    /// Whether a line begins there.
-    pub(super) is_line: bool,
-}
-
-/// What is known of the lines of logs.
-#[derive(Debug, Default)]
-pub(super) struct LineIndexes {
-    logs: HashMap<LogId, LineIndex>,
-}
-
-/// The lines of a log, as far as they were counted.
-#[derive(Clone, Debug, Default)]
-struct LineIndex {
-    /// How many lines end before the offsets `0`, `INTERVAL`, …
-    ends_before: Vec<u64>,
-}
-
-impl LineIndexes {
-    fn get(&self, log: &LogId) -> LineIndex {
-        self.logs.get(log).cloned().unwrap_or_default()
-    }
-
-    fn put(&mut self, log: &LogId, index: LineIndex) {
-        let known = self
-            .logs
-            .get(log)
-            .map_or(0, |known| known.ends_before.len());
-        if known >= index.ends_before.len() {
-            return;
-        }
-        if self.logs.len() >= MAX_LOGS && !self.logs.contains_key(log) {
-            // Those that are still looked at are counted again.
-            self.logs.clear();
-        }
-        self.logs.insert(log.clone(), index);
-    }
-}
-
-impl LineIndex {
-    /// Returns the last remembered place that is not after an offset, and how many lines end before it.
-    fn before(&self, offset: u64) -> (u64, u64) {
-        let wanted = usize::try_from(offset / INTERVAL).unwrap_or(usize::MAX);
-        let place = wanted.min(self.ends_before.len().saturating_sub(1));
-        let ends = self.ends_before.get(place).copied().unwrap_or(0);
-        (place as u64 * INTERVAL, ends)
-    }
-
-    /// Returns the last remembered place before which fewer than so many lines end, and how many.
-    fn before_line(&self, line: u64) -> (u64, u64) {
-        let place = self.ends_before.partition_point(|ends| ends + 1 < line);
-        let place = place.saturating_sub(1);
-        let ends = self.ends_before.get(place).copied().unwrap_or(0);
-        (place as u64 * INTERVAL, ends)
-    }
-}
 
 /// Returns where the line begins that an offset is in, or a place close by.
 pub(super) async fn line_start(
@@ -126,7 +57,7 @@ pub(super) async fn offset_of(site: &Site, log: &LogId, line: u64) -> Result<Opt
     let limit = at.saturating_add(BUDGET);
     let mut found = None;
     while at < limit && found.is_none() {
-        remember(&mut index, at, ends);
+        index.remember(at, ends);
         let piece = log.read(site, at, piece_at(at)).await?.bytes;
         if piece.is_empty() {
             break;
@@ -148,7 +79,7 @@ async fn count(site: &Site, log: &LogId, offset: u64) -> Result<Option<u64>, Ref
     let (mut at, mut ends) = index.before(offset);
     let limit = at.saturating_add(BUDGET);
     while at < offset && at < limit {
-        remember(&mut index, at, ends);
+        index.remember(at, ends);
         let most = usize::try_from(offset - at).unwrap_or(PIECE);
         let most = most.min(piece_at(at));
         let piece = log.read(site, at, most).await?.bytes;
@@ -158,7 +89,7 @@ async fn count(site: &Site, log: &LogId, offset: u64) -> Result<Option<u64>, Ref
         ends += newline_count(&piece);
         at += piece.len() as u64;
     }
-    remember(&mut index, at, ends);
+    index.remember(at, ends);
     keep(site, log, index);
     Ok((at >= offset).then_some(ends))
 }
@@ -182,13 +113,6 @@ fn count_in_background(site: &Arc<Site>, log: &LogId, offset: u64) {
         }
         drop(turn);
     });
-}
-
-/// Remembers a place, if it is the next one.
-fn remember(index: &mut LineIndex, at: u64, ends: u64) {
-    if at == index.ends_before.len() as u64 * INTERVAL {
-        index.ends_before.push(ends);
-    }
 }
 
 fn newline_count(bytes: &[u8]) -> u64 {

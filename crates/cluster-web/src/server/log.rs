@@ -5,11 +5,12 @@ use std::sync::Arc;
 use cluster_api::{DurableStage, JobDetails};
 use serde::Deserialize;
 
-use super::fill::encoded;
-use super::line_index::{self, Place};
+use super::line_index;
+use super::line_indexes::{LogId, Place};
+use super::log_reader::PIECE;
+use super::paths::encoded;
 use super::reply::Refusal;
 use super::site::Site;
-use crate::cluster::LogPiece;
 use crate::log::{Line, Search, Start, StepMark, Terminal};
 use crate::pages::{LogMark, LogOptions, LogView};
 
@@ -21,9 +22,6 @@ const SHOWN_WHOLE: u64 = 512 << 10;
 
 /// How much of the log is shown before a line that was asked for.
 const BEFORE: u64 = 32 << 10;
-
-/// How much is read at once.
-pub(super) const PIECE: usize = 256 << 10;
 
 /// How much of a log a search reads, in bytes.
 const SEARCHED: u64 = 64 << 20;
@@ -66,27 +64,6 @@ impl LogQuery {
             && q.is_none()
             && unfold.is_none()
             && refresh.is_none()
-    }
-}
-
-/// The log of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct LogId {
-    pub(super) job: String,
-    pub(super) attempt: u32,
-}
-
-impl LogId {
-    /// Reads at most so many bytes, without waiting.
-    pub(super) async fn read(
-        &self,
-        site: &Site,
-        start: u64,
-        at_most: usize,
-    ) -> Result<LogPiece, Refusal> {
-        let (job, attempt) = (self.job.clone(), self.attempt);
-        let read = site.cluster.log_piece(job, attempt, start, at_most);
-        Ok(read.await?)
     }
 }
 
@@ -187,7 +164,8 @@ async fn part(
     let place = line_index::line_start(site, log, from).await?;
     let to = match length <= SHOWN_WHOLE {
         true => length,
-        false => place.offset.saturating_add(SHOWN).min(length),
+        // Also when the line began before.
+        false => from.saturating_add(SHOWN).min(length),
     };
     Ok(Part { place, to })
 }

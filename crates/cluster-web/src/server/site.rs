@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
 
-use super::line_index::LineIndexes;
+use super::line_indexes::LineIndexes;
 use super::settings::WebSettings;
 use super::stats::WebStats;
 use crate::Cluster;

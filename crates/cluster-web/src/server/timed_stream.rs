@@ -28,7 +28,7 @@ impl TimedStream {
         }
     }
 
-    /// Returns what came of writing, or an error if nothing has come of it for too long.
+    /// Returns the result of writing, or an error if there was none for too long.
     fn checked<T>(
         &mut self,
         written: Poll<io::Result<T>>,

@@ -16,7 +16,8 @@ use cli::error::CommandError;
 pub(crate) struct WebArgs {
     /// Address of the pages for browsers: PORT or ADDR:PORT
     ///
-    /// A PORT alone is 127.0.0.1:PORT. Visitors need a link, which "ocluster-admin web" and "ocluster-client web" print.
+    /// A PORT alone is 127.0.0.1:PORT. Visitors need a link, which "ocluster-admin web" and "ocluster-client web"
+    /// print.
     #[arg(long, value_name = "PORT", value_parser = parse_http_address)]
     web: Option<SocketAddr>,
     /// What visitors without a link may see

@@ -65,6 +65,9 @@ fn of_the_client() {
             "ocluster-client cancel ./capnp-secrets/submission.cap --label pr=1 0",
             "ocluster-client retry ./capnp-secrets/submission.cap 0",
             "ocluster-client share ./capnp-secrets/submission.cap",
+            "ocluster-client web ./capnp-secrets/submission.cap",
+            "ocluster-client web ./capnp-secrets/submission.cap --only",
+            "ocluster-client web ./capnp-secrets/admin.cap",
         ],
         expect_file!["errors/ocluster-client.txt"],
     );
@@ -111,6 +114,8 @@ fn of_the_admin() {
         "forget CAP linux-x86_64 w1",
         "forget CAP linux-x86_64 w2",
         "exec CAP nowhere true",
+        "web CAP",
+        "web ./capnp-secrets/submission.cap",
     ];
     let lines = lines.map(|line| {
         let line = line.replace("CAP", "./capnp-secrets/admin.cap");

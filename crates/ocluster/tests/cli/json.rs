@@ -96,7 +96,7 @@ fn normalised(text: &str) -> String {
                 format!("{name}\": SECONDS{comma}")
             }
             "time" => format!("{name}\": \"TIME\"{comma}"),
-            "sturdy_ref" => format!("{name}\": \"SECRET\"{comma}"),
+            "sturdy_ref" | "url" => format!("{name}\": \"SECRET\"{comma}"),
             "total" | "free" => format!("{name}\": BYTES{comma}"),
             "value" => format!("{name}\": NUMBER{comma}"),
             _ => line.to_owned(),
@@ -116,7 +116,7 @@ fn leave(cluster: &mut Cluster, worker: Running, name: &str) {
 
 #[test]
 fn of_the_admin() {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::start_with("--web=0");
     let mut transcript = Transcript::default();
     let _w1 = cluster.worker("w1");
     let mut w2 = cluster.worker("w2");
@@ -179,6 +179,7 @@ fn of_the_admin() {
     transcript.admin(&cluster, "job", "u");
     transcript.admin(&cluster, "job-log", "u");
     transcript.admin(&cluster, "audit", "--limit 2");
+    transcript.admin(&cluster, "web", "");
     let exec =
         "ocluster-admin exec --output json ./capnp-secrets/admin.cap linux-x86_64 -- test {} = w1";
     transcript.add(&cluster.place.run(exec));
@@ -225,7 +226,7 @@ fn of_the_client() {
 
 #[test]
 fn of_kept_jobs() {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::start_with("--web=0");
     let submit = |options: &str| {
         let line = format!(
             "ocluster-client submit-docker -c ./capnp-secrets/submission.cap --output json --pool={POOL} --detach \
@@ -253,6 +254,7 @@ fn of_kept_jobs() {
         "status ID",
         "logs ID",
         "share ID",
+        "web ID",
     ] {
         let ended = cluster.place.run(&format!(
             "ocluster-client {} --output json -c ./capnp-secrets/submission.cap",

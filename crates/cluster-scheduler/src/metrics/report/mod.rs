@@ -1,10 +1,13 @@
 //! The scheduler's own page.
 
 mod durable;
+mod web;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use cluster_web::WebStats;
 use pool::{ByPriority, Stats};
 use prometheus_text::{Family, Histogram, Kind, Page, cpu_time};
 use vat::{Counters, Traffic};
@@ -27,6 +30,8 @@ pub(crate) struct Report {
     pub(crate) database: WriterStats,
     pub(crate) durable: JobsReport,
     pub(crate) stalls: Histogram,
+    /// `None` if there are no pages.
+    pub(crate) web: Option<Arc<WebStats>>,
     /// How long this process has computed, and when it started, in seconds since 1970.
     pub(crate) cpu: Duration,
     pub(crate) started: i64,
@@ -41,6 +46,7 @@ impl Report {
             database: cluster.database(),
             durable: cluster.durable_jobs().report(),
             stalls: stalls.read(),
+            web: cluster.web_stats(),
             cpu: cpu_time(),
             started: cluster.started().0,
         }
@@ -56,6 +62,9 @@ impl Report {
         self.connections(&mut page);
         self.database(&mut page);
         durable::write(&mut page, &self.durable);
+        if let Some(web) = &self.web {
+            web::write(&mut page, web);
+        }
         self.process(&mut page);
         page.into_text()
     }

@@ -152,6 +152,7 @@ fn report() -> Report {
         },
         durable: durable_jobs(),
         stalls,
+        web: Some(Default::default()),
         cpu: Duration::from_millis(2_250),
         started: 1_600_000_000,
     }

@@ -8,14 +8,14 @@ use crate::pages::{Finding, PoolRow, WorkerCounts};
 
 /// How a worker counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum WorkerStatus {
     Ready,
     Paused,
     Unresponsive,
     Away,
 }
 
-impl Standing {
+impl WorkerStatus {
     pub(super) fn of(presence: &Presence) -> Self {
         let Presence::Connected(ConnectedWorker { inactive, .. }) = presence else {
             return Self::Away;
@@ -41,11 +41,11 @@ impl Standing {
 pub(super) fn counts(state: &PoolState) -> WorkerCounts {
     let mut counts = WorkerCounts::default();
     for worker in &state.details.workers {
-        match Standing::of(&worker.presence) {
-            Standing::Ready => counts.ready += 1,
-            Standing::Paused => counts.paused += 1,
-            Standing::Unresponsive => counts.unresponsive += 1,
-            Standing::Away => counts.away += 1,
+        match WorkerStatus::of(&worker.presence) {
+            WorkerStatus::Ready => counts.ready += 1,
+            WorkerStatus::Paused => counts.paused += 1,
+            WorkerStatus::Unresponsive => counts.unresponsive += 1,
+            WorkerStatus::Away => counts.away += 1,
         }
     }
     counts

@@ -7,11 +7,11 @@ use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use cluster_api::{AdminJobQuery, JobQuery, JobState, Label, ListedJob};
+use cluster_api::{AdminJobQuery, JobQuery, JobState, Label};
 use serde::Deserialize;
 
 use super::{frame, pools, query, require};
-use crate::cluster::JobsQuery;
+use crate::cluster::{FoundJob, JobsQuery};
 use crate::pages::{Filters, Graph, HintTimes, JobsPage, Point, Section};
 use crate::server::reply::{self, Refusal, Reply};
 use crate::server::site::Site;
@@ -195,21 +195,21 @@ async fn times(site: &Site, mut wanted: JobsQuery) -> Result<HintTimes, Refusal>
         warm_seconds: None,
         cold_seconds: None,
         graph: Graph {
-            title: "From the submission to the end".to_owned(),
+            title: "How long the last attempts took".to_owned(),
             is_time: true,
             points,
         },
     })
 }
 
-fn point(job: &ListedJob) -> Option<Point> {
+fn point(job: &FoundJob) -> Option<Point> {
     let summary = &job.summary;
     let kind = match summary.state {
         JobState::Succeeded => "",
         JobState::Failed | JobState::TimedOut => "failed",
         _ => return None,
     };
-    let took = summary.submitted_ago.saturating_sub(summary.changed_ago);
+    let took = job.ran?;
     Some(Point {
         ago_seconds: summary.changed_ago.as_secs_f64(),
         value: took.as_secs_f64(),

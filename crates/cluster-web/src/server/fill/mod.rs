@@ -11,7 +11,6 @@ mod worker;
 use axum::extract::rejection::QueryRejection;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub(super) use self::audit::audit;
 pub(super) use self::job::{find, job};
@@ -19,18 +18,12 @@ pub(super) use self::jobs::jobs;
 pub(super) use self::pool::pool;
 pub(super) use self::pools::pools;
 pub(super) use self::worker::{worker, workers};
+pub(super) use super::paths::encoded;
 use super::reply::Refusal;
 use super::site::Site;
 use super::visit::Visit;
 use crate::access::{Holder, Role, Visitor};
 use crate::pages::{Frame, Section};
-
-/// What stays as it is in a part of an address.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
 
 /// Returns what all pages have.
 pub(super) fn frame(site: &Site, visit: &Visit, section: Section) -> Frame {
@@ -68,11 +61,6 @@ fn name(visitor: &Visitor) -> String {
         Role::Client { name, .. } => format!("client {name}"),
         Role::Job { id } => format!("guest of job {id}"),
     }
-}
-
-/// Returns a name as a part of an address.
-pub(super) fn encoded(name: &str) -> String {
-    utf8_percent_encode(name, PLAIN).to_string()
 }
 
 /// Returns the parts of an address after its `?`.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
-use cluster_api::{AdminJobQuery, ConnectedWorker, JobQuery, JobState, ListedJob, Presence};
+use cluster_api::{AdminJobQuery, ConnectedWorker, JobQuery, JobState, Presence};
+use cluster_json::outcome;
 
 use super::findings;
 use super::{frame, require};
 use crate::access::{Role, Visitor};
-use crate::cluster::PoolState;
+use crate::cluster::{FoundJob, PoolState};
 use crate::pages::{JobRow, PoolRow, PoolsPage, Section};
 use crate::server::reply::{self, Refusal, Reply};
 use crate::server::site::Site;
@@ -67,11 +68,22 @@ async fn failures(site: &Site, visit: &Visit) -> Result<Option<Vec<JobRow>>, Ref
 }
 
 /// Returns jobs as rows, for a visitor who may see them.
-pub(super) fn rows(jobs: &[ListedJob]) -> Vec<JobRow> {
-    let rows = jobs
-        .iter()
-        .map(|job| JobRow::of(&job.summary, Some(&job.client)));
+pub(super) fn rows(jobs: &[FoundJob]) -> Vec<JobRow> {
+    let rows = jobs.iter().map(|job| JobRow {
+        cause: cause(job),
+        ..JobRow::of(&job.summary, Some(&job.client))
+    });
     rows.collect()
+}
+
+/// Returns why a job did not succeed; `None` if it did, and while it has not ended.
+fn cause(job: &FoundJob) -> Option<String> {
+    let outcome = job.outcome.as_ref()?;
+    let has_failed = !matches!(
+        job.summary.state,
+        JobState::Succeeded | JobState::Queued | JobState::Running
+    );
+    has_failed.then(|| outcome::sentence(outcome))
 }
 
 /// Returns a pool in numbers.

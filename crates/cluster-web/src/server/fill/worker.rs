@@ -5,14 +5,13 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use cluster_api::{
-    AdminJobQuery, InactiveReason, JobQuery, JobState, ListedJob, Presence, WorkerDetails,
-};
+use cluster_api::{AdminJobQuery, InactiveReason, JobQuery, JobState, Presence, WorkerDetails};
 use serde::Deserialize;
 
-use super::findings::{self, Standing};
+use super::findings::{self, WorkerStatus};
 use super::{encoded, frame, pool, pools, query, require};
-use crate::cluster::{JobsQuery, PoolState};
+use crate::access::Visitor;
+use crate::cluster::{FoundJob, JobsQuery, PoolState};
 use crate::pages::{Command, PauseRow, Section, WorkerPage, WorkerRow, WorkersPage, shell_word};
 use crate::server::reply::{self, Refusal, Reply};
 use crate::server::site::Site;
@@ -77,7 +76,7 @@ pub(in crate::server) async fn worker(
     };
     if let Some(jobs) = &jobs {
         let ended = jobs.iter().filter(|job| is_ended(job)).take(RECENT);
-        let failed = |job: &&ListedJob| job.summary.state != JobState::Succeeded;
+        let failed = |job: &&FoundJob| job.summary.state != JobState::Succeeded;
         row.recent = u32::try_from(ended.clone().count()).unwrap_or(0);
         row.recent_failed = u32::try_from(ended.clone().filter(failed).count()).unwrap_or(0);
         let last = ended.map(|job| job.summary.changed_ago.as_secs_f64());
@@ -103,14 +102,14 @@ pub(in crate::server) async fn worker(
 }
 
 /// Returns whether a job ran to an end that says something about its worker.
-fn is_ended(job: &ListedJob) -> bool {
+fn is_ended(job: &FoundJob) -> bool {
     !matches!(
         job.summary.state,
         JobState::Queued | JobState::Running | JobState::Cancelled
     )
 }
 
-async fn last_jobs(site: &Site, pool: &str, worker: &str) -> Result<Vec<ListedJob>, Refusal> {
+async fn last_jobs(site: &Site, pool: &str, worker: &str) -> Result<Vec<FoundJob>, Refusal> {
     let query = JobsQuery {
         admin: AdminJobQuery {
             jobs: JobQuery {
@@ -138,7 +137,7 @@ fn row(state: &PoolState, worker: &WorkerDetails, visit: &Visit) -> WorkerRow {
     let pause = note.and_then(|note| note.pause.as_ref());
     let row = WorkerRow {
         name: name.clone(),
-        state: Standing::of(presence).word().to_owned(),
+        state: WorkerStatus::of(presence).word().to_owned(),
         paused: *paused,
         pause: pause.map(|pause| PauseRow {
             // Who and why is between operators.
@@ -164,6 +163,8 @@ fn row(state: &PoolState, worker: &WorkerDetails, visit: &Visit) -> WorkerRow {
         Presence::Connected(worker) => WorkerRow {
             reason: match explanation {
                 Some(explanation) => explanation.text.clone(),
+                // What workers say is not for everybody.
+                None if visit.visitor == Visitor::Public => String::new(),
                 None => reason(worker),
             },
             running: u32::try_from(worker.running.len()).unwrap_or(u32::MAX),

@@ -8,10 +8,11 @@ use std::time::Duration;
 use cluster_api::{RpcError, WebLink};
 use cluster_web::access::{Holder, Role};
 use cluster_web::cluster::Redeemed;
+use jobs::JobId;
 use pool::Time;
 use sha2::{Digest as _, Sha256};
 
-use crate::clients::Digest;
+use crate::clients::{Digest, access_of};
 use crate::clock::Clock;
 
 /// How long a link can be used.
@@ -56,7 +57,7 @@ impl Links {
     }
 
     /// Pages are served at this address.
-    pub(super) fn serve_at(&self, url: String) {
+    pub(crate) fn serve_at(&self, url: String) {
         // An error means that it was known before.
         self.url.set(url).ok();
     }
@@ -89,7 +90,7 @@ impl Links {
     }
 
     /// Uses up the link with this secret.
-    pub(super) fn redeem(&self, secret: &str) -> Option<Redeemed> {
+    pub(crate) fn redeem(&self, secret: &str) -> Option<Redeemed> {
         let link = self.unused.borrow_mut().by_digest.remove(&digest(secret))?;
         (self.clock.now() < link.until).then_some(link.redeemed)
     }
@@ -117,17 +118,13 @@ impl Unused {
     }
 }
 
-fn digest(secret: &str) -> Digest {
-    Sha256::digest(secret).into()
+/// Returns the address of the page of a job.
+pub(crate) fn page_of(job: JobId) -> String {
+    format!("/job/{job}")
 }
 
-/// Returns what a session has of the secret by which its client is reached: it changes with the secret, and says
-/// nothing about it.
-pub(crate) fn access(digest: &Digest) -> u64 {
-    let again: Digest = Sha256::digest(digest).into();
-    again
-        .first_chunk()
-        .map_or(0, |first| u64::from_be_bytes(*first))
+fn digest(secret: &str) -> Digest {
+    Sha256::digest(secret).into()
 }
 
 impl Links {
@@ -144,7 +141,7 @@ impl Links {
         Holder {
             role: Role::Client {
                 name: name.to_owned(),
-                access: access(digest),
+                access: access_of(digest),
             },
             by: name.to_owned(),
         }
