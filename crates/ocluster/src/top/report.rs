@@ -1,6 +1,6 @@
 //! What the scheduler reports, and what it is asked for.
 
-use cluster_api::{JobDetails, ListedJob};
+use cluster_api::{Explanation, JobDetails, ListedJob, PoolExplanations};
 
 use crate::admin::state::State;
 
@@ -9,6 +9,24 @@ pub(super) struct Pool {
     pub(super) name: String,
     /// Its state, or why it cannot be read.
     pub(super) state: Result<State, String>,
+    /// Why its jobs wait and its workers run no more of them, if it is shown and the scheduler can report it.
+    pub(super) reasons: Option<PoolExplanations>,
+}
+
+impl Pool {
+    /// Returns why a job waits.
+    pub(super) fn reason_of_job(&self, ticket: u64) -> Option<&Explanation> {
+        let jobs = &self.reasons.as_ref()?.jobs;
+        let found = jobs.iter().find(|(number, _)| *number == ticket);
+        found.map(|(_, explanation)| explanation)
+    }
+
+    /// Returns why a worker runs no more jobs.
+    pub(super) fn reason_of_worker(&self, name: &str) -> Option<&Explanation> {
+        let workers = &self.reasons.as_ref()?.workers;
+        let found = workers.iter().find(|(worker, _)| worker == name);
+        found.map(|(_, explanation)| explanation)
+    }
 }
 
 /// Jobs in the history, the latest first.

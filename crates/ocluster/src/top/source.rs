@@ -177,10 +177,19 @@ impl Source {
     }
 }
 
+/// Returns a pool, with at most `most` jobs of each queue; with none, the reasons are left out.
 async fn pool(admin: &Admin, name: String, most: u32) -> Pool {
-    let state = state::pool(&admin.pool(&name), most).await;
+    let pool = admin.pool(&name);
+    let reasons = async {
+        match most {
+            0 => None,
+            most => pool.explain(most).await.ok(),
+        }
+    };
+    let (state, reasons) = futures::join!(state::pool(&pool, most), reasons);
     Pool {
         name,
+        reasons,
         state: state.map_err(|(method, error)| format!("{method}: {error}")),
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use cluster_api::{
     AttemptResult, DurableAttempt, DurableAttemptEnd, DurableDetails, DurableOutcome, DurableStage,
-    DurableStatus, JobDetails, JobState, JobSummary, Label, ListedJob, Outcome,
+    DurableStatus, Explanation, Forecast, JobDetails, JobState, JobSummary, Label, ListedJob,
+    Outcome, PoolExplanations,
 };
 
 use crate::admin::state::State;
@@ -21,6 +22,7 @@ pub(super) fn pools() -> Vec<Pool> {
     let pool = |name: &str, state| Pool {
         name: name.to_owned(),
         state,
+        reasons: (name == "linux-x86_64").then(reasons),
     };
     vec![
         pool("arm64", Err("PoolAdmin.workers: not now".to_owned())),
@@ -34,6 +36,26 @@ pub(super) fn pools() -> Vec<Pool> {
             }),
         ),
     ]
+}
+
+fn reasons() -> PoolExplanations {
+    let explanation = |text: &str, start| Explanation {
+        kind: "busy".to_owned(),
+        text: text.to_owned(),
+        ahead: 1,
+        urgent_ahead: 0,
+        own_ahead: 0,
+        forecast: Some(Forecast { start, end: start }),
+    };
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let start = (minutes(2), minutes(5));
+    PoolExplanations {
+        jobs: vec![(
+            41,
+            explanation("all workers are busy, and this job is next", start),
+        )],
+        workers: vec![("w1".to_owned(), explanation("it takes jobs", start))],
+    }
 }
 
 fn at_work() -> State {

@@ -33,6 +33,13 @@ pub(super) fn worker(facts: &Facts, pool: &str, name: &str, width: usize) -> Vec
         )];
     };
     let mut rows = paragraph(&worker_details(worker), width);
+    let reason = facts
+        .pool(pool)
+        .and_then(|pool| pool.reason_of_worker(name));
+    if let Some(reason) = reason {
+        rows.push(Row::default());
+        rows.extend(paragraph(&format!("  {}", reason.text), width));
+    }
     rows.push(Row::default());
     rows.extend(commands(pool, worker, width));
     rows
@@ -88,11 +95,19 @@ pub(super) fn ticket(facts: &Facts, pool: &str, ticket: u64, width: usize) -> Ve
             )];
         }
     };
+    if let Some(reason) = facts.pool(pool).and_then(|pool| pool.reason_of_job(ticket)) {
+        lines.insert(1, ("why", reason.text.clone()));
+        let forecast = reason.forecast.as_ref().map(|forecast| {
+            let (from, to) = forecast.start;
+            format!("in {} to {}", CompactElapsed(from), CompactElapsed(to))
+        });
+        lines.insert(2, ("expected start", forecast.unwrap_or_default()));
+    }
     let cancel = format!("ocluster-admin cancel -c CAP {pool} {ticket}");
     lines.push(("to cancel it", cancel));
     let lines = lines.into_iter().filter(|(_, text)| !text.is_empty());
     lines
-        .flat_map(|(name, text)| paragraph(&format!("  {name:14}{text}"), width))
+        .flat_map(|(name, text)| paragraph(&format!("  {name:16}{text}"), width))
         .collect()
 }
 
