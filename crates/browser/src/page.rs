@@ -109,11 +109,8 @@ impl Page {
         wait_for("whole page", WAIT_LIMIT, || {
             self.take_events();
             let progress = self.progress.borrow();
-            let since = progress.iter().skip_while(|(id, _)| id != document);
-            Ok(since
-                .map(|(_, is_end)| *is_end)
-                .any(|is_end| is_end)
-                .then_some(()))
+            let mut since = progress.iter().skip_while(|(id, _)| id != document);
+            Ok(since.any(|(_, is_end)| *is_end).then_some(()))
         })
     }
 

@@ -155,6 +155,8 @@ mod tests {
                 CAP JOB
             ocluster-client share [OPTIONS] [CAP] <JOB>
                 CAP JOB
+            ocluster-client web [OPTIONS] [CAP] [JOB]
+                CAP JOB
             ocluster-admin show [OPTIONS] [CAP] [POOL] [WORKER]
                 CAP POOL WORKER
             ocluster-admin pause [OPTIONS] [CAP] <POOL> [WORKER]
@@ -191,6 +193,8 @@ mod tests {
                 CAP POOL CMD...
             ocluster-admin audit [OPTIONS] [CAP]
                 CAP
+            ocluster-admin web [OPTIONS] [CAP] [JOB]
+                CAP JOB
             ocluster top [OPTIONS] [CAP]
                 CAP"#]].assert_eq(&lines.join("\n"));
     }

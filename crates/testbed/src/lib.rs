@@ -4,10 +4,12 @@
 //! compares with what a user should read. The machines for it are from `rig`.
 
 mod http;
+mod memory;
 mod program;
 mod site;
 
 pub use http::{get, query};
+pub use memory::peak_memory;
 pub use program::{Output, Program};
 pub use site::{HeldJob, LeftJob, POOL, Site, Submit, wait_until_gone};
 

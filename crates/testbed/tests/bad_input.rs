@@ -4,7 +4,6 @@
 //! are made. It must succeed afterwards.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::ffi::OsStringExt as _;
@@ -13,7 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use rig::{GitServer, Process, ProcessState, Repository, Rig, output_within};
-use testbed::{HeldJob, Output, POOL, Site, WAIT_LIMIT, busybox};
+use testbed::{HeldJob, Output, POOL, Site, WAIT_LIMIT, busybox, peak_memory};
 
 /// The capacity for the bystander's job and an invalid one.
 const CAPACITY_FOR_TWO: &str = "--capacity=2";
@@ -312,15 +311,6 @@ fn a_line_of_50_mib_is_complete() -> Result<()> {
     }
     check_undisturbed(bystander)?;
     site.finish()
-}
-
-/// Returns the peak memory of a process, in bytes.
-fn peak_memory(process: Process) -> Result<usize> {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id()))?;
-    let peak = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-    Ok(peak.context("cannot find VmHWM")?.trim().parse::<usize>()? * 1024)
 }
 
 // Peers.

@@ -177,6 +177,7 @@ impl Source {
     }
 }
 
+/// Returns a pool, with at most `most` jobs of each queue.
 async fn pool(admin: &Admin, name: String, most: u32) -> Pool {
     let state = state::pool(&admin.pool(&name), most).await;
     Pool {

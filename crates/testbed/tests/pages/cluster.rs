@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use anyhow::{Context as _, Result, ensure};
 use browser::{Browser, Device, Page, Profile};
 use rig::Rig;
-use testbed::{POOL, Site};
+use testbed::{POOL, Site, peak_memory};
 
 /// The options of a worker that runs the payload of a custom job as a script, and nothing else.
 const SCRIPTS: &str = "--custom=script=bash";
@@ -108,6 +108,11 @@ impl Pages {
         // The command ends as the job does.
         self.site.run(&line)?;
         Ok(id)
+    }
+
+    /// Returns the peak memory of the scheduler so far, in bytes.
+    pub(crate) fn scheduler_memory(&self) -> Result<usize> {
+        peak_memory(self.site.cluster.scheduler().context("no scheduler")?)
     }
 
     /// Stops everything. A worker that runs jobs would wait for them.

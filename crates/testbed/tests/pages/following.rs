@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::Result;
 use browser::Device;
+use testbed::WAIT_LIMIT;
 
 use crate::cluster::{Pages, check_page};
 
@@ -74,6 +75,43 @@ fn a_log_is_followed_over_a_restart_linked_and_searched() -> Result<()> {
     assert!(
         body.contains("line 190") && !body.contains("line 20\n"),
         "{body}"
+    );
+    pages.finish()
+}
+
+#[test]
+fn a_log_of_a_gigabyte_opens_at_its_end() -> Result<()> {
+    let Some(pages) = Pages::start("a_log_of_a_gigabyte_opens_at_its_end")? else {
+        return Ok(());
+    };
+    let script =
+        "yes 'one of many lines of a long log' | head -c 1000000000; echo; echo the last line";
+    let id = pages.submit(script, &[])?;
+    let line = format!("ocluster-client wait ./capnp-secrets/submission.cap {id}");
+    pages
+        .site
+        .begin(&line)?
+        .end_within(10 * WAIT_LIMIT)?
+        .check(0, &[]);
+    let operator = pages.operator()?;
+    let page = operator.page(&Device::WIDE)?;
+    let before = pages.scheduler_memory()?;
+    page.open(&pages.url(&format!("/job/{id}")))?;
+    assert!(page.body()?.contains("the last line"));
+    // The log was neither read from its beginning nor kept in memory.
+    let html = page.evaluate("document.documentElement.outerHTML.length")?;
+    let grown = pages.scheduler_memory()?.saturating_sub(before);
+    let times = "performance.getEntriesByType('navigation')[0]";
+    let first = page.evaluate(&format!("{times}.responseStart - {times}.requestStart"))?;
+    let last = page.evaluate(&format!("{times}.responseEnd - {times}.requestStart"))?;
+    println!("answer after {first} to {last} ms, {html} bytes of HTML, {grown} bytes of memory");
+    assert!(
+        html.as_u64().is_some_and(|bytes| bytes < 8_000_000),
+        "{html}"
+    );
+    assert!(
+        grown < 100_000_000,
+        "the scheduler has grown by {grown} bytes"
     );
     pages.finish()
 }

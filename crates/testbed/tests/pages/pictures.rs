@@ -78,6 +78,8 @@ fn pictures_of_the_book() -> Result<()> {
             ..device
         })?;
         page.open(&pages.url(&path))?;
+        // The page of a failed job opens at its failure.
+        page.evaluate("scrollTo(0, 0)")?;
         fs::write(
             Path::new(IMAGES).join(format!("{name}.webp")),
             page.small_picture()?,

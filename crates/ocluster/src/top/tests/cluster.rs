@@ -7,6 +7,8 @@ use cluster_api::{
     DurableStatus, JobDetails, JobState, JobSummary, Label, ListedJob, Outcome,
 };
 
+use cluster_json::explanation::{JobExplanation, JobForecast};
+
 use crate::admin::KnownJob;
 use crate::admin::state::State;
 use crate::json::pools::{
@@ -36,6 +38,23 @@ pub(super) fn pools() -> Vec<Pool> {
             }),
         ),
     ]
+}
+
+/// Returns why the first job of a queue waits.
+fn explanation() -> JobExplanation {
+    let forecast = JobForecast {
+        earliest_start_seconds: 120.0,
+        latest_start_seconds: 300.0,
+        earliest_end_seconds: 180.0,
+        latest_end_seconds: 600.0,
+    };
+    JobExplanation {
+        kind: "busy".to_owned(),
+        text: "all workers are busy, and this job is next".to_owned(),
+        urgent_ahead: 0,
+        own_ahead: 0,
+        forecast: Some(forecast),
+    }
 }
 
 fn at_work() -> State {
@@ -122,7 +141,7 @@ fn queue(all: u32) -> Queue {
         urgent: ticket == 41,
         waiting_seconds: 302.0,
         worker: worker.map(str::to_owned),
-        explanation: None,
+        explanation: (ticket == 41).then(explanation),
     };
     let jobs = match all {
         1 => vec![job(7, "alice", "", None)],

@@ -119,9 +119,9 @@ fn a_pool_has_its_jobs_queue_and_workers() {
               28t5cy4tqkff  running  1m15s  alice   w1      branch=mainx�[2J��evil
 
             Queue: 17000, 1 urgent
-              NUMBER  CLIENT  WAITING  FOR WORKER  HINT
-              41      alice   5m02s    any         urgent project
-              42      bob     5m02s    w1          x\u{1b}[2J\u{7}\u{202e}evil
+              NUMBER  CLIENT  WAITING  HINT                      WHY
+              41      alice   5m02s    urgent project            all workers are busy, and …
+              42      bob     5m02s    x\u{1b}[2J\u{7}\u{202e}…  for w1
               and 16998 jobs after these
 
             Workers: 5
@@ -151,9 +151,9 @@ fn a_pool_has_its_jobs_queue_and_workers() {
               28t5cy4tqkff  running  1m15s  alice   w1      branch=mainx�[2J��evil
 
             Queue: 17000, 1 urgent
-              NUMBER  CLIENT  WAITING  FOR WORKER  HINT
-              41      alice   5m02s    any         urgent project
-              42      bob     5m02s    w1          x\u{1b}[2J\u{7}\u{202e}evil
+              NUMBER  CLIENT  WAITING  HINT                      WHY
+              41      alice   5m02s    urgent project            all workers are busy, and …
+              42      bob     5m02s    x\u{1b}[2J\u{7}\u{202e}…  for w1
               and 16998 jobs after these
 
             Workers: 5
@@ -186,8 +186,8 @@ fn a_filter_leaves_the_rows_that_have_it() {
               28t5cy4tqkff  running  1m15s  alice   w1      branch=mainx�[2J��evil
 
             Queue: 17000, 1 urgent
-              NUMBER  CLIENT  WAITING  FOR WORKER  HINT
-              41      alice   5m02s    any         urgent project
+              NUMBER  CLIENT  WAITING  HINT                      WHY
+              41      alice   5m02s    urgent project            all workers are busy, and …
               and 16998 jobs after these
 
             Workers: 5
@@ -225,14 +225,14 @@ fn a_worker_and_a_queued_job_are_shown_with_what_can_be_done() {
         &mut top,
         &expect![[r#"
              pools › linux-x86_64 › job number 41                    build.example.org:9000
-              state         queued for 5m02s
-              worker        any
-              client        alice
-              cache hint    project
-              urgent        yes
-              to cancel it  ocluster-admin cancel -c CAP linux-x86_64 41
-
-
+              state           queued for 5m02s
+              why             all workers are busy, and this job is next
+              expected start  in 2m00s to 5m00s
+              worker          any
+              client          alice
+              cache hint      project
+              urgent          yes
+              to cancel it    ocluster-admin cancel -c CAP linux-x86_64 41
 
 
 
@@ -266,8 +266,6 @@ fn a_worker_and_a_queued_job_are_shown_with_what_can_be_done() {
                 18      alice   1m15s  project
 
               ocluster-admin drain -c CAP linux-x86_64 w1
-
-
 
 
 

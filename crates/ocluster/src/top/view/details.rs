@@ -88,11 +88,22 @@ pub(super) fn ticket(facts: &Facts, pool: &str, ticket: u64, width: usize) -> Ve
             )];
         }
     };
+    if let Some(explanation) = queued.and_then(|job| job.explanation.as_ref()) {
+        lines.insert(1, ("why", explanation.text.clone()));
+        let forecast = explanation.forecast.as_ref().map(|forecast| {
+            let (from, to) = (
+                forecast.earliest_start_seconds,
+                forecast.latest_start_seconds,
+            );
+            format!("in {} to {}", seconds(from), seconds(to))
+        });
+        lines.insert(2, ("expected start", forecast.unwrap_or_default()));
+    }
     let cancel = format!("ocluster-admin cancel -c CAP {pool} {ticket}");
     lines.push(("to cancel it", cancel));
     let lines = lines.into_iter().filter(|(_, text)| !text.is_empty());
     lines
-        .flat_map(|(name, text)| paragraph(&format!("  {name:14}{text}"), width))
+        .flat_map(|(name, text)| paragraph(&format!("  {name:16}{text}"), width))
         .collect()
 }
 

@@ -6,7 +6,7 @@ use super::{heading, jobs, worker};
 use crate::admin::state::State;
 use crate::json::pools::{Job, Queue, QueuedJob};
 use crate::top::facts::Facts;
-use crate::top::report::Jobs;
+use crate::top::report::{Jobs, Pool};
 use crate::top::row::{Cells, Piece, Row, Target, Tone, table};
 
 pub(super) fn rows(facts: &Facts, name: &str, width: usize) -> Vec<Row> {
@@ -29,7 +29,7 @@ pub(super) fn rows(facts: &Facts, name: &str, width: usize) -> Vec<Row> {
         state
             .queue
             .iter()
-            .flat_map(|queue| queued(name, queue, width)),
+            .flat_map(|queue| queued(pool, queue, width)),
     );
     rows.extend(workers(name, state, width));
     if let Some(history) = history.filter(|history| !history.ended.is_empty()) {
@@ -81,7 +81,7 @@ fn running_cells(pool: &str, worker: &str, job: &Job) -> Cells {
     }
 }
 
-fn queued(pool: &str, queue: &Queue, width: usize) -> Vec<Row> {
+fn queued(pool: &Pool, queue: &Queue, width: usize) -> Vec<Row> {
     let all = queue.jobs.len() + usize::try_from(queue.more).unwrap_or(usize::MAX);
     let urgent: u32 = queue.clients.iter().map(|client| client.urgent).sum();
     let urgent = match urgent {
@@ -93,7 +93,7 @@ fn queued(pool: &str, queue: &Queue, width: usize) -> Vec<Row> {
         rows.push(Row::new("  No job waits.", Tone::Faint));
         return rows;
     }
-    let columns = ["NUMBER", "CLIENT", "WAITING", "FOR WORKER", "HINT"];
+    let columns = ["NUMBER", "CLIENT", "WAITING", "HINT", "WHY"];
     let lines = queue.jobs.iter().map(|job| queued_cells(pool, job));
     rows.extend(table(&columns, lines.collect(), width));
     if queue.more > 0 {
@@ -103,22 +103,27 @@ fn queued(pool: &str, queue: &Queue, width: usize) -> Vec<Row> {
     rows
 }
 
-fn queued_cells(pool: &str, job: &QueuedJob) -> Cells {
+fn queued_cells(pool: &Pool, job: &QueuedJob) -> Cells {
     let plain = |text: &str| Piece::new(text, Tone::Plain);
     let hint = match job.urgent {
         true => format!("urgent {}", job.cache_hint),
         false => job.cache_hint.clone(),
+    };
+    let why = match (&job.explanation, &job.worker) {
+        (Some(explanation), _) => explanation.text.clone(),
+        (None, Some(worker)) => format!("for {worker}"),
+        (None, None) => String::new(),
     };
     Cells {
         cells: vec![
             plain(&job.ticket.to_string()),
             plain(&job.client),
             plain(&CompactElapsed::from_seconds(job.waiting_seconds).to_string()),
-            plain(job.worker.as_deref().unwrap_or("any")),
             plain(&hint),
+            plain(&why),
         ],
         target: Some(Target::Ticket {
-            pool: pool.to_owned(),
+            pool: pool.name.clone(),
             ticket: job.ticket,
         }),
     }
