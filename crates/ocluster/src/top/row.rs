@@ -231,7 +231,7 @@ mod tests {
         for row in &rows {
             assert!(columns_of(&row.text()) <= 50, "{row:?}");
         }
-        let text: Vec<String> = rows.iter().map(Row::text).collect();
+        let text: Vec<String> = rows.iter().map(|row| format!("|{}", row.text())).collect();
         expect![[r#"
               NAME                      RUNNING   NOTE
               a                         2 of 4    short

@@ -35,9 +35,15 @@ fn text(top: &mut Top) -> String {
     lines.collect()
 }
 
+/// Returns a text with a line at its left: the blanks with which all lines of an expected text begin do not count.
+fn framed(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("|{line}\n"));
+    lines.collect()
+}
+
 #[track_caller]
 fn check(top: &mut Top, expected: &Expect) {
-    expected.assert_eq(&text(top));
+    expected.assert_eq(&framed(&text(top)));
 }
 
 fn press(top: &mut Top, keys: &str) {
