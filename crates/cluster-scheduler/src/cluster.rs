@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cluster_api::RpcError;
 use cluster_web::WebStats;
-use pool::{ClientId, Cost, Pool, Rate, Remembered, WorkerName};
+use pool::{ClientId, Cost, PastJob, Pool, Rate, Remembered, WorkerName};
 use vat::{Address, Auth, ServiceId, SturdyRef};
 use visible::Shown;
 
@@ -115,21 +115,8 @@ impl Cluster {
         let pools = pools.into_iter().map(|name| {
             let remembered = remembered.remove(name.as_str()).unwrap_or_default();
             let notes = pauses.remove(name.as_str()).unwrap_or_default();
-            let mut pool = Pool::new(
-                pool::Config {
-                    cost: Cost::default(),
-                    probe_after: Some(PROBE_AFTER),
-                },
-                remembered,
-            );
-            for job in durable_jobs
-                .past
-                .remove(name.as_str())
-                .into_iter()
-                .flatten()
-            {
-                pool.teach(&job);
-            }
+            let past = durable_jobs.past.remove(name.as_str());
+            let pool = taught(remembered, &past.unwrap_or_default());
             (
                 name.clone(),
                 Reactor::new(name, pool, notes, clock, Rc::clone(&db)),
@@ -368,6 +355,19 @@ fn remember_pauses(
 
 /// How many invalid rows are named in the log; the others are counted.
 const NAMED_ROWS: usize = 10;
+
+/// Returns a pool that has learned from jobs that ended before.
+fn taught(remembered: Remembered, past: &[PastJob]) -> Pool {
+    let config = pool::Config {
+        cost: Cost::default(),
+        probe_after: Some(PROBE_AFTER),
+    };
+    let mut pool = Pool::new(config, remembered);
+    for job in past {
+        pool.teach(job);
+    }
+    pool
+}
 
 /// Sorts what was saved by pool. Invalid rows are ignored, with a warning.
 fn remember(

@@ -6,8 +6,8 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use pool::{
-    CacheHint, Cancel, Capacity, ClientId, Config, Effect, InactiveReason, Pool, Rate, Remembered,
-    TicketId, Time, WorkerId, WorkerName,
+    CacheHint, Cancel, Capacity, ClientId, Config, Cost, Effect, InactiveReason, PastJob, Pool,
+    Rate, Remembered, TicketId, Time, WorkerId, WorkerName,
 };
 
 const TICKETS: usize = 1_000_000;
@@ -31,7 +31,11 @@ impl Cluster {
     /// Returns a cluster of waiting workers, each of which remembers three hints of its own choice
     /// and one that all have.
     fn idle() -> Self {
-        let names: Vec<_> = (0..WORKERS)
+        Self::of(WORKERS)
+    }
+
+    fn of(workers: usize) -> Self {
+        let names: Vec<_> = (0..workers)
             .map(|n| WorkerName::new(&format!("worker-{n:05}")).unwrap())
             .collect();
         let hints: Vec<_> = (0..HINTS)
@@ -62,7 +66,7 @@ impl Cluster {
         for (n, client) in clients.iter().enumerate() {
             pool.set_rate(client, Rate::new((1 + n % 7) as f64).unwrap());
         }
-        let running = vec![Vec::new(); WORKERS];
+        let running = vec![Vec::new(); workers.len()];
         let mut cluster = Self {
             pool,
             workers,
@@ -83,6 +87,23 @@ impl Cluster {
             cluster.drain();
         }
         cluster
+    }
+
+    /// The pool learns for each hint that jobs take what was guessed.
+    fn learn(&mut self) {
+        for (hint, is_warm) in self
+            .hints
+            .iter()
+            .flat_map(|hint| [(hint, true), (hint, false)])
+        {
+            let Cost { cached, non_cached } = Cost::default();
+            self.pool.teach(&PastJob {
+                client: self.clients[0].clone(),
+                hint: CacheHint::new(hint),
+                is_warm,
+                took: if is_warm { cached } else { non_cached },
+            });
+        }
     }
 
     fn submit(&mut self) -> TicketId {
@@ -113,54 +134,94 @@ impl Cluster {
     }
 }
 
+/// With the guesses, and then with times that were learned.
 fn decisions(c: &mut Criterion) {
+    backlog(c, Cluster::busy(), "");
     let mut cluster = Cluster::busy();
-    c.bench_function("backlog: submit, cancel (2 decisions)", |b| {
-        b.iter(|| {
-            let ticket = cluster.submit();
-            cluster.drain();
-            assert_eq!(cluster.pool.cancel(ticket), Cancel::Cancelled);
-            cluster.drain();
-        });
-    });
-    c.bench_function("backlog: finish, pop, submit (3 decisions)", |b| {
-        let mut worker = 0;
-        b.iter(|| {
-            worker = (worker + 1) % WORKERS;
-            cluster.finish(worker);
-            cluster.pool.pop(cluster.workers[worker]).unwrap();
-            cluster.drain();
-            cluster.submit();
-            cluster.drain();
-        });
-    });
-    drop(cluster);
-
+    cluster.learn();
+    backlog(c, cluster, ", learned");
+    idle(c, Cluster::idle(), "");
     let mut cluster = Cluster::idle();
-    c.bench_function("idle: submit, take, finish, pop (4 decisions)", |b| {
-        b.iter(|| {
-            cluster.submit();
-            let worker = cluster.drain().expect("somebody waits");
-            cluster.finish(worker);
-            cluster.pool.pop(cluster.workers[worker]).unwrap();
-            cluster.drain();
-        });
+    cluster.learn();
+    idle(c, cluster, ", learned");
+}
+
+fn backlog(c: &mut Criterion, mut cluster: Cluster, how: &str) {
+    c.bench_function(
+        &format!("backlog: submit, cancel (2 decisions){how}"),
+        |b| {
+            b.iter(|| {
+                let ticket = cluster.submit();
+                cluster.drain();
+                assert_eq!(cluster.pool.cancel(ticket), Cancel::Cancelled);
+                cluster.drain();
+            });
+        },
+    );
+    c.bench_function(
+        &format!("backlog: finish, pop, submit (3 decisions){how}"),
+        |b| {
+            let mut worker = 0;
+            b.iter(|| {
+                worker = (worker + 1) % WORKERS;
+                cluster.finish(worker);
+                cluster.pool.pop(cluster.workers[worker]).unwrap();
+                cluster.drain();
+                cluster.submit();
+                cluster.drain();
+            });
+        },
+    );
+}
+
+fn idle(c: &mut Criterion, mut cluster: Cluster, how: &str) {
+    c.bench_function(
+        &format!("idle: submit, take, finish, pop (4 decisions){how}"),
+        |b| {
+            b.iter(|| {
+                cluster.submit();
+                let worker = cluster.drain().expect("somebody waits");
+                cluster.finish(worker);
+                cluster.pool.pop(cluster.workers[worker]).unwrap();
+                cluster.drain();
+            });
+        },
+    );
+    c.bench_function(
+        &format!("idle: the same, with a hint that all workers have{how}"),
+        |b| {
+            b.iter(|| {
+                cluster
+                    .pool
+                    .submit(NOW, &cluster.clients[0], "everywhere", false);
+                let worker = cluster.drain().expect("somebody waits");
+                cluster.finish(worker);
+                cluster.pool.pop(cluster.workers[worker]).unwrap();
+                cluster.drain();
+            });
+        },
+    );
+}
+
+/// What a forecast takes with 10,000 queued tickets and 300 workers: the copy, which holds its caller, and the runs,
+/// which do not.
+fn forecasts(c: &mut Criterion) {
+    let mut cluster = Cluster::of(300);
+    for _ in 0..10_300 {
+        cluster.submit();
+        cluster.drain();
+    }
+    cluster.learn();
+    c.bench_function("forecast: copy", |b| {
+        b.iter(|| cluster.pool.outlook(NOW, 1_000));
     });
-    c.bench_function("idle: the same, with a hint that all workers have", |b| {
-        b.iter(|| {
-            cluster
-                .pool
-                .submit(NOW, &cluster.clients[0], "everywhere", false);
-            let worker = cluster.drain().expect("somebody waits");
-            cluster.finish(worker);
-            cluster.pool.pop(cluster.workers[worker]).unwrap();
-            cluster.drain();
-        });
-    });
+    let outlook = cluster.pool.outlook(NOW, 1_000).unwrap();
+    c.bench_function("forecast: runs", |b| b.iter(|| outlook.forecast(1)));
 }
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     decisions(&mut criterion);
+    forecasts(&mut criterion);
     criterion.final_summary();
 }

@@ -96,8 +96,13 @@ impl Affinity {
         }
     }
 
-    /// Notes that a worker has a hint cached; returns whether that is new.
-    pub(crate) fn remember(&mut self, hint: &CacheHint, worker: Slot, times: &Times) -> bool {
+    /// Notes that a worker has a hint cached; returns whether that is new, and what is known of the hint.
+    pub(crate) fn remember(
+        &mut self,
+        hint: &CacheHint,
+        worker: Slot,
+        times: &Times,
+    ) -> (bool, Known) {
         let entry = match self.hints.get_mut(hint) {
             Some(entry) => entry,
             None => {
@@ -106,13 +111,14 @@ impl Affinity {
             }
         };
         let new = entry.workers.insert(worker);
+        let known = entry.known;
         if new {
             self.by_worker
                 .entry(worker)
                 .or_default()
                 .insert(hint.clone());
         }
-        new
+        (new, known)
     }
 
     /// A worker has dropped what it had cached for a hint; returns whether it had any.
@@ -237,15 +243,15 @@ impl Affinity {
         best.map(|load| load.worker)
     }
 
-    /// Returns the worker with the shortest wait that is within `limit`, of those that have a hint cached; of equals
-    /// the one that is less loaded. Never `except`.
+    /// Returns the worker with the shortest wait of those that have a hint cached, if that is within the `limit` for
+    /// what is known of the hint; of equals the one that is less loaded. Never `except`.
     ///
     /// Ends with the first that is free. Like [`preferred`](Self::preferred), it looks at some of the workers only.
     pub(crate) fn soonest(
         &self,
         hint: &CacheHint,
         workers: &Workers,
-        (now, limit): (Time, Duration),
+        (now, limit): (Time, impl FnOnce(Known) -> Duration),
         except: Option<Slot>,
     ) -> Soonest {
         let Some(entry) = self.hints.get(hint).filter(|_| !hint.is_none()) else {
@@ -270,7 +276,7 @@ impl Affinity {
             }
         }
         match best {
-            Some((wait, load)) if wait <= limit => Soonest::Within(load.worker),
+            Some((wait, load)) if wait <= limit(entry.known) => Soonest::Within(load.worker),
             Some(_) => Soonest::Later,
             None => Soonest::None,
         }

@@ -8,6 +8,7 @@ use crate::ids::Slot;
 use crate::ready::ReadyList;
 use crate::ticket::{Location, Ticket};
 use crate::times::Costs;
+use crate::window::Known;
 use crate::worker::{ExpectedRun, Worker};
 use crate::{CacheHint, Decision, Effect, Estimate, InactiveReason, Pool, TicketId};
 
@@ -111,7 +112,7 @@ impl Pool {
         let (affinity, workers) = (&self.affinity, &self.workers);
         if self.times.are_known() {
             // It waits for a cache only as long as that saves time.
-            let limit = self.costs(ticket).saving();
+            let limit = |hint| self.costs_of(ticket, hint).saving();
             affinity.soonest(&ticket.hint, workers, (self.now, limit), except)
         } else {
             let limit = self.config.cost.non_cached;
@@ -139,11 +140,12 @@ impl Pool {
 
     /// Returns what a ticket's job is expected to take.
     pub(crate) fn costs(&self, ticket: &Ticket) -> Costs {
-        if !self.times.are_known() {
-            return self.config.cost;
-        }
-        let hint = self.affinity.known(&ticket.hint);
-        let client = self.clients.times(&ticket.client);
+        self.costs_of(ticket, self.affinity.known(&ticket.hint))
+    }
+
+    /// Returns what a ticket's job is expected to take, of whose hint something is known.
+    fn costs_of(&self, ticket: &Ticket, hint: Known) -> Costs {
+        let client = || self.clients.times(&ticket.client);
         self.times.costs(hint, client, &self.config.cost)
     }
 
@@ -151,11 +153,22 @@ impl Pool {
     fn assign(&mut self, id: TicketId, slot: Slot, estimate: Estimate) -> CacheHint {
         let ticket = self
             .tickets
-            .get(&id)
+            .get_mut(&id)
             .expect("only tickets that exist are assigned");
-        let costs = self.costs(ticket);
+        // Already now, so that tickets with the same hint follow this one.
+        let (is_new, known) = self.affinity.remember(&ticket.hint, slot, &self.times);
+        let client = || self.clients.times(&ticket.client);
+        let costs = self.times.costs(known, client, &self.config.cost);
         let cost = costs.of(estimate);
         let deadline = self.now + costs.cache_wait();
+        ticket.location = Location::Queue {
+            worker: slot,
+            is_preferred: estimate == Estimate::Cached,
+            cost,
+            deadline,
+        };
+        ticket.was_assigned = true;
+        ticket.is_warm = !is_new && !ticket.hint.is_none();
         let (turn, hint) = (ticket.turn(id), ticket.hint.clone());
         self.deadlines.insert((deadline, id));
         self.assignment_seq += 1;
@@ -165,18 +178,7 @@ impl Pool {
             worker.workload += cost;
             worker.last_assigned = seq;
         });
-        // Already now, so that tickets with the same hint follow this one.
-        let is_new = self.remember_cached(&hint, slot);
-        if let Some(ticket) = self.tickets.get_mut(&id) {
-            ticket.location = Location::Queue {
-                worker: slot,
-                is_preferred: estimate == Estimate::Cached,
-                cost,
-                deadline,
-            };
-            ticket.was_assigned = true;
-            ticket.is_warm = !is_new && !hint.is_none();
-        }
+        self.save_cached(&hint, slot, is_new);
         self.schedule(slot);
         // It has been served, so it goes to the back, if it still wants more.
         if self.leave_ready(slot) && self.workers.get(slot).is_some_and(Worker::wants_more) {
@@ -356,28 +358,25 @@ impl Pool {
     fn take(&mut self, id: TicketId, slot: Slot, was_queued: bool) -> CacheHint {
         let ticket = self
             .tickets
-            .get(&id)
+            .get_mut(&id)
             .expect("only tickets that exist are taken");
-        let hint = ticket.hint.clone();
-        self.clients.dequeue(&ticket.client, id, ticket.urgent);
+        let (now, hint) = (self.now, ticket.hint.clone());
+        let client = self.clients.dequeue(&ticket.client, id, ticket.urgent);
         self.clients.took(ticket.fair_start, ticket.urgent);
         self.affinity.dequeue(&hint);
-        let is_new = self.remember_cached(&hint, slot);
-        let now = self.now;
-        if let Some(ticket) = self.tickets.get_mut(&id) {
-            ticket.location = Location::Running {
-                worker: slot,
-                since: Some(now),
-            };
-            ticket.was_assigned = true;
-            // One from its queue was the first there with its hint, or was not.
-            ticket.is_warm = if was_queued {
-                ticket.is_warm
-            } else {
-                !is_new && !hint.is_none()
-            };
+        let (is_new, known) = self.affinity.remember(&hint, slot, &self.times);
+        ticket.location = Location::Running {
+            worker: slot,
+            since: Some(now),
+        };
+        ticket.was_assigned = true;
+        // One from its queue was the first there with its hint, or was not.
+        if !was_queued {
+            ticket.is_warm = !is_new && !hint.is_none();
         }
-        let end = now + self.cost_of_running(id);
+        let costs = self.times.costs(known, || client, &self.config.cost);
+        let end = now + costs.of(ticket.estimate());
+        self.save_cached(&hint, slot, is_new);
         self.assignment_seq += 1;
         let seq = self.assignment_seq;
         let pop = self.workers.update(slot, |worker| {
@@ -524,9 +523,8 @@ impl Pool {
             .push_back(Effect::RunningChanged { worker, running });
     }
 
-    /// Notes that a worker has a hint cached; returns whether that is new.
-    fn remember_cached(&mut self, hint: &CacheHint, slot: Slot) -> bool {
-        let is_new = self.affinity.remember(hint, slot, &self.times);
+    /// Has it saved that a worker has a hint cached, if that is new.
+    fn save_cached(&mut self, hint: &CacheHint, slot: Slot, is_new: bool) {
         if is_new && !hint.is_none() {
             let worker = self.workers.name(slot);
             self.effects.push_back(Effect::SaveCached {
@@ -534,6 +532,5 @@ impl Pool {
                 worker,
             });
         }
-        is_new
     }
 }

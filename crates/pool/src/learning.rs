@@ -111,15 +111,10 @@ impl Pool {
         }
     }
 
-    /// Returns how long a job is expected to take that a worker has just taken.
+    /// Returns how long a job is expected to take that a worker has taken.
     pub(crate) fn cost_of_running(&self, id: TicketId) -> Duration {
         self.tickets.get(&id).map_or(Duration::ZERO, |ticket| {
-            let costs = self.costs(ticket);
-            if ticket.is_warm {
-                costs.cached
-            } else {
-                costs.non_cached
-            }
+            self.costs(ticket).of(ticket.estimate())
         })
     }
 

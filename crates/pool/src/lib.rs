@@ -281,7 +281,7 @@ impl Pool {
         let id = TicketId(self.last_ticket);
         let (hint, estimate, known) = self.affinity.queue(hint, &self.times);
         let (times, guess, rule) = (&self.times, &self.config.cost, self.rule());
-        let cost = |client| times.costs(known, client, guess).of(estimate);
+        let cost = |client| times.costs(known, || client, guess).of(estimate);
         let charge = match place {
             None => self
                 .clients

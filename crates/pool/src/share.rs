@@ -307,14 +307,16 @@ impl Clients {
         self.queued += 1;
     }
 
-    /// Notes that a ticket is queued no more.
-    pub(crate) fn dequeue(&mut self, client: &ClientId, ticket: TicketId, urgent: bool) {
-        if let Some(client) = self.known.get_mut(client)
-            && client.queued.remove(&ticket)
-        {
+    /// Notes that a ticket is queued no more. Returns what is known of its client's jobs.
+    pub(crate) fn dequeue(&mut self, client: &ClientId, ticket: TicketId, urgent: bool) -> Known {
+        let Some(client) = self.known.get_mut(client) else {
+            return Known::default();
+        };
+        if client.queued.remove(&ticket) {
             client.urgent -= usize::from(urgent);
             self.queued -= 1;
         }
+        client.times.known
     }
 
     /// Notes that a worker has taken a ticket. Urgent ones do not wait for their turns.

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::backlog::Turn;
 use crate::ids::Slot;
-use crate::{CacheHint, ClientId, TicketId, Time};
+use crate::{CacheHint, ClientId, Estimate, TicketId, Time};
 
 /// Where a job stood in the queue, to be put there again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,14 @@ impl Location {
 }
 
 impl Ticket {
+    /// Returns which cost is expected of it with its worker.
+    pub(crate) fn estimate(&self) -> Estimate {
+        match self.is_warm {
+            true => Estimate::Cached,
+            false => Estimate::NonCached,
+        }
+    }
+
     /// Returns when it is its turn.
     pub(crate) fn turn(&self, id: TicketId) -> Turn {
         Turn::new(self.urgent, self.fair_start, id)

@@ -194,10 +194,17 @@ impl Times {
 
     /// Returns what a job is expected to take, of whose hint and client this is known. What is known of neither is as
     /// with other jobs of the pool, or as upstream guesses.
-    pub(crate) fn costs(&self, hint: Known, client: Known, guess: &Cost) -> Costs {
+    pub(crate) fn costs(&self, hint: Known, client: impl FnOnce() -> Known, guess: &Cost) -> Costs {
         if !self.are_known() {
             return *guess;
         }
+        let client = match hint {
+            Known {
+                warm: Some(_),
+                cold: Some(_),
+            } => Known::default(),
+            _ => client(),
+        };
         let find = |is_warm: bool, guess: Duration| {
             let sources = [
                 (Source::Hint, hint),
@@ -249,7 +256,7 @@ impl Times {
             }
             (None, Some(group)) => (group.median, group.deviation, 0),
             (None, None) => {
-                let costs = self.costs(hint, client, guess);
+                let costs = self.costs(hint, || client, guess);
                 let expected = match is_warm {
                     true => costs.cached,
                     false => costs.non_cached,

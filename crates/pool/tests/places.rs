@@ -3,9 +3,11 @@
 #[expect(dead_code, reason = "other suites use more of its words")]
 mod story;
 
+use std::time::Duration;
+
 use expect_test::expect;
-use pool::Cancel;
-use story::Story;
+use pool::{CacheHint, Cancel, PastJob};
+use story::{Story, client};
 
 /// A job that is queued again has the place that it had, and its client is charged for it once.
 #[test]
@@ -57,6 +59,53 @@ fn queued_again() {
         disconnected:
           w1
         clients: a(1)+20s b(1)
+        cached: : [w1]
+    "#]]);
+    s.end();
+}
+
+/// With learned times, who comes after a restart begins where the queue is, and not now, which would be after all.
+#[test]
+fn queued_again_with_learned_times() {
+    let mut s = Story::new();
+    for _ in 0..3 {
+        s.pool.teach(&PastJob {
+            client: client("a"),
+            hint: CacheHint::new(""),
+            is_warm: false,
+            took: Duration::from_secs(20),
+        });
+    }
+    s.submit_again("a", "a1", -90, false);
+    s.submit_again("b", "b1", -100, false);
+    s.submit("c", "c1", "");
+    s.submit("c", "c2", "");
+    s.expect(expect![[r#"
+        capacity: 0
+        queue: (backlog) [c:c2@-80s a:a1@-90s c:c1@-100s b:b1@-100s]
+        registered:
+        disconnected:
+        clients: a(1) b(1) c(1)
+        cached:
+    "#]]);
+
+    // One that loses its worker goes back to its place, also when nothing was queued meanwhile.
+    let w1 = s.reg("w1");
+    for _ in 0..4 {
+        s.pop(w1);
+    }
+    s.pause();
+    s.seconds_pass(1_000);
+    s.release(w1);
+    s.submit("d", "d1", "");
+    s.submit_again("c", "c2 again", -1_080, true);
+    s.expect(expect![[r#"
+        capacity: 0
+        queue: (backlog) [d:d1@0s c:c2 again@-1080s]
+        registered:
+        disconnected:
+          w1
+        clients: a(1) b(1) c(1) d(1)+20s
         cached: : [w1]
     "#]]);
     s.end();

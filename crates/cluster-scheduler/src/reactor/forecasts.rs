@@ -1,8 +1,8 @@
 //! When queued jobs are expected to start and to end.
 //!
-//! Running a pool forward some thirty times takes longer than the reactor may be held, so that happens on a thread of its
-//! own, with a copy of the state. One run is for all jobs, every few seconds at most, and only if forecasts are asked for
-//! or are due to be checked.
+//! Running a pool forward some thirty times takes longer than the reactor may be held, so that happens on a thread of
+//! its own, with a copy of the state. One run is for all jobs, every few seconds at most, and only if forecasts are
+//! asked for or are due to be checked.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

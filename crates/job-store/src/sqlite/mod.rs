@@ -62,8 +62,8 @@ pub struct SqliteWriter {
 pub struct SqliteReader(Connection);
 
 impl SqliteReader {
-    /// Returns the attempts that ran to their end, well or not, of the `at_most` jobs that ended last. The first to start
-    /// comes first.
+    /// Returns the attempts that ran to their end, well or not, of the `at_most` jobs that ended last. The first to
+    /// start comes first.
     ///
     /// # Errors
     ///
