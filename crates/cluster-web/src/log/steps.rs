@@ -21,6 +21,8 @@ pub struct StepMark {
     pub took: Option<Duration>,
     /// Whether its result was already there.
     pub cached: bool,
+    /// Whether it is a step of a build, and not what comes before and after, such as fetching the source.
+    pub is_step: bool,
 }
 
 /// The lines of a step.
@@ -55,6 +57,7 @@ impl StepMark {
             title,
             took: ended.map(|ended| ended.saturating_sub(*started)),
             cached: *cached,
+            is_step: *kind == PhaseKind::Step,
         }
     }
 }
@@ -69,20 +72,21 @@ impl Fold {
     }
 }
 
-/// Groups lines by steps: those of the worker, or those that the lines tell if there are none.
+/// Groups lines by steps: those of the worker, and those that the lines tell if it has recorded no step of a build.
 ///
 /// The steps are in the order of their offsets. One whose lines are not among `lines` is left out.
 pub fn fold(lines: Vec<Line>, steps: &[StepMark]) -> Vec<Fold> {
     let mut folds: Vec<Fold> = Vec::new();
     let mut next = steps.iter().peekable();
     let mut last_title = String::new();
+    let are_told = !steps.iter().any(|step| step.is_step);
     for line in lines {
         let text = line.text();
         let mut begins = None;
         while let Some(step) = next.next_if(|step| step.offset <= line.offset) {
             begins = Some(step.clone());
         }
-        if steps.is_empty()
+        if are_told
             && let Some(title) = step_title(&text)
             && title != last_title
         {
@@ -92,6 +96,7 @@ pub fn fold(lines: Vec<Line>, steps: &[StepMark]) -> Vec<Fold> {
                 title: title.to_owned(),
                 took: None,
                 cached: false,
+                is_step: true,
             });
         }
         if begins.is_some() || folds.is_empty() {

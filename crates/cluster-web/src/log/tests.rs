@@ -279,8 +279,9 @@ fn lines_are_grouped_by_steps() {
         title: "build".to_owned(),
         took: None,
         cached: true,
+        is_step: true,
     };
-    let folds = fold(read(log), &[mark]);
+    let folds = fold(read(log), std::slice::from_ref(&mark));
     assert_eq!(
         folds
             .iter()
@@ -288,6 +289,12 @@ fn lines_are_grouped_by_steps() {
             .collect::<Vec<_>>(),
         [1, 6]
     );
+    // A program that builds something may be all that the worker knows of.
+    let run = StepMark {
+        is_step: false,
+        ..mark
+    };
+    assert_eq!(fold(read(log), &[run]).len(), 3);
 }
 
 #[test]
