@@ -159,8 +159,12 @@ page.ready(() => {
         if (focused) document.getElementById(part.id)?.querySelector('a[href="' + CSS.escape(focused) + '"]')?.focus({ preventScroll: true });
       }
     }
-    for (const part of fresh.querySelectorAll("[data-live]")) {
-      if (!document.getElementById(part.id)) { location.reload(); return; }
+    // A part that is new, such as the log of a job that has begun to run, or of another attempt.
+    const log = (page) => page.getElementById("log")?.dataset.attempt;
+    const isNew = (part) => !document.getElementById(part.id);
+    if (log(fresh) !== log(document) || [...fresh.querySelectorAll("[data-live]")].some(isNew)) {
+      location.reload();
+      return;
     }
     document.title = fresh.title;
   };
