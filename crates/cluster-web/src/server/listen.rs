@@ -67,7 +67,7 @@ async fn serve_one(
             tracing::debug!(target: "web", "Cannot begin TLS with {address}: {error}");
         }
         Err(_) => {
-            tracing::debug!(target: "web", "Cannot begin TLS with {address}: it took too long")
+            tracing::debug!(target: "web", "Cannot begin TLS with {address}: it took too long");
         }
     }
 }

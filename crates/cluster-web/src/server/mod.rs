@@ -56,7 +56,9 @@ pub struct Server {
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address cannot be listened on.
-    #[error("cannot serve pages at {address}")]
+    #[error(
+        "cannot serve pages at {address}: {source}; choose another port, or an address of this machine"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,

@@ -60,3 +60,38 @@ fn problem(error: pem::Error) -> String {
         error => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_cannot_be_used_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let made = rcgen::generate_simple_self_signed(["ci.example".to_owned()]).unwrap();
+        let other = rcgen::generate_simple_self_signed(["ci.example".to_owned()]).unwrap();
+        std::fs::write(path("ci.pem"), made.cert.pem()).unwrap();
+        std::fs::write(path("ci.key"), made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(path("other.key"), other.signing_key.serialize_pem()).unwrap();
+        std::fs::write(path("empty"), "").unwrap();
+        let problem = |certificate: &str, key: &str| {
+            let files = TlsFiles {
+                certificate: path(certificate),
+                key: path(key),
+            };
+            acceptor(&files).err().map(|error| error.to_string())
+        };
+        assert_eq!(problem("ci.pem", "ci.key"), None);
+        for (certificate, key, wrong, cause) in [
+            ("nowhere", "ci.key", "nowhere", "no such file"),
+            ("ci.pem", "nowhere", "nowhere", "no such file"),
+            ("empty", "ci.key", "empty", "nothing of that kind"),
+            ("ci.pem", "empty", "empty", "nothing of that kind"),
+            ("ci.pem", "other.key", "certificate", "with its key"),
+        ] {
+            let problem = problem(certificate, key).unwrap();
+            assert!(problem.contains(wrong) && problem.contains(cause), "{problem}");
+        }
+    }
+}

@@ -39,11 +39,11 @@ impl Events {
 
     /// Returns the id of the last event.
     fn last_id(&self) -> String {
-        let ids = self
+        let mut ids = self
             .seen
             .lines()
             .filter_map(|line| line.strip_prefix("id: "));
-        ids.last().expect("an id").to_owned()
+        ids.next_back().expect("an id").to_owned()
     }
 }
 
