@@ -17,7 +17,7 @@ pub(super) fn page() -> String {
          fields. They will not remove or rename a field, or change its meaning. Times are in UTC, in the format of \
          RFC 3339, with or without a fraction of a second. Durations are in seconds, sizes in bytes, and ids are not \
          abbreviated. U+FFFD replaces bytes that are not UTF-8. [Exit codes](exit-codes.md) are the same as without \
-         JSON.\n",
+         JSON. The last sections, `GET …`, are the pages of a scheduler as [JSON](../pages.md#json).\n",
     );
     for output in schemas() {
         section(&mut page, &output);

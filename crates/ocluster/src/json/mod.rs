@@ -11,6 +11,7 @@ pub(crate) mod bench;
 pub(crate) mod client;
 pub(crate) mod doctor;
 pub(crate) mod obuilder;
+mod web;
 
 pub(crate) use cluster_json::{audit, jobs, kept_jobs, pools};
 use schemars::{JsonSchema, Schema, schema_for};
@@ -18,9 +19,10 @@ use schemars::{JsonSchema, Schema, schema_for};
 /// What one command prints with `--output=json`.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// The program, such as `ocluster-admin`. Empty for what all of them may print.
+    /// The program, such as `ocluster-admin`, or `GET` for a page. Empty for what all programs may print.
     pub program: &'static str,
-    /// Its command, such as `list-clients`, with the arguments that decide the form: `show POOL`, `pause --wait`.
+    /// Its command, such as `list-clients`, with the arguments that decide the form: `show POOL`, `pause --wait`; or the
+    /// address of the page.
     pub command: &'static str,
     /// Whether it is one object, or many.
     pub shape: Shape,
@@ -53,7 +55,7 @@ impl Output {
     }
 }
 
-/// Returns the JSON of every command, in the order in which a new user needs them.
+/// Returns the JSON of every command, in the order in which a new user needs them, and then that of every page.
 pub fn schemas() -> Vec<Output> {
     let mut outputs = client::schemas();
     outputs.extend(admin::schemas());
@@ -61,6 +63,7 @@ pub fn schemas() -> Vec<Output> {
     outputs.extend(bench::schemas());
     outputs.extend(obuilder::schemas());
     outputs.push(Output::new::<cli::failure::Failure>("", "", Shape::Lines));
+    outputs.extend(web::schemas());
     outputs
 }
 
