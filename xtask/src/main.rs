@@ -12,6 +12,7 @@ mod demo;
 mod doc;
 mod fuzz;
 mod project;
+mod screenshots;
 mod simulate;
 mod suite;
 mod tally;
@@ -46,17 +47,6 @@ usage: cargo xtask COMMAND
            (tidy --update: remove exceptions that are no longer needed)
 ";
 
-/// The test that makes the book's pictures.
-const SCREENSHOTS: &[&str] = &[
-    "-p",
-    "testbed",
-    "--test",
-    "pages",
-    "pictures",
-    "--",
-    "--ignored",
-];
-
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -73,7 +63,7 @@ fn main() -> ExitCode {
         ["deb", "--for-tests", folder] => deb::run_for_tests(Path::new(folder)),
         ["codegen"] => codegen::run().map(|()| ExitCode::SUCCESS),
         ["doc"] => doc::run(),
-        ["screenshots"] => suite::run_some(SCREENSHOTS),
+        ["screenshots"] => screenshots::run(),
         ["tidy"] => tidy::run(&project::root()),
         ["tidy", "--update"] => tidy::update(&project::root()),
         _ => usage(&words),

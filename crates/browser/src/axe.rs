@@ -41,7 +41,7 @@ impl Axe {
     /// # Panics
     /// When it was not fetched in CI, where every test must run.
     pub fn or_not_run(name: &str) -> Result<Option<Self>> {
-        let path = target().join(SCRIPT);
+        let path = built_files().join(SCRIPT);
         if !path.exists() {
             report_not_run(name, "axe-core, which `cargo xtask test` fetches with npm");
             return Ok(None);
@@ -66,7 +66,7 @@ impl Axe {
 }
 
 /// Returns the folder of everything that is built.
-fn target() -> PathBuf {
+pub fn built_files() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     target.unwrap_or_else(|| here.join("../../target"))

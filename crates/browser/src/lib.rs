@@ -35,7 +35,7 @@ mod process;
 mod profile;
 mod record;
 
-pub use axe::Axe;
+pub use axe::{Axe, built_files};
 pub use device::{Colours, Device, Scripts};
 pub use page::Page;
 pub use page_server::PageServer;

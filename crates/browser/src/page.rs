@@ -72,8 +72,8 @@ impl Page {
         Ok(())
     }
 
-    /// Opens an address, and waits until all of the page has been loaded, or of another one to which that leads. Addresses
-    /// that differ from the present one in their fragment alone do not load anything.
+    /// Opens an address, and waits until all of the page has been loaded, or of another one to which that leads.
+    /// Addresses that differ from the present one in their fragment alone do not load anything.
     ///
     /// # Errors
     /// When there is no page, or it is not loaded in time. A page that reports an error is a page.

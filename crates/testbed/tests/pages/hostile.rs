@@ -10,16 +10,22 @@ use testbed::{POOL, WAIT_LIMIT};
 use crate::cluster::{Pages, check_page};
 
 /// HTML that runs a script wherever it becomes part of a page.
-const HTML: &str = r#""'><script>window.pwned=1</script><img src=x onerror="window.pwned=2"><svg onload=window.pwned=3>"#;
+const HTML: &str = concat!(
+    r#""'><script>window.pwned=1</script>"#,
+    r#"<img src=x onerror="window.pwned=2"><svg onload=window.pwned=3>"#
+);
 
-/// A log with that HTML, a title for the terminal, links that run scripts, and letters in another order.
+/// Prints a title for the terminal, links that run scripts and one that does not, and letters in another order.
+const SEQUENCES: &str = r"
+printf '\033]0;title\007\033]8;;javascript:window.pwned=5\033\\click\033]8;;\033\\ \033[2J\033[1mbold\n'
+printf '\033]8;;https://example.org/\033\\good link\033]8;;\033\\\n'
+printf 'user=\342\200\256nimda\n\377\376\n'
+";
+
+/// Returns a script that prints HTML, and what a terminal would obey.
 fn hostile_log() -> String {
-    format!(
-        "cat <<'END'\n{HTML}\n</ol></main><h1>forged</h1>\nhttps://example.org/\"onmouseover=window.pwned=4\nEND\n\
-         printf '\\033]0;title\\007\\033]8;;javascript:window.pwned=5\\033\\\\click\\033]8;;\\033\\\\ \\033[2J\\033[1mbold\\n'\n\
-         printf '\\033]8;;https://example.org/\\033\\\\good link\\033]8;;\\033\\\\\\n'\n\
-         printf 'user=\\342\\200\\256nimda\\n\\377\\376\\n'\n"
-    )
+    let link = r#"https://example.org/"onmouseover=window.pwned=4"#;
+    format!("cat <<'END'\n{HTML}\n</ol></main><h1>forged</h1>\n{link}\nEND\n{SEQUENCES}")
 }
 
 /// Checks that nothing has become part of the page that is not ours.
@@ -86,7 +92,12 @@ fn html_and_control_sequences_of_jobs_do_nothing() -> Result<()> {
     page.wait_for_text("bold")?;
     check_harmless(&page, &pages.origin(), "a log that is followed")?;
 
-    // Chapter: all pages that show it.
+    check_all_pages(&pages, &page, &id)?;
+    pages.finish()
+}
+
+/// Checks all pages that show something of a hostile job.
+fn check_all_pages(pages: &Pages, page: &Page, id: &str) -> Result<()> {
     let query = "%22%3E%3Cscript%3Ewindow.pwned%3D6%3C/script%3E";
     let paths = [
         "/".to_owned(),
@@ -101,7 +112,7 @@ fn html_and_control_sequences_of_jobs_do_nothing() -> Result<()> {
     ];
     for path in &paths {
         page.open(&pages.url(path))?;
-        check_harmless(&page, &pages.origin(), path)?;
+        check_harmless(page, &pages.origin(), path)?;
     }
     page.open(&pages.url(&format!("/job/{id}")))?;
     let body = page.body()?;
@@ -116,7 +127,7 @@ fn html_and_control_sequences_of_jobs_do_nothing() -> Result<()> {
     let headings =
         "[...document.querySelectorAll('h1')].map(heading => heading.textContent).join()";
     assert!(!page.text(headings)?.contains("forged"));
-    pages.finish()
+    Ok(())
 }
 
 /// Returns whether a job still runs, as its page says.

@@ -1,7 +1,6 @@
-//! The pictures of the book: `cargo xtask screenshots` runs this.
+//! The pictures of the book: `cargo xtask screenshots` runs this, and puts them into the book.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::Result;
 use browser::Device;
@@ -17,11 +16,10 @@ done
 for file in parse lex type emit link; do echo "cc -O2 -c $file.c -o $file.o"; sleep 0.2; done
 "#;
 
-/// Where the book has its pictures.
-const IMAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/images");
+/// Where they are put, below the folder of everything that is built.
+const FOLDER: &str = "screenshots";
 
 #[test]
-#[ignore = "it changes the book"]
 fn pictures_of_the_book() -> Result<()> {
     let Some(mut pages) = Pages::start("pictures_of_the_book")? else {
         return Ok(());
@@ -34,7 +32,8 @@ fn pictures_of_the_book() -> Result<()> {
     let label = |name: &str, value: &str| format!("--label={name}={value}");
     let good = format!("{BUILD}\nprintf '\\033[32m214 tests passed\\033[0m\\n'\n");
     let bad = format!(
-        "{BUILD}\nprintf '\\033[31merror: emit.c:42: unknown register\\033[0m\\nmake: *** [emit.o] Error 1\\n'; exit 2\n"
+        "{BUILD}\nprintf '\\033[31merror: emit.c:42: unknown register\\033[0m\\n'\n\
+         echo 'make: *** [emit.o] Error 1'; exit 2\n"
     );
     let options = |branch: &str| {
         vec![
@@ -43,10 +42,9 @@ fn pictures_of_the_book() -> Result<()> {
             "--cache-hint=acme/compiler".to_owned(),
         ]
     };
-    let words = |options: &[String]| -> Vec<String> { options.to_vec() };
     let mut failed = String::new();
     for (branch, script) in [("main", &good), ("parser", &good), ("registers", &bad)] {
-        let options = words(&options(branch));
+        let options = options(branch);
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
         failed = pages.run(script, &options)?;
     }
@@ -58,7 +56,8 @@ fn pictures_of_the_book() -> Result<()> {
     let waiting = pages.site.custom("script", "true")?.pool("linux-arm64");
     waiting.args(&["--detach"]).run()?.check(0, &[]);
     let operator = pages.operator()?;
-    fs::create_dir_all(IMAGES)?;
+    let images = browser::built_files().join(FOLDER);
+    fs::create_dir_all(&images)?;
     let all = [
         ("pools", "/".to_owned(), Device::WIDE),
         ("pool", format!("/pool/{POOL}"), Device::WIDE),
@@ -80,10 +79,8 @@ fn pictures_of_the_book() -> Result<()> {
         page.open(&pages.url(&path))?;
         // The page of a failed job opens at its failure.
         page.evaluate("scrollTo(0, 0)")?;
-        fs::write(
-            Path::new(IMAGES).join(format!("{name}.webp")),
-            page.small_picture()?,
-        )?;
+        let picture = page.small_picture()?;
+        fs::write(images.join(format!("{name}.webp")), picture)?;
     }
     pages.finish()
 }
