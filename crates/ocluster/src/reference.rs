@@ -129,9 +129,9 @@ mod tests {
     #[test]
     fn usage_lines_have_the_positional_arguments() {
         let mut lines = Vec::new();
-        for program in commands() {
-            listed(&program, &mut lines);
-        }
+        commands()
+            .iter()
+            .for_each(|program| listed(program, &mut lines));
         expect![[r#"
             ocluster-worker [OPTIONS] [CAP] --name <ID> --state-dir <PATH>
                 CAP

@@ -91,7 +91,10 @@ mod tests {
             ("ci.pem", "other.key", "certificate", "with its key"),
         ] {
             let problem = problem(certificate, key).unwrap();
-            assert!(problem.contains(wrong) && problem.contains(cause), "{problem}");
+            assert!(
+                problem.contains(wrong) && problem.contains(cause),
+                "{problem}"
+            );
         }
     }
 }

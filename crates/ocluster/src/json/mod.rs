@@ -21,8 +21,8 @@ use schemars::{JsonSchema, Schema, schema_for};
 pub struct Output {
     /// The program, such as `ocluster-admin`, or `GET` for a page. Empty for what all programs may print.
     pub program: &'static str,
-    /// Its command, such as `list-clients`, with the arguments that decide the form: `show POOL`, `pause --wait`; or the
-    /// address of the page.
+    /// Its command, such as `list-clients`, with the arguments that decide the form: `show POOL`, `pause --wait`; or
+    /// the address of the page.
     pub command: &'static str,
     /// Whether it is one object, or many.
     pub shape: Shape,

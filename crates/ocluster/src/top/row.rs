@@ -233,10 +233,10 @@ mod tests {
         }
         let text: Vec<String> = rows.iter().map(|row| format!("|{}", row.text())).collect();
         expect![[r#"
-              NAME                      RUNNING   NOTE
-              a                         2 of 4    short
-              名前\u{202e}x             10 of 12  a note that…
-              xxxxxxxxxxxxxxxxxxxxxxx…  -         
+            |  NAME                      RUNNING   NOTE
+            |  a                         2 of 4    short
+            |  名前\u{202e}x             10 of 12  a note that…
+            |  xxxxxxxxxxxxxxxxxxxxxxx…  -         
         "#]]
         .assert_eq(&(text.join("\n") + "\n"));
     }

@@ -33,30 +33,30 @@ fn a_log_is_followed_until_the_reader_scrolls_up() {
     check(
         &mut top,
         &expect![[r#"
-             pools › linux-x86_64 › job 28t5cy4tqkff, failed         build.example.org:9000
-            line 79
-            line 80
-            line 81
-            line 82
-            line 83
-            line 84
-            line 85
-            line 86
-            line 87
-            line 88
-            line 89
-            line 90
-            line 91
-            line 92
-            line 93
-            line 94
-            line 95
-            line 96
-            line 97
-            line 98
-            line 99
-            line 100
-             j k scroll · g G begin, end · / search · esc back · ? keys
+            | pools › linux-x86_64 › job 28t5cy4tqkff, failed         build.example.org:9000
+            |line 79
+            |line 80
+            |line 81
+            |line 82
+            |line 83
+            |line 84
+            |line 85
+            |line 86
+            |line 87
+            |line 88
+            |line 89
+            |line 90
+            |line 91
+            |line 92
+            |line 93
+            |line 94
+            |line 95
+            |line 96
+            |line 97
+            |line 98
+            |line 99
+            |line 100
+            | j k scroll · g G begin, end · / search · esc back · ? keys
         "#]],
     );
     let more = |top: &mut Top, text: &str| {

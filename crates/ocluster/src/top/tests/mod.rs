@@ -85,30 +85,30 @@ fn all_pools_are_on_the_first_screen() {
     check(
         &mut started(),
         &expect![[r#"
-             pools                                                   build.example.org:9000
-              POOL          RUNNING              QUEUED  LONGEST WAIT  WORKERS
-              arm64         -        -           -       -             cannot be read: Pool…
-              linux-x86_64  2 of 16  ██░░░░░░░░  17000   5m02s         4 of 5, 2 inactive
-              windows       0 of 0   ░░░░░░░░░░  1       5m02s         none
-
-              windows: 1 job waits, and no worker has ever connected
-
-            Jobs that did not succeed
-              JOB           STATE   SINCE  CLIENT  WORKER  LABELS
-              0vd8f3k2m9xw  failed  1m15s  bob     w1      branch=mainx�[2J��evil
-
-
-
-
-
-
-
-
-
-
-
-
-             j k move · enter open · / filter · ? keys · q quit
+            | pools                                                   build.example.org:9000
+            |  POOL          RUNNING              QUEUED  LONGEST WAIT  WORKERS
+            |  arm64         -        -           -       -             cannot be read: Pool…
+            |  linux-x86_64  2 of 16  ██░░░░░░░░  17000   5m02s         4 of 5, 2 inactive
+            |  windows       0 of 0   ░░░░░░░░░░  1       5m02s         none
+            |
+            |  windows: 1 job waits, and no worker has ever connected
+            |
+            |Jobs that did not succeed
+            |  JOB           STATE   SINCE  CLIENT  WORKER  LABELS
+            |  0vd8f3k2m9xw  failed  1m15s  bob     w1      branch=mainx�[2J��evil
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            | j k move · enter open · / filter · ? keys · q quit
         "#]],
     );
 }
@@ -119,30 +119,30 @@ fn a_pool_has_its_jobs_queue_and_workers() {
     check(
         &mut top,
         &expect![[r#"
-             pools › linux-x86_64                                    build.example.org:9000
-            Running: 2
-              JOB           STATE    SINCE  CLIENT  WORKER  LABELS
-              28t5cy4tqkff  running  1m15s  alice   w1      branch=mainx�[2J��evil
-
-            Queue: 17000, 1 urgent
-              NUMBER  CLIENT  WAITING  HINT                      WHY
-              41      alice   5m02s    urgent project            all workers are busy, and …
-              42      bob     5m02s    x\u{1b}[2J\u{7}\u{202e}…  for w1
-              and 16998 jobs after these
-
-            Workers: 5
-              WORKER                    STATE   RUNNING  QUEUED  WHY
-              w1                        ready   2 of 4   0
-              w2                        paused  0 of 4   0       by carol@desk, 10m00s ago:…
-              w3                        paused  0 of 4   0       28 % of the disk is free, …
-              x\u{1b}[2J\u{7}\u{202e}…  idle    0 of 4   0
-              w10                       away    -        -       left 2h00m ago
-
-            Ended
-              JOB           STATE   SINCE  CLIENT  WORKER  LABELS
-              0vd8f3k2m9xw  failed  1m15s  bob     w1      branch=mainx�[2J��evil
-
-             j k move · enter open · tab next list · / filter · esc back · ? keys
+            | pools › linux-x86_64                                    build.example.org:9000
+            |Running: 2
+            |  JOB           STATE    SINCE  CLIENT  WORKER  LABELS
+            |  28t5cy4tqkff  running  1m15s  alice   w1      branch=mainx�[2J��evil
+            |
+            |Queue: 17000, 1 urgent
+            |  NUMBER  CLIENT  WAITING  HINT                      WHY
+            |  41      alice   5m02s    urgent project            all workers are busy, and …
+            |  42      bob     5m02s    x\u{1b}[2J\u{7}\u{202e}…  for w1
+            |  and 16998 jobs after these
+            |
+            |Workers: 5
+            |  WORKER                    STATE   RUNNING  QUEUED  WHY
+            |  w1                        ready   2 of 4   0
+            |  w2                        paused  0 of 4   0       by carol@desk, 10m00s ago:…
+            |  w3                        paused  0 of 4   0       28 % of the disk is free, …
+            |  x\u{1b}[2J\u{7}\u{202e}…  idle    0 of 4   0
+            |  w10                       away    -        -       left 2h00m ago
+            |
+            |Ended
+            |  JOB           STATE   SINCE  CLIENT  WORKER  LABELS
+            |  0vd8f3k2m9xw  failed  1m15s  bob     w1      branch=mainx�[2J��evil
+            |
+            | j k move · enter open · tab next list · / filter · esc back · ? keys
         "#]],
     );
     assert_eq!(top.wanted().pool.as_deref(), Some("linux-x86_64"));
@@ -151,30 +151,30 @@ fn a_pool_has_its_jobs_queue_and_workers() {
     check(
         &mut top,
         &expect![[r#"
-             pools › linux-x86_64                                    build.example.org:9000
-            Running: 2
-              JOB           STATE    SINCE  CLIENT  WORKER  LABELS
-              28t5cy4tqkff  running  1m15s  alice   w1      branch=mainx�[2J��evil
-
-            Queue: 17000, 1 urgent
-              NUMBER  CLIENT  WAITING  HINT                      WHY
-              41      alice   5m02s    urgent project            all workers are busy, and …
-              42      bob     5m02s    x\u{1b}[2J\u{7}\u{202e}…  for w1
-              and 16998 jobs after these
-
-            Workers: 5
-              WORKER                    STATE   RUNNING  QUEUED  WHY
-              w1                        ready   2 of 4   0
-              w2                        paused  0 of 4   0       by carol@desk, 10m00s ago:…
-              w3                        paused  0 of 4   0       28 % of the disk is free, …
-              x\u{1b}[2J\u{7}\u{202e}…  idle    0 of 4   0
-              w10                       away    -        -       left 2h00m ago
-
-            Ended
-              JOB           STATE   SINCE  CLIENT  WORKER  LABELS
-              0vd8f3k2m9xw  failed  1m15s  bob     w1      branch=mainx�[2J��evil
-
-             j k move · enter open · tab next list · / filter · esc back · ? keys
+            | pools › linux-x86_64                                    build.example.org:9000
+            |Running: 2
+            |  JOB           STATE    SINCE  CLIENT  WORKER  LABELS
+            |  28t5cy4tqkff  running  1m15s  alice   w1      branch=mainx�[2J��evil
+            |
+            |Queue: 17000, 1 urgent
+            |  NUMBER  CLIENT  WAITING  HINT                      WHY
+            |  41      alice   5m02s    urgent project            all workers are busy, and …
+            |  42      bob     5m02s    x\u{1b}[2J\u{7}\u{202e}…  for w1
+            |  and 16998 jobs after these
+            |
+            |Workers: 5
+            |  WORKER                    STATE   RUNNING  QUEUED  WHY
+            |  w1                        ready   2 of 4   0
+            |  w2                        paused  0 of 4   0       by carol@desk, 10m00s ago:…
+            |  w3                        paused  0 of 4   0       28 % of the disk is free, …
+            |  x\u{1b}[2J\u{7}\u{202e}…  idle    0 of 4   0
+            |  w10                       away    -        -       left 2h00m ago
+            |
+            |Ended
+            |  JOB           STATE   SINCE  CLIENT  WORKER  LABELS
+            |  0vd8f3k2m9xw  failed  1m15s  bob     w1      branch=mainx�[2J��evil
+            |
+            | j k move · enter open · tab next list · / filter · esc back · ? keys
         "#]],
     );
 }
@@ -186,30 +186,30 @@ fn a_filter_leaves_the_rows_that_have_it() {
     check(
         &mut top,
         &expect![[r#"
-             pools › linux-x86_64                                    build.example.org:9000
-            Running: 2
-              JOB           STATE    SINCE  CLIENT  WORKER  LABELS
-              28t5cy4tqkff  running  1m15s  alice   w1      branch=mainx�[2J��evil
-
-            Queue: 17000, 1 urgent
-              NUMBER  CLIENT  WAITING  HINT                      WHY
-              41      alice   5m02s    urgent project            all workers are busy, and …
-              and 16998 jobs after these
-
-            Workers: 5
-              WORKER                    STATE   RUNNING  QUEUED  WHY
-
-            Ended
-              JOB           STATE   SINCE  CLIENT  WORKER  LABELS
-
-
-
-
-
-
-
-
-             /ALICE▏
+            | pools › linux-x86_64                                    build.example.org:9000
+            |Running: 2
+            |  JOB           STATE    SINCE  CLIENT  WORKER  LABELS
+            |  28t5cy4tqkff  running  1m15s  alice   w1      branch=mainx�[2J��evil
+            |
+            |Queue: 17000, 1 urgent
+            |  NUMBER  CLIENT  WAITING  HINT                      WHY
+            |  41      alice   5m02s    urgent project            all workers are busy, and …
+            |  and 16998 jobs after these
+            |
+            |Workers: 5
+            |  WORKER                    STATE   RUNNING  QUEUED  WHY
+            |
+            |Ended
+            |  JOB           STATE   SINCE  CLIENT  WORKER  LABELS
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            | /ALICE▏
         "#]],
     );
     press(&mut top, "\n");
@@ -230,58 +230,60 @@ fn a_worker_and_a_queued_job_are_shown_with_what_can_be_done() {
     check(
         &mut top,
         &expect![[r#"
-             pools › linux-x86_64 › job number 41                    build.example.org:9000
-              state           queued for 5m02s
-              why             all workers are busy, and this job is next
-              expected start  in 2m00s to 5m00s
-              worker          any
-              client          alice
-              cache hint      project
-              urgent          yes
-              to cancel it    ocluster-admin cancel -c CAP linux-x86_64 41
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-             j k scroll · g G begin, end · / search · esc back · ? keys
+            | pools › linux-x86_64 › job number 41                    build.example.org:9000
+            |  state           queued for 5m02s
+            |  why             all workers are busy, and this job is next
+            |  expected start  in 2m00s to 5m00s
+            |  worker          any
+            |  client          alice
+            |  cache hint      project
+            |  urgent          yes
+            |  to cancel it    ocluster-admin cancel -c CAP linux-x86_64 41
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            | j k scroll · g G begin, end · / search · esc back · ? keys
         "#]],
     );
     press(&mut top, "\u{1b}\t\n");
     check(
         &mut top,
         &expect![[r#"
-             pools › linux-x86_64 › w1                               build.example.org:9000
-              connected     for 1d01h, from 10.0.0.1:40000
-              takes jobs    yes
-              running       2 of 4
-              in its queue  0
-              finished      12 since it connected
-              version       0.1.0
-                TICKET  CLIENT  FOR    CACHE HINT
-                17      alice   1m15s  project
-                18      alice   1m15s  project
-
-              ocluster-admin drain -c CAP linux-x86_64 w1
-
-
-
-
-
-
-
-
-
-             j k scroll · g G begin, end · / search · esc back · ? keys
+            | pools › linux-x86_64 › w1                               build.example.org:9000
+            |  connected     for 1d01h, from 10.0.0.1:40000
+            |  takes jobs    yes
+            |  running       2 of 4
+            |  in its queue  0
+            |  finished      12 since it connected
+            |  version       0.1.0
+            |    TICKET  CLIENT  FOR    CACHE HINT
+            |    17      alice   1m15s  project
+            |    18      alice   1m15s  project
+            |
+            |  ocluster-admin drain -c CAP linux-x86_64 w1
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            | j k scroll · g G begin, end · / search · esc back · ? keys
         "#]],
     );
 }
