@@ -255,9 +255,9 @@ fn the_times_of_a_log_are_beside_its_bytes() {
         log.append(b"make: all done\n").unwrap();
         let push = log.phase(PhaseKind::Push, "example.com/x");
         log.close("Job succeeded");
-        // It ended with the job.
-        drop(push);
+        // It ends with the job.
         let times = log.times(0, 0);
+        drop(push);
         let at: Vec<_> = times
             .log
             .iter()
