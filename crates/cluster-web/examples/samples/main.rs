@@ -12,10 +12,11 @@ use std::error::Error;
 use std::path::Path;
 use std::{env, fs};
 
-use askama::Template;
+use askama::Template as _;
 use cluster_web::ASSETS;
 use cluster_web::pages::{self, Enter, Frame, ICON, Notice, SCRIPT, STYLE, Section};
 
+#[expect(clippy::disallowed_methods, reason = "a program reads its arguments")]
 fn main() -> Result<(), Box<dyn Error>> {
     let directory = env::args().nth(1).ok_or("name the directory to write to")?;
     let directory = Path::new(&directory);
