@@ -137,7 +137,7 @@ struct View {
 enum Json {
     Pools(Pools),
     Pool(Pool),
-    Worker(OneWorker),
+    Worker(Box<OneWorker>),
     /// Names are for scripts that read text.
     Nothing {},
 }
@@ -259,7 +259,7 @@ impl Query {
         let pool = pool.to_owned();
         Ok(View {
             text,
-            json: Json::Worker(OneWorker { pool, worker }),
+            json: Json::Worker(Box::new(OneWorker { pool, worker })),
         })
     }
 }
