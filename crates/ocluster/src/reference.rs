@@ -126,12 +126,16 @@ mod tests {
         }
     }
 
+    fn usage_lines() -> String {
+        let mut lines = Vec::new();
+        for program in commands() {
+            listed(&program, &mut lines);
+        }
+        lines.join("\n")
+    }
+
     #[test]
     fn usage_lines_have_the_positional_arguments() {
-        let mut lines = Vec::new();
-        commands()
-            .iter()
-            .for_each(|program| listed(program, &mut lines));
         expect![[r#"
             ocluster-worker [OPTIONS] [CAP] --name <ID> --state-dir <PATH>
                 CAP
@@ -196,7 +200,7 @@ mod tests {
             ocluster-admin web [OPTIONS] [CAP] [JOB]
                 CAP JOB
             ocluster top [OPTIONS] [CAP]
-                CAP"#]].assert_eq(&lines.join("\n"));
+                CAP"#]].assert_eq(&usage_lines());
     }
 
     #[test]
