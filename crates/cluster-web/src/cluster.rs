@@ -63,6 +63,8 @@ pub struct TicketNote {
     pub id: String,
     /// Its labels; empty as long as they are not known.
     pub labels: Vec<Label>,
+    /// How long such a job usually takes on its worker; `None` as long as that is not known.
+    pub usual: Option<Duration>,
 }
 
 /// Which jobs of the history to return: those that have all of what is given.
@@ -244,6 +246,9 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// Returns a pool.
     fn pool(&self, name: String) -> Answer<Arc<PoolState>>;
+
+    /// Returns the cache hints of the jobs that a worker has run: the first hundred in their order.
+    fn cached(&self, pool: String, worker: String) -> Answer<Vec<String>>;
 
     /// Returns jobs, the latest submission first.
     fn jobs(&self, query: JobsQuery) -> Answer<FoundJobs>;

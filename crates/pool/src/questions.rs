@@ -1,10 +1,12 @@
 //! Queries: they change nothing.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::worker::KnownWorker;
 use crate::{
-    CacheHint, ClientId, InactiveReasons, Pool, Rate, TicketId, Time, WorkerId, WorkerName,
+    CacheHint, ClientId, Estimate, InactiveReasons, Pool, Rate, TicketId, Time, WorkerId,
+    WorkerName,
 };
 
 /// A worker the pool knows.
@@ -89,6 +91,28 @@ impl Pool {
     /// Returns when a ticket would start if shares were exact; `None` if there is no such ticket.
     pub fn fair_start(&self, ticket: TicketId) -> Option<Time> {
         self.tickets.get(&ticket).map(|ticket| ticket.fair_start)
+    }
+
+    /// Returns up to `most` of the hints that a worker has cached, connected or not, in order.
+    pub fn cached_by(&self, worker: &WorkerName, most: usize) -> Vec<CacheHint> {
+        let slot = self.workers.find(worker);
+        let hints = slot
+            .into_iter()
+            .flat_map(|slot| self.affinity.cached_by(slot));
+        let named = hints.filter(|hint| !hint.is_none());
+        named.take(most).cloned().collect()
+    }
+
+    /// Returns how long the job of a ticket usually takes on a worker like the one that has it; `None` if there is no
+    /// such ticket, and as long as nothing is learned.
+    pub fn usual_time(&self, ticket: TicketId) -> Option<Duration> {
+        let ticket = self.tickets.get(&ticket)?;
+        let estimate = match ticket.is_warm {
+            true => Estimate::Cached,
+            false => Estimate::NonCached,
+        };
+        let are_known = self.times.are_known();
+        are_known.then(|| self.costs(ticket).of(estimate))
     }
 
     /// Returns the hint for `text`: the copy that is shared, if a ticket or a worker has it already.

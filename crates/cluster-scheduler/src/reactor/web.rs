@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cluster_api::PoolExplanations;
 use cluster_web::cluster::{PoolState, Recent, TicketNote};
-use pool::{TicketId, Time};
+use pool::{TicketId, Time, WorkerName};
 
 use super::Reactor;
 use crate::details;
@@ -19,6 +19,12 @@ impl Reactor {
     /// Returns a number that changes with everything that happens in this pool.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.get()
+    }
+
+    /// Returns up to `most` of the cache hints that a worker has cached.
+    pub(crate) fn cached_by(&self, worker: &WorkerName, most: usize) -> Vec<String> {
+        let hints = self.state.borrow().pool.cached_by(worker, most);
+        hints.iter().map(|hint| hint.as_str().to_owned()).collect()
     }
 
     /// Returns the pool for pages, with at most so many jobs of each queue. Labels are not in
@@ -51,10 +57,13 @@ impl Reactor {
         let tickets = queued.iter().map(|job| job.ticket).chain(running);
         let notes_of: HashMap<u64, TicketNote> = tickets
             .filter_map(|ticket| {
-                let id = state.tickets.job_id(TicketId::numbered(ticket))?;
-                let id = id.to_string();
-                let labels = Vec::new();
-                Some((ticket, TicketNote { id, labels }))
+                let number = TicketId::numbered(ticket);
+                let note = TicketNote {
+                    id: state.tickets.job_id(number)?.to_string(),
+                    labels: Vec::new(),
+                    usual: state.pool.usual_time(number),
+                };
+                Some((ticket, note))
             })
             .collect();
         PoolState {

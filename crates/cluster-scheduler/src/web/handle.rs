@@ -80,6 +80,10 @@ impl Cluster for Handle {
         self.ask(async move |service| service.pool(&name).await)
     }
 
+    fn cached(&self, pool: String, worker: String) -> Answer<Vec<String>> {
+        self.ask(async move |service| Ok(service.cached(&pool, &worker)))
+    }
+
     fn jobs(&self, query: JobsQuery) -> Answer<FoundJobs> {
         self.ask(async move |service| service.jobs(query).await)
     }

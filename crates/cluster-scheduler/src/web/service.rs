@@ -9,13 +9,16 @@ use cluster_web::ClusterError;
 use cluster_web::access::{Holder, Role};
 use cluster_web::cluster::{FoundJobs, JobsQuery, Redeemed, Submitted};
 use jobs::JobId;
-use pool::ClientId;
+use pool::{ClientId, WorkerName};
 
 use super::pool_states::Pools;
 use super::submitted;
 use crate::clients::SHARED;
 use crate::cluster::Cluster;
 use crate::durable::DurableJobs;
+
+/// How many cache hints of a worker are shown.
+const MAX_HINTS: usize = 100;
 
 /// Answers what the pages ask for, in the thread of the capabilities.
 pub(super) struct WebService {
@@ -52,6 +55,15 @@ impl WebService {
 
     pub(super) fn is_client(&self, name: &str) -> bool {
         ClientId::new(name).is_ok_and(|client| self.cluster.clients().contains(&client))
+    }
+
+    /// Returns the first cache hints of the jobs that a worker has run; none of a worker that is not known.
+    pub(super) fn cached(&self, pool: &str, worker: &str) -> Vec<String> {
+        let pool = self.cluster.pool(pool);
+        match (pool, WorkerName::new(worker)) {
+            (Some(pool), Ok(worker)) => pool.cached_by(&worker, MAX_HINTS),
+            _ => Vec::new(),
+        }
     }
 
     pub(super) async fn jobs(&self, query: JobsQuery) -> Result<FoundJobs, ClusterError> {

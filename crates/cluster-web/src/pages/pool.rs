@@ -54,6 +54,12 @@ impl PoolPage {
     fn pages_text(&self) -> String {
         format!("page {} of {}", self.page, self.pages.max(1))
     }
+
+    /// Returns whether it is known what part of the time any client had.
+    fn knows_shares(&self) -> bool {
+        let mut clients = self.clients.iter().flatten();
+        clients.any(|client| client.share.is_some())
+    }
 }
 
 impl RunningRow {

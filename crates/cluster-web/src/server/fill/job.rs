@@ -1,6 +1,7 @@
 //! One job.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
@@ -68,6 +69,10 @@ pub(in crate::server) async fn job(
         0 => Vec::new(),
         latest => site.cluster.timeline(id.clone(), latest).await?,
     };
+    let usual = match stage {
+        DurableStage::Running { .. } => usual(&site, &details).await,
+        _ => None,
+    };
     let page = JobPage {
         frame,
         status: outcome::status(stage),
@@ -76,7 +81,7 @@ pub(in crate::server) async fn job(
         urgent: described.urgent,
         waited_seconds: waited(&described),
         ran_seconds: described.runs.last().map(ran),
-        usual_seconds: None,
+        usual_seconds: usual.map(|usual| usual.as_secs_f64()),
         output: described.output.clone(),
         waiting,
         timeline: timeline(&described, &phases),
@@ -92,6 +97,14 @@ pub(in crate::server) async fn job(
         },
     };
     reply::page(&visit, &page.with_reproduction())
+}
+
+/// Returns how long a job that runs usually takes, if that is known.
+async fn usual(site: &Site, details: &JobDetails) -> Option<Duration> {
+    let summary = &details.job.summary;
+    let pool = site.cluster.pool(summary.pool.clone()).await.ok()?;
+    let note = pool.notes_of.values().find(|note| note.id == summary.id);
+    note.and_then(|note| note.usual)
 }
 
 /// Returns how long a job waited for its first attempt, or waits so far.

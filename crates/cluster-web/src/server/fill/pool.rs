@@ -174,7 +174,9 @@ impl Sees<'_> {
             labels: note.filter(|_| sees).map(labels).unwrap_or_default(),
             urgent: *urgent,
             running_seconds: running_for.as_secs_f64(),
-            usual_seconds: None,
+            usual_seconds: note
+                .and_then(|note| note.usual)
+                .map(|usual| usual.as_secs_f64()),
         }
     }
 }

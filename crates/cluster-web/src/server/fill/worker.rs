@@ -12,7 +12,9 @@ use super::findings::{self, WorkerStatus};
 use super::{encoded, frame, pool, pools, query, require};
 use crate::access::Visitor;
 use crate::cluster::{FoundJob, JobsQuery, PoolState};
-use crate::pages::{Command, PauseRow, Section, WorkerPage, WorkerRow, WorkersPage, shell_word};
+use crate::pages::{
+    Cached, Command, PauseRow, Section, WorkerPage, WorkerRow, WorkersPage, shell_word,
+};
 use crate::server::reply::{self, Refusal, Reply};
 use crate::server::site::Site;
 use crate::server::visit::Visit;
@@ -82,6 +84,10 @@ pub(in crate::server) async fn worker(
         let last = ended.map(|job| job.summary.changed_ago.as_secs_f64());
         row.last_job_seconds = last.min_by(f64::total_cmp);
     }
+    let cached = match visit.visitor.may_see_details() {
+        true => Some(cached(&site, &state.name, &worker).await?),
+        false => None,
+    };
     let mut frame = frame(&site, &visit, Section::Pools);
     frame.events = Some(format!("/pool/{}/events", encoded(&state.name)));
     let page = WorkerPage {
@@ -95,10 +101,19 @@ pub(in crate::server) async fn worker(
         running: pool::running(&state, &visit.visitor, Some(&worker)),
         jobs: jobs.map(|jobs| pools::rows(&jobs)),
         registrations: Vec::new(),
-        cached: None,
+        cached,
         graphs: Vec::new(),
     };
     reply::page(&visit, &page)
+}
+
+async fn cached(site: &Site, pool: &str, worker: &str) -> Result<Vec<Cached>, Refusal> {
+    let hints = site.cluster.cached(pool.to_owned(), worker.to_owned());
+    let cached = |cache_hint| Cached {
+        cache_hint,
+        used_seconds: None,
+    };
+    Ok(hints.await?.into_iter().map(cached).collect())
 }
 
 /// Returns whether a job ran to an end that says something about its worker.
