@@ -28,7 +28,9 @@ impl Demo {
         let programs = checkout.path().join("the programs");
         symlink(rig.programs(), &programs)?;
         let screen = File::create(temporary.path().join("screen"))?;
-        let process = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        // A shell that runs these tests in the background has them ignore SIGINT.
+        let process = Command::new("env")
+            .args(["--default-signal=INT", env!("CARGO_BIN_EXE_xtask")])
             .args(["demo", "--programs"])
             .arg(programs)
             .env("TMPDIR", temporary.path())
