@@ -46,15 +46,12 @@ pub(crate) enum Ended {
     Stopped(StopSignal),
 }
 
-/// Returns a command in this folder, which the kernel kills with the thread that starts it. The first signal ends it as
-/// long as it does not listen for signals: a shell that runs these tests in the background has them ignore SIGINT, so
-/// that one that comes early would be lost.
+/// Returns a command in this folder, which the kernel kills with the thread that starts it.
 pub(crate) fn command(wrapper: &[String], path: &str, args: &[String], folder: &Path) -> Command {
-    let mut command = Command::new("env");
+    let mut command = Command::new("setpriv");
     let programs = format!("{}/bin:/usr/local/bin:/usr/bin:/bin", folder.display());
     command
-        .args(["--default-signal=HUP,INT,TERM", "--"])
-        .args(["setpriv", "--pdeathsig", "KILL", "--"])
+        .args(["--pdeathsig", "KILL", "--"])
         .args(wrapper)
         .arg(path)
         .args(args)

@@ -1,6 +1,9 @@
 //! Runs what a test does, while its programs are looked after.
 
+use std::fs;
 use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::network::Network;
 use crate::site::{INTERVAL, Site};
@@ -26,6 +29,10 @@ pub(crate) fn on_site_with<T>(
         .enable_all()
         .build()
         .expect("a runtime");
+    {
+        let _entered = runtime.enter();
+        heed_interrupts();
+    }
     let local = tokio::task::LocalSet::new();
     let site = Site::new(folder.path(), network);
     let done = local.block_on(&runtime, work(&site));
@@ -34,6 +41,21 @@ pub(crate) fn on_site_with<T>(
         drop(folder.keep());
     }
     done.map_err(|error| format!("{error}\nlogs: {:#?}", site.logs()))
+}
+
+/// Has the first SIGINT end each program that does not listen for it yet.
+///
+/// A shell that runs these tests in the background has them ignore it, and programs inherit that: one that comes before
+/// they listen would be lost. What a process listens for is not inherited.
+fn heed_interrupts() {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let interrupt = SignalKind::interrupt();
+    if ignored.is_some_and(|mask| mask >> (interrupt.as_raw_value() - 1) & 1 == 1) {
+        // Dropping it does not end that.
+        drop(signal(interrupt).expect("listened for a signal"));
+    }
 }
 
 /// Does some work while programs that have ended are started again.
