@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod explanation;
 pub mod failure;
+pub mod findings;
 pub mod jobs;
 pub mod kept_jobs;
 pub mod outcome;

@@ -1,9 +1,7 @@
 //! Checks of a running cluster: its workers, their responsiveness, and the queue.
 
-mod advice;
 mod pool;
 mod upstream;
-mod worker;
 
 #[cfg(test)]
 mod tests;
@@ -12,8 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use cluster_api::{Admin, RpcError, RpcErrorKind};
+use cluster_json::findings::Commands;
 
-use self::advice::Advice;
 use super::cap_files::{dial, judge_connection, judge_file};
 use super::check::Check;
 
@@ -56,13 +54,17 @@ async fn within<T>(answer: impl Future<Output = Result<T, RpcError>>) -> Result<
 
 async fn check_pool(admin: &Admin, name: &str, cap: &Path) -> Vec<Check> {
     let pool = admin.pool(name);
-    let advice = Advice { cap, pool: name };
+    let cap = cap.display().to_string();
+    let commands = Commands {
+        cap: &cap,
+        pool: name,
+    };
     match within(pool.details()).await {
-        Ok(details) => pool::judge(&advice, &details),
+        Ok(details) => pool::judge(commands, &details),
         // Upstream's scheduler.
         Err(error) if error.kind == RpcErrorKind::Unimplemented => {
             match within(pool.workers()).await {
-                Ok(workers) => upstream::judge(&advice, &workers),
+                Ok(workers) => upstream::judge(commands, &workers),
                 Err(error) => vec![unanswered(name, &error)],
             }
         }

@@ -1,6 +1,5 @@
 //! The verdicts on pools and workers.
 
-use std::path::Path;
 use std::time::Duration;
 
 use cluster_api::{
@@ -9,9 +8,9 @@ use cluster_api::{
 };
 use expect_test::expect;
 
-use super::advice::Advice;
 use super::{pool, upstream};
 use crate::doctor::testing::folded_text;
+use cluster_json::findings::Commands;
 
 fn hours(hours: u64) -> Duration {
     Duration::from_secs(3600 * hours)
@@ -42,8 +41,8 @@ fn worker(name: &str, presence: Presence) -> WorkerDetails {
 }
 
 fn judged(workers: Vec<WorkerDetails>, backlog: u32, oldest_wait: Duration) -> String {
-    let advice = Advice {
-        cap: Path::new("admin.cap"),
+    let commands = Commands {
+        cap: "admin.cap",
         pool: "linux",
     };
     let details = PoolDetails {
@@ -52,7 +51,7 @@ fn judged(workers: Vec<WorkerDetails>, backlog: u32, oldest_wait: Duration) -> S
         oldest_wait,
         clients: Vec::new(),
     };
-    folded_text(&pool::judge(&advice, &details))
+    folded_text(&pool::judge(commands, &details))
 }
 
 /// Returns a worker in each state.
@@ -217,8 +216,8 @@ fn jobs_of_workers_that_report_no_capacity_use_no_slot() {
 
 #[test]
 fn upstreams_scheduler_reports_less() {
-    let advice = Advice {
-        cap: Path::new("admin.cap"),
+    let commands = Commands {
+        cap: "admin.cap",
         pool: "linux",
     };
     let worker = |name: &str, active, connected| WorkerInfo {
@@ -240,5 +239,5 @@ fn upstreams_scheduler_reports_less() {
 
         0 problems, 2 warnings.
     "#]]
-    .assert_eq(&folded_text(&upstream::judge(&advice, &workers)));
+    .assert_eq(&folded_text(&upstream::judge(commands, &workers)));
 }

@@ -1,13 +1,13 @@
 //! Judges what upstream's scheduler reports about a pool.
 
 use cluster_api::WorkerInfo;
+use cluster_json::findings::Commands;
 
-use super::advice::Advice;
 use crate::doctor::check::Check;
 
 /// Judges a pool and each of its workers.
-pub(super) fn judge(advice: &Advice<'_>, workers: &[WorkerInfo]) -> Vec<Check> {
-    let name = format!("pool {}", advice.pool);
+pub(super) fn judge(commands: Commands<'_>, workers: &[WorkerInfo]) -> Vec<Check> {
+    let name = format!("pool {}", commands.pool);
     let active = workers
         .iter()
         .filter(|worker| worker.active && worker.connected)
@@ -27,9 +27,9 @@ pub(super) fn judge(advice: &Advice<'_>, workers: &[WorkerInfo]) -> Vec<Check> {
     };
     let mut checks = vec![pool];
     for worker in workers {
-        let name = format!("worker {} of {}", worker.name, advice.pool);
+        let name = format!("worker {} of {}", worker.name, commands.pool);
         if !worker.connected {
-            let forget = advice.command("forget", &worker.name);
+            let forget = commands.line("forget", &worker.name);
             checks.push(Check::warning(
                 name,
                 "not connected",
@@ -39,7 +39,7 @@ pub(super) fn judge(advice: &Advice<'_>, workers: &[WorkerInfo]) -> Vec<Check> {
             checks.push(Check::warning(
                 name,
                 "paused",
-                advice.command("unpause", &worker.name),
+                commands.line("unpause", &worker.name),
             ));
         }
     }

@@ -1,11 +1,10 @@
-//! Judges what our scheduler reports about a worker.
+//! Judges a worker.
 
 use std::time::Duration;
 
 use cluster_api::{ConnectedWorker, InactiveReason, Presence, WorkerDetails};
 
-use super::advice::Advice;
-use crate::doctor::check::Check;
+use super::{Commands, Finding, Severity};
 use visible::CompactElapsed;
 
 /// A job that has run this long is likely to be stuck.
@@ -16,12 +15,12 @@ const MANY_REGISTRATIONS: u64 = 5;
 const FRESH: Duration = Duration::from_secs(600);
 
 /// Returns the problems of a worker; none if it is fit.
-pub(super) fn judge(advice: &Advice<'_>, worker: &WorkerDetails) -> Vec<Check> {
-    let name = format!("worker {} of {}", worker.name, advice.pool);
+pub(super) fn findings(commands: Commands<'_>, worker: &WorkerDetails) -> Vec<Finding> {
+    let name = &worker.name;
     let away = |found: String| {
-        let forget = advice.command("forget", &worker.name);
-        vec![Check::warning(
-            name.clone(),
+        let forget = commands.line("forget", name);
+        vec![warning(
+            name,
             found,
             format!("start it, or if it is gone for good: {forget}"),
         )]
@@ -31,25 +30,25 @@ pub(super) fn judge(advice: &Advice<'_>, worker: &WorkerDetails) -> Vec<Check> {
         Presence::Left(ago) => return away(format!("left {} ago", CompactElapsed(*ago))),
         Presence::Connected(connected) => connected,
     };
-    let mut checks: Vec<Check> = connected
+    let mut findings: Vec<Finding> = connected
         .inactive
         .iter()
-        .filter_map(|reason| judge_reason(advice, &name, &worker.name, connected, *reason))
+        .filter_map(|reason| of_reason(commands, name, connected, *reason))
         .collect();
-    checks.extend(connected.pause_reasons.iter().map(|reason| {
+    findings.extend(connected.pause_reasons.iter().map(|reason| {
         let found = format!("has paused itself: {}", reason.problem);
         match reason.advice.as_str() {
-            "" => Check::warning(name.clone(), found, "wait: this ends by itself"),
-            todo => Check::problem(
-                name.clone(),
+            "" => warning(name, found, "wait: this ends by itself"),
+            todo => problem(
+                name,
                 found,
                 format!("on the machine at {}: {todo}", connected.address),
             ),
         }
     }));
     if worker.registrations >= MANY_REGISTRATIONS && connected.registered_for < FRESH {
-        checks.push(Check::warning(
-            name.clone(),
+        findings.push(warning(
+            name,
             format!(
                 "has registered {} times, last {} ago",
                 worker.registrations,
@@ -63,8 +62,8 @@ pub(super) fn judge(advice: &Advice<'_>, worker: &WorkerDetails) -> Vec<Check> {
         .iter()
         .filter(|job| job.running_for > LONG_RUN)
     {
-        checks.push(Check::warning(
-            name.clone(),
+        findings.push(warning(
+            name,
             format!(
                 "has been running a job of {} for {}",
                 job.client,
@@ -73,19 +72,18 @@ pub(super) fn judge(advice: &Advice<'_>, worker: &WorkerDetails) -> Vec<Check> {
             "if it is stuck, let its client cancel it, or restart the worker",
         ));
     }
-    checks
+    findings
 }
 
-fn judge_reason(
-    advice: &Advice<'_>,
+fn of_reason(
+    commands: Commands<'_>,
     name: &str,
-    worker: &str,
     connected: &ConnectedWorker,
     reason: InactiveReason,
-) -> Option<Check> {
-    let warning = |found: &str, todo: String| Some(Check::warning(name, found, todo));
+) -> Option<Finding> {
+    let warning = |found: &str, todo: String| Some(warning(name, found, todo));
     match reason {
-        InactiveReason::NotAnswering => Some(Check::problem(
+        InactiveReason::NotAnswering => Some(problem(
             name,
             format!(
                 "connected, but unresponsive for {}",
@@ -106,16 +104,33 @@ fn judge_reason(
             ),
         ),
         InactiveReason::AdminPause => {
-            warning("paused by an operator", advice.command("unpause", worker))
+            warning("paused by an operator", commands.line("unpause", name))
         }
         InactiveReason::TemporaryPause => warning(
             "paused by an operator until it reconnects",
-            advice.command("unpause-worker", worker),
+            commands.line("unpause-worker", name),
         ),
         InactiveReason::ShuttingDown => None,
         InactiveReason::Other => warning(
             "takes no jobs, for a reason unknown to this version",
-            format!("see {}", advice.command("show", "")),
+            format!("see {}", commands.line("show", "")),
         ),
+    }
+}
+
+fn warning(worker: &str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+    finding(worker, Severity::Warning, found.into(), advice.into())
+}
+
+fn problem(worker: &str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+    finding(worker, Severity::Problem, found.into(), advice.into())
+}
+
+fn finding(worker: &str, severity: Severity, found: String, advice: String) -> Finding {
+    Finding {
+        worker: Some(worker.to_owned()),
+        severity,
+        found,
+        advice: Some(advice),
     }
 }

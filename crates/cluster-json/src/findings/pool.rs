@@ -1,0 +1,117 @@
+//! Judges a pool.
+
+use std::time::Duration;
+
+use cluster_api::{ConnectedWorker, PoolDetails, Presence};
+
+use super::{Commands, Finding, Severity, worker};
+use visible::{CompactElapsed, counted};
+
+/// A job that has waited this long for a worker is worth a warning.
+const LONG_WAIT: Duration = Duration::from_secs(3600);
+
+/// Returns what there is to say about a pool, and then the problems of its workers.
+///
+/// `obstacle` is why no worker takes jobs, if that is known and none does: it ends with what to do.
+pub fn of_pool(
+    commands: Commands<'_>,
+    details: &PoolDetails,
+    obstacle: Option<&str>,
+) -> Vec<Finding> {
+    let PoolDetails {
+        workers,
+        backlog,
+        oldest_wait,
+        clients: _,
+    } = details;
+    let connected: Vec<&ConnectedWorker> = workers
+        .iter()
+        .filter_map(|worker| match &worker.presence {
+            Presence::Connected(connected) => Some(connected),
+            Presence::NeverSeen | Presence::Left(_) => None,
+        })
+        .collect();
+    let active = connected
+        .iter()
+        .filter(|worker| worker.inactive.is_empty())
+        .count();
+    let queued = connected.iter().map(|worker| worker.queued).sum::<u32>() + backlog;
+    let (found, start) = if connected.is_empty() {
+        (
+            format!("no worker is connected, {queued} wait"),
+            "start a worker",
+        )
+    } else {
+        (
+            format!(
+                "{active} of {} workers take jobs; {}, {queued} wait",
+                workers.len(),
+                busy(&connected)
+            ),
+            "start a worker, or unpause one that is connected",
+        )
+    };
+    let has_stopped = queued > 0 && active == 0;
+    let (severity, found, advice) = if let Some(obstacle) = obstacle.filter(|_| active == 0) {
+        let severity = match has_stopped {
+            true => Severity::Problem,
+            false => Severity::Warning,
+        };
+        (severity, stopped(queued, obstacle), None)
+    } else if has_stopped {
+        let found = format!("{found}, and no worker accepts jobs");
+        (Severity::Problem, found, Some(start.to_owned()))
+    } else if active == 0 {
+        (Severity::Warning, found, Some(start.to_owned()))
+    } else if *oldest_wait > LONG_WAIT {
+        let found = format!("{found}, the oldest for {}", CompactElapsed(*oldest_wait));
+        let advice = format!(
+            "add workers, or see which client submits so much: {}",
+            commands.line("show", "")
+        );
+        (Severity::Warning, found, Some(advice))
+    } else {
+        (Severity::Fine, found, None)
+    };
+    let pool = Finding {
+        worker: None,
+        severity,
+        found,
+        advice,
+    };
+    let workers = workers
+        .iter()
+        .flat_map(|worker| worker::findings(commands, worker));
+    std::iter::once(pool).chain(workers).collect()
+}
+
+/// Returns that no worker takes jobs, and why.
+fn stopped(queued: u32, obstacle: &str) -> String {
+    match queued {
+        0 => format!("no job could run: {obstacle}"),
+        1 => format!("1 job waits: {obstacle}"),
+        _ => format!("{queued} jobs wait: {obstacle}"),
+    }
+}
+
+/// Returns how much of their capacity the workers use. The jobs of workers that report none are counted apart.
+fn busy(connected: &[&ConnectedWorker]) -> String {
+    let (reporting, others): (Vec<&ConnectedWorker>, Vec<&ConnectedWorker>) =
+        connected.iter().partition(|worker| worker.capacity > 0);
+    let running = |workers: &[&ConnectedWorker]| -> usize {
+        workers.iter().map(|worker| worker.running.len()).sum()
+    };
+    let capacity: u32 = reporting.iter().map(|worker| worker.capacity).sum();
+    let slots = format!("{} of {capacity} slots are busy", running(&reporting));
+    let apart = format!(
+        "{} run on workers that report no capacity",
+        counted(running(&others), "job")
+    );
+    if others.is_empty() {
+        slots
+    } else if reporting.is_empty() {
+        apart
+    } else {
+        format!("{slots}, {apart}")
+    }
+}
