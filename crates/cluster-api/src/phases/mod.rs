@@ -39,6 +39,13 @@ pub struct Phase {
     pub cached: bool,
 }
 
+impl Phase {
+    /// Returns how long it took; `None` while it has not ended, and if that was never known.
+    pub fn took(&self) -> Option<Duration> {
+        self.ended.map(|ended| ended.saturating_sub(self.started))
+    }
+}
+
 /// What is done in a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PhaseKind {

@@ -39,25 +39,18 @@ pub struct Fold {
 impl StepMark {
     /// Returns the mark of a phase.
     pub fn of(phase: &Phase) -> Self {
-        let Phase {
-            kind,
-            name,
-            log_offset,
-            started,
-            ended,
-            cached,
-        } = phase;
-        let title = match (kind, name.as_str()) {
+        let kind = phase.kind;
+        let title = match (kind, phase.name.as_str()) {
             (PhaseKind::Step, name) if !name.is_empty() => name.to_owned(),
             (kind, "") => kind.to_string(),
             (kind, name) => format!("{kind} {name}"),
         };
         Self {
-            offset: *log_offset,
+            offset: phase.log_offset,
             title,
-            took: ended.map(|ended| ended.saturating_sub(*started)),
-            cached: *cached,
-            is_step: *kind == PhaseKind::Step,
+            took: phase.took(),
+            cached: phase.cached,
+            is_step: kind == PhaseKind::Step,
         }
     }
 }
