@@ -37,11 +37,7 @@ pub(super) async fn cancel(
     Extension(visit): Extension<Visit>,
     Path(id): Path<String>,
 ) -> Reply {
-    let details = fill::find(&site, &visit, &id).await?;
-    require(visit.visitor.may_change_job_of(&details.client))?;
-    let job = details.job.summary.id;
-    let done = site.cluster.act(actor(&visit)?, Action::Cancel { job });
-    Ok(reply::see_other(&format!("/job/{}", done.await?)))
+    act_on(&site, &visit, &id, |job| Action::Cancel { job }).await
 }
 
 /// Submits a job again.
@@ -50,11 +46,21 @@ pub(super) async fn retry(
     Extension(visit): Extension<Visit>,
     Path(id): Path<String>,
 ) -> Reply {
-    let details = fill::find(&site, &visit, &id).await?;
+    act_on(&site, &visit, &id, |job| Action::Retry { job }).await
+}
+
+/// Does something to a job, if the visitor may, and leads to the page of the job that it is about then.
+async fn act_on(
+    site: &Site,
+    visit: &Visit,
+    id: &str,
+    action: impl FnOnce(String) -> Action,
+) -> Reply {
+    let details = fill::find(site, visit, id).await?;
     require(visit.visitor.may_change_job_of(&details.client))?;
-    let job = details.job.summary.id;
-    let done = site.cluster.act(actor(&visit)?, Action::Retry { job });
-    Ok(reply::see_other(&format!("/job/{}", done.await?)))
+    let action = action(details.job.summary.id);
+    let done = site.cluster.act(actor(visit)?, action).await?;
+    Ok(reply::see_other(&format!("/job/{done}")))
 }
 
 /// Pauses a worker.
