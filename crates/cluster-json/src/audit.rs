@@ -15,7 +15,7 @@ pub struct Audit {
 }
 
 /// A call that was to change something.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct AuditedCall {
     /// When, by the scheduler's clock.
     pub time: String,
@@ -23,7 +23,7 @@ pub struct AuditedCall {
     pub by: Option<String>,
     /// Where it came from.
     pub address: String,
-    /// The service that it came through: `admin`.
+    /// The service that it came through: `admin`, or `pages`.
     pub service: String,
     /// What was to be done: `pause`, `unpause`, `drain`, `update`, `forget`, `set-rate`, `cancel`, `add-client` or
     /// `remove-client`.

@@ -25,7 +25,7 @@ pub struct KeptJobs {
 }
 
 /// A job that the scheduler keeps.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct KeptJob {
     /// Its id.
     pub id: String,

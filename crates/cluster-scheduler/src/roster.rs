@@ -2,7 +2,7 @@
 //! state that decides which jobs they get.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 
 use cluster_api::{PauseReason, Worker};
@@ -10,6 +10,12 @@ use pool::{Time, WorkerId, WorkerName};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use vat::Peer;
+
+/// How many ended registrations of each worker are remembered.
+const MAX_REGISTRATIONS: usize = 10;
+
+/// How much of the reason is remembered for which one ended, in bytes. It may come from the worker.
+const MAX_REASON_BYTES: usize = 200;
 
 /// The current registrations, and the history of every worker that has registered since the start.
 #[derive(Default)]
@@ -89,6 +95,18 @@ pub(crate) struct WorkerHistory {
     pub(crate) registrations: u64,
     /// When it last left; `None` if it has not.
     pub(crate) left: Option<Time>,
+    /// Its last registrations that have ended, the latest last.
+    pub(crate) ended: VecDeque<EndedRegistration>,
+}
+
+/// A registration that has ended.
+pub(crate) struct EndedRegistration {
+    pub(crate) began: Time,
+    pub(crate) ended: Time,
+    /// Where the worker connected from.
+    pub(crate) address: String,
+    /// Why it ended, for people.
+    pub(crate) reason: String,
 }
 
 impl Roster {
@@ -116,12 +134,30 @@ impl Roster {
         self.registered.insert(id, registered);
     }
 
-    /// Takes out a registration that has ended. What is returned must be dropped where it can do no harm.
+    /// Takes out a registration that has ended, for this reason or that of its connection. What is returned must be
+    /// dropped where it can do no harm.
     #[must_use]
-    pub(crate) fn remove(&mut self, now: Time, id: WorkerId) -> Option<RegisteredWorker> {
+    pub(crate) fn remove(
+        &mut self,
+        now: Time,
+        id: WorkerId,
+        reason: Option<&str>,
+    ) -> Option<RegisteredWorker> {
         let registered = self.registered.remove(&id)?;
         if let Some(history) = self.history.get_mut(&registered.name) {
             history.left = Some(now);
+            let reason = reason.map(str::to_owned);
+            let reason = reason.or_else(|| registered.peer.close_text());
+            let reason = reason.unwrap_or_else(|| "the worker ended it".to_owned());
+            if history.ended.len() == MAX_REGISTRATIONS {
+                history.ended.pop_front();
+            }
+            history.ended.push_back(EndedRegistration {
+                began: registered.since,
+                ended: now,
+                address: registered.peer.address(),
+                reason: visible::beginning(&reason, MAX_REASON_BYTES).to_owned(),
+            });
         }
         Some(registered)
     }
@@ -130,6 +166,18 @@ impl Roster {
     pub(crate) fn count_by_peer(&self, peer: &Peer) -> usize {
         let theirs = |registered: &&RegisteredWorker| registered.peer.is_same_connection(peer);
         self.registered.values().filter(theirs).count()
+    }
+
+    /// Returns the registered workers that are chosen by name.
+    pub(crate) fn chosen(
+        &self,
+        mut is_chosen: impl FnMut(&WorkerName) -> bool,
+    ) -> Vec<(WorkerName, Worker)> {
+        let registered = self.registered.values();
+        let chosen = registered.filter(|registered| is_chosen(&registered.name));
+        chosen
+            .map(|registered| (registered.name.clone(), registered.worker.clone()))
+            .collect()
     }
 
     pub(crate) fn get(&self, id: WorkerId) -> Option<&RegisteredWorker> {

@@ -14,9 +14,10 @@ page.ready(() => {
   // #L120-130 shows lines 120 to 130.
   const RANGE = /^#([LB])(\d+)(?:-(\d+))?$/;
   const mark = (isAsked) => {
-    lines.querySelectorAll(".in").forEach((line) => line.classList.remove("in"));
     const found = RANGE.exec(location.hash);
+    // Without one, the server has marked the lines that were asked for.
     if (!found) return;
+    lines.querySelectorAll(".in").forEach((line) => line.classList.remove("in"));
     const [, kind, from, to] = found;
     const first = document.getElementById(kind + from);
     if (!first) {
@@ -47,13 +48,19 @@ page.ready(() => {
     const id = link.parentElement.id;
     const old = RANGE.exec(location.hash);
     let hash = "#" + id;
+    let range = "";
     if (event.shiftKey && old && old[1] === id[0]) {
       const [low, high] = [Number(old[2]), Number(id.slice(1))].sort((a, b) => a - b);
-      hash = "#" + id[0] + low + "-" + high;
+      range = low + "-" + high;
+      hash = "#" + id[0] + range;
       getSelection().removeAllRanges();
     }
-    const query = link.getAttribute("href").split("#")[0];
-    history.replaceState(null, "", (query || location.pathname + location.search) + hash);
+    const query = new URLSearchParams(link.getAttribute("href").split("#")[0] || location.search);
+    query.delete("lines");
+    // For readers without scripts, and for programs.
+    if (range && id[0] === "L") { query.delete("line"); query.set("lines", range); }
+    const search = query.toString();
+    history.replaceState(null, "", location.pathname + (search && "?" + search) + hash);
     mark(false);
   });
 
@@ -156,6 +163,15 @@ page.ready(() => {
         if (location.hash) mark(false);
         if (toggle.checked && wasNear) toEnd();
       },
+      times: (event) => {
+        for (const { id, time } of JSON.parse(event.data)) {
+          const line = document.getElementById(id);
+          if (!line || !lines.contains(line) || line.querySelector(":scope > i")) continue;
+          const written = document.createElement("i");
+          written.textContent = time;
+          line.querySelector("a").after(written);
+        }
+      },
       end: () => {
         stream.close();
         const more = document.getElementById("more");
@@ -167,7 +183,9 @@ page.ready(() => {
     toggle.addEventListener("change", () => { if (toggle.checked) toEnd(); });
   }
 
+  const asked = lines.querySelector("li.in");
   if (location.hash) mark(true);
+  else if (asked) { reveal(asked); asked.scrollIntoView({ block: "center" }); }
   else if (log.dataset.failure) {
     // A failed job begins at its failure.
     const line = document.getElementById(log.dataset.failure);

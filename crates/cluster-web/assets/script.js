@@ -154,6 +154,11 @@ page.ready(() => {
       // What has the focus or is opened by the reader stays.
       const isInUse = part.contains(document.activeElement) && document.activeElement.matches("input, button, summary");
       if (next && !isInUse && next.outerHTML !== part.outerHTML) {
+        // What the reader has unfolded stays so.
+        part.querySelectorAll("details[id][open]").forEach((open) => {
+          const again = fresh.getElementById(open.id);
+          if (again && next.contains(again)) again.open = true;
+        });
         const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
         part.replaceWith(document.adoptNode(next));
         if (focused) document.getElementById(part.id)?.querySelector('a[href="' + CSS.escape(focused) + '"]')?.focus({ preventScroll: true });

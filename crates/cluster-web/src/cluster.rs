@@ -1,9 +1,9 @@
 //! What the pages ask a scheduler for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cluster_api::{
     AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, DurableOutcome, Explanation, JobDetails,
@@ -54,6 +54,72 @@ pub struct PoolState {
     pub worker_explanations: HashMap<String, Explanation>,
     /// The jobs of the last hour.
     pub recent: Recent,
+    /// What it did of late; empty as long as that is not known.
+    pub activity: Arc<Activity>,
+    /// The disks of the workers that report them, by the names of the workers.
+    pub disks: HashMap<String, Vec<Disk>>,
+}
+
+/// What a pool did of late, from the history: of the latest few thousand jobs, if there were more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// For how long workers ran jobs of each client within the last 24 hours.
+    pub served: BTreeMap<String, Duration>,
+    /// The last jobs of each worker.
+    pub workers: HashMap<String, LastJobs>,
+}
+
+/// How the last jobs of a worker ended: 20 at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastJobs {
+    /// How many there are.
+    pub ended: u32,
+    /// How many of them did not succeed by the job's fault or the worker's.
+    pub failed: u32,
+    /// When the latest ended.
+    pub latest: SystemTime,
+}
+
+/// A disk of a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Disk {
+    /// What is on it, such as `docker`.
+    pub name: Arc<str>,
+    /// How much of it is free, from 0 to 1.
+    pub free: f64,
+}
+
+/// What is remembered of a worker.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerPast {
+    /// Its last registrations, the latest first.
+    pub registrations: Vec<PastRegistration>,
+    /// What it reported within the last 24 hours, the latest last.
+    pub readings: Vec<Reading>,
+}
+
+/// A registration of a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastRegistration {
+    /// How long ago it began.
+    pub began: Duration,
+    /// How long it lasted, and how it ended; `None` if it has not.
+    pub end: Option<(Duration, String)>,
+    /// Where the worker connected from.
+    pub address: String,
+}
+
+/// What a worker reported of its machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// How long ago.
+    pub ago: Duration,
+    /// How many processes ran or waited for a processor, for each processor; `None` if it was not reported.
+    pub load: Option<f64>,
+    /// How much of its capacity its jobs used, from 0 to 1; `None` if it was not reported.
+    pub jobs: Option<f64>,
+    /// Its disks.
+    pub disks: Vec<Disk>,
 }
 
 /// What is kept of a job that has a ticket.
@@ -98,6 +164,9 @@ pub struct FoundJob {
     pub outcome: Option<DurableOutcome>,
     /// How long its latest attempt took; `None` if that has not ended.
     pub ran: Option<Duration>,
+    /// Whether its worker had run a job with the same hint before; `None` if that is not known. It is found out only if
+    /// jobs of a hint are asked for.
+    pub is_warm: Option<bool>,
 }
 
 impl From<AdminJobQuery> for JobsQuery {
@@ -250,6 +319,9 @@ pub trait Cluster: Send + Sync + 'static {
     /// Returns the cache hints of the jobs that a worker has run: the first hundred in their order.
     fn cached(&self, pool: String, worker: String) -> Answer<Vec<String>>;
 
+    /// Returns what is remembered of a worker; nothing if it is not known.
+    fn worker_past(&self, pool: String, worker: String) -> Answer<WorkerPast>;
+
     /// Returns jobs, the latest submission first.
     fn jobs(&self, query: JobsQuery) -> Answer<FoundJobs>;
 
@@ -267,6 +339,9 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// Returns the times of a part of a log, as far as they are known.
     fn log_times(&self, id: String, attempt: u32, part: Range<u64>) -> Answer<Vec<LogTime>>;
+
+    /// Returns the same, but waits for a few seconds for those of what was written just now.
+    fn next_log_times(&self, id: String, attempt: u32, part: Range<u64>) -> Answer<Vec<LogTime>>;
 
     /// Reads at most so many bytes of the log of an attempt, without waiting for more.
     fn log_piece(&self, id: String, attempt: u32, start: u64, at_most: usize) -> Answer<LogPiece>;

@@ -54,6 +54,11 @@ impl Peer {
         self.0.is_closed()
     }
 
+    /// Returns why the connection has ended, for people; `None` if it has not.
+    pub fn close_text(&self) -> Option<String> {
+        self.0.close_reason().map(|reason| reason.to_string())
+    }
+
     /// Returns whether the connection has ended because nothing arrived any more: the peer's machine sleeps, or its
     /// network is broken. The end of its program would have been seen.
     pub fn fell_silent(&self) -> bool {

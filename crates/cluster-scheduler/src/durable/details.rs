@@ -149,5 +149,6 @@ fn found(record: &Record, now: Time) -> FoundJob {
         client: record.client.clone(),
         outcome: outcome.map(convert::outcome),
         ran,
+        is_warm: None,
     }
 }

@@ -4,6 +4,7 @@
 //! pools, and with workers: each event is reported to the jobs, and their effects are performed. An attempt is an
 //! ordinary ticket of its pool, whose client is this module.
 
+mod activity;
 mod archiver;
 mod attached;
 mod audit;
@@ -33,6 +34,7 @@ mod submission;
 mod sweep;
 mod timeline;
 mod times;
+mod warmth;
 mod watched;
 mod watching;
 
@@ -62,6 +64,7 @@ pub(crate) use self::report::JobsReport;
 use self::retention::{LogUsage, PRUNE_INTERVAL};
 use self::state::{State, restored};
 use self::store_thread::StoreThread;
+pub(crate) use self::warmth::Warmth;
 pub(crate) use self::watching::Watching;
 use crate::attached::AttachedJobs;
 use crate::clients::Clients;

@@ -1,20 +1,21 @@
 //! What pools learn at the start, from the history of jobs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use job_store::FinishedAttempt;
 use pool::{CacheHint, ClientId, PastJob};
+
+use super::warmth::Warmth;
 
 /// How many of the latest jobs are looked at.
 pub(super) const MAX_JOBS: u32 = 10_000;
 
 /// Returns the jobs of each pool, from the attempts in the order in which they started.
 ///
-/// A job was warm if its worker had run one with the same hint before: nothing else is known of caches. The pool, which
-/// knows more, is not asked, as that was another process.
+/// [`Warmth`] tells which were warm. The pool, which knows more of caches, is not asked, as that was another process.
 pub(super) fn by_pool(attempts: Vec<FinishedAttempt>) -> BTreeMap<String, Vec<PastJob>> {
     let mut pools: BTreeMap<String, Vec<PastJob>> = BTreeMap::new();
-    let mut built = HashSet::new();
+    let mut warmth = Warmth::default();
     for attempt in attempts {
         let FinishedAttempt {
             pool,
@@ -24,14 +25,14 @@ pub(super) fn by_pool(attempts: Vec<FinishedAttempt>) -> BTreeMap<String, Vec<Pa
             started,
             ended,
         } = attempt;
-        let is_new = built.insert((pool.clone(), worker, hint.clone()));
+        let is_warm = warmth.ran(&pool, &worker, &hint);
         // One that was renamed by hand is of no use.
         let Ok(client) = ClientId::new(&client) else {
             continue;
         };
         let job = PastJob {
             client,
-            is_warm: !is_new && !hint.is_empty(),
+            is_warm,
             hint: CacheHint::new(&hint),
             took: ended.since(started),
         };

@@ -42,8 +42,7 @@ impl DurableJobs {
         number: u32,
         part: Range<u64>,
     ) -> Result<LogTimesPage, RpcError> {
-        let attempt = AttemptId { job, number };
-        self.until_times_are_known(attempt, part.end).await;
+        self.wait_for_times(job, number, part.end).await;
         self.known_log_times(job, number, part).await
     }
 
@@ -69,7 +68,9 @@ impl DurableJobs {
         Ok(LogTimesPage { times, next })
     }
 
-    async fn until_times_are_known(&self, attempt: AttemptId, end: u64) {
+    /// Waits until the times of a log up to this offset are known, but only for a short time.
+    pub(crate) async fn wait_for_times(&self, job: JobId, number: u32, end: u64) {
+        let attempt = AttemptId { job, number };
         let known = {
             let state = self.state.borrow();
             let times = state.times.get(&attempt);

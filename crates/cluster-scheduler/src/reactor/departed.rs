@@ -41,16 +41,16 @@ impl Reactor {
     pub(super) fn release_departed_workers(&self) {
         let departed = std::mem::take(&mut self.departed.borrow_mut().workers);
         for id in departed {
-            self.release(id);
+            self.release(id, None);
         }
     }
 
-    /// Ends a registration, unless it has ended before.
-    pub(super) fn release(&self, id: WorkerId) {
+    /// Ends a registration, unless it has ended before. Without a reason, it has that of its connection.
+    pub(super) fn release(&self, id: WorkerId, reason: Option<&str>) {
         let (_registered, _) = self.apply(|state, now| {
             state.pool.release(id);
             state.pauses.end_registration(id);
-            state.workers.remove(now, id)
+            state.workers.remove(now, id, reason)
         });
     }
 }

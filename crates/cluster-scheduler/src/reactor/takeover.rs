@@ -89,7 +89,7 @@ impl Reactor {
             "Replacing worker {:?} at {} with the one at {}: {why}",
             name.as_str(), peer.address(), newcomer.address()
         );
-        self.release(id);
+        self.release(id, Some(why));
         peer.close(why);
     }
 }

@@ -1,9 +1,10 @@
 //! What pages show of a pool.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use cluster_api::PoolExplanations;
-use cluster_web::cluster::{PoolState, Recent, TicketNote};
+use cluster_api::{PoolExplanations, Worker};
+use cluster_web::cluster::{PastRegistration, PoolState, Recent, TicketNote};
 use pool::{TicketId, Time, WorkerName};
 
 use super::Reactor;
@@ -77,6 +78,39 @@ impl Reactor {
             more,
             notes_of,
             recent,
+            activity: Arc::default(),
+            disks: HashMap::new(),
         }
+    }
+
+    /// Returns the registered workers that are chosen by name.
+    pub(crate) fn chosen_workers(
+        &self,
+        is_chosen: impl FnMut(&WorkerName) -> bool,
+    ) -> Vec<(WorkerName, Worker)> {
+        self.state.borrow().workers.chosen(is_chosen)
+    }
+
+    /// Returns the last registrations of a worker, the latest first.
+    pub(crate) fn registrations(&self, worker: &WorkerName) -> Vec<PastRegistration> {
+        let state = self.state.borrow();
+        let now = self.clock.now();
+        let current = state.pool.registration(worker);
+        let current = current.and_then(|id| state.workers.get(id));
+        let current = current.map(|registered| PastRegistration {
+            began: now.since(registered.since),
+            end: None,
+            address: registered.peer.address(),
+        });
+        let history = state.workers.history(worker);
+        let ended = history
+            .into_iter()
+            .flat_map(|history| history.ended.iter().rev());
+        let ended = ended.map(|ended| PastRegistration {
+            began: now.since(ended.began),
+            end: Some((ended.ended.since(ended.began), ended.reason.clone())),
+            address: ended.address.clone(),
+        });
+        current.into_iter().chain(ended).collect()
     }
 }

@@ -10,7 +10,7 @@ use cluster_api::{
 use cluster_web::access::Holder;
 use cluster_web::cluster::{
     Action, Actor, Answer, Cluster, ClusterError, FoundJobs, JobsQuery, LogPiece, PoolState,
-    Redeemed, Submitted,
+    Redeemed, Submitted, WorkerPast,
 };
 use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -84,6 +84,10 @@ impl Cluster for Handle {
         self.ask(async move |service| Ok(service.cached(&pool, &worker)))
     }
 
+    fn worker_past(&self, pool: String, worker: String) -> Answer<WorkerPast> {
+        self.ask(async move |service| Ok(service.worker_past(&pool, &worker)))
+    }
+
     fn jobs(&self, query: JobsQuery) -> Answer<FoundJobs> {
         self.ask(async move |service| service.jobs(query).await)
     }
@@ -106,6 +110,10 @@ impl Cluster for Handle {
 
     fn log_times(&self, id: String, attempt: u32, part: Range<u64>) -> Answer<Vec<LogTime>> {
         self.ask(async move |service| service.log_times(&id, attempt, part).await)
+    }
+
+    fn next_log_times(&self, id: String, attempt: u32, part: Range<u64>) -> Answer<Vec<LogTime>> {
+        self.ask(async move |service| service.next_log_times(&id, attempt, part).await)
     }
 
     fn log_piece(&self, id: String, attempt: u32, start: u64, at_most: usize) -> Answer<LogPiece> {

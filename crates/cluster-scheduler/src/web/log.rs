@@ -5,6 +5,7 @@ use std::ops::Range;
 use cluster_api::{LogTime, LogTimesPage, Phase};
 use cluster_web::ClusterError;
 use cluster_web::cluster::LogPiece;
+use jobs::JobId;
 
 use super::service::{WebService, refused};
 
@@ -27,9 +28,30 @@ impl WebService {
         &self,
         id: &str,
         attempt: u32,
-        mut part: Range<u64>,
+        part: Range<u64>,
     ) -> Result<Vec<LogTime>, ClusterError> {
         let job = self.find(id).await?;
+        self.known_times(job, attempt, part).await
+    }
+
+    /// Returns the same, but waits for a few seconds for those of what was written just now.
+    pub(super) async fn next_log_times(
+        &self,
+        id: &str,
+        attempt: u32,
+        part: Range<u64>,
+    ) -> Result<Vec<LogTime>, ClusterError> {
+        let job = self.find(id).await?;
+        self.jobs.wait_for_times(job, attempt, part.end).await;
+        self.known_times(job, attempt, part).await
+    }
+
+    async fn known_times(
+        &self,
+        job: JobId,
+        attempt: u32,
+        mut part: Range<u64>,
+    ) -> Result<Vec<LogTime>, ClusterError> {
         let mut times = Vec::new();
         for _ in 0..MAX_PIECES {
             let page = self.jobs.known_log_times(job, attempt, part.clone());

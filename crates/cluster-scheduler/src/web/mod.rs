@@ -9,6 +9,7 @@ mod handle;
 mod log;
 mod pool_states;
 mod pools;
+mod readings;
 mod service;
 mod submitted;
 
@@ -53,8 +54,13 @@ pub(crate) fn start(
     cluster.web_links().serve_at(url);
     cluster.serve_web(server.stats());
     let service = WebService::new(Rc::clone(cluster));
+    let readings = Rc::clone(&service.readings);
+    let cluster = Rc::clone(cluster);
     let work = async move {
-        tokio::join!(answer(asked, service), changes.run());
+        for pool in cluster.pools().values() {
+            service.activity(pool);
+        }
+        tokio::join!(answer(asked, service), changes.run(), readings.run(cluster));
     };
     Ok((server, work.boxed_local()))
 }

@@ -1,11 +1,11 @@
 //! What was computed of pools of late.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use cluster_api::Label;
-use cluster_web::cluster::{PoolState, Recent};
+use cluster_web::cluster::{Activity, PoolState, Recent};
 use jobs::JobId;
 use pool::Time;
 
@@ -14,6 +14,9 @@ use pool::Time;
 pub(super) struct Pools {
     pub(super) states: RefCell<BTreeMap<String, (Time, Arc<PoolState>)>>,
     pub(super) recent: RefCell<HashMap<String, (Time, Recent)>>,
+    pub(super) activity: RefCell<HashMap<String, (Time, Arc<Activity>)>>,
+    /// The pools whose activity is being read.
+    pub(super) reading: RefCell<HashSet<String>>,
     /// The labels of the jobs that are shown, by pool.
     pub(super) labels: RefCell<HashMap<String, HashMap<JobId, Vec<Label>>>>,
 }

@@ -1,13 +1,15 @@
 //! Pools as pages show them: computed at most once a second, for all that ask.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_api::{AdminJobQuery, JobQuery, JobState, Label};
 use cluster_web::ClusterError;
-use cluster_web::cluster::{PoolState, Recent};
+use cluster_web::cluster::{Activity, PoolState, Recent};
 use jobs::JobId;
+use pool::Time;
 
 use super::service::{WebService, refused};
 use crate::reactor::Reactor;
@@ -17,6 +19,9 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// How long what has become of jobs is shared: it is read from the disk.
 const MAX_AGE_OF_RECENT: Duration = Duration::from_secs(15);
+
+/// How long what pools did of late is shared.
+const MAX_AGE_OF_ACTIVITY: Duration = Duration::from_secs(60);
 
 /// The time that [`Recent`] is about.
 const RECENT: Duration = Duration::from_secs(60 * 60);
@@ -64,6 +69,8 @@ impl WebService {
         }
         let recent = self.recent(reactor).await?;
         let mut state = reactor.web_state(MAX_QUEUED, recent);
+        state.activity = self.activity(reactor);
+        state.disks = self.readings.disks(&state.name, reactor.now());
         self.add_labels(&mut state).await?;
         let state = Arc::new(state);
         let taken = (reactor.now(), Arc::clone(&state));
@@ -106,6 +113,35 @@ impl WebService {
         }
         labels.insert(state.name.clone(), kept);
         Ok(())
+    }
+
+    /// Returns what a pool did of late, as far as that was read, and has it read again if that is long ago. No page
+    /// waits for it.
+    pub(super) fn activity(&self, reactor: &Reactor) -> Arc<Activity> {
+        let name = reactor.name().to_string();
+        let now = reactor.now();
+        let known = self.pools.activity.borrow().get(&name).cloned();
+        let is_fresh = |(taken, _): &(Time, Arc<Activity>)| now < *taken + MAX_AGE_OF_ACTIVITY;
+        if !known.as_ref().is_some_and(is_fresh)
+            && self.pools.reading.borrow_mut().insert(name.clone())
+        {
+            let (jobs, pools) = (Rc::clone(&self.jobs), Rc::clone(&self.pools));
+            tokio::task::spawn_local(async move {
+                match jobs.activity(name.clone()).await {
+                    Ok(activity) => {
+                        let activity = (now, Arc::new(activity));
+                        pools.activity.borrow_mut().insert(name.clone(), activity);
+                    }
+                    // The next page tries again.
+                    Err(error) => tracing::warn!(
+                        target: "web",
+                        "Cannot read the last jobs of pool {name:?}: {error}"
+                    ),
+                }
+                pools.reading.borrow_mut().remove(&name);
+            });
+        }
+        known.map(|(_, activity)| activity).unwrap_or_default()
     }
 
     async fn recent(&self, reactor: &Reactor) -> Result<Recent, ClusterError> {

@@ -3,19 +3,21 @@
 use std::rc::Rc;
 
 use cluster_api::{
-    AuditPage, AuditQuery, DurableLogChunk, DurableStage, Explanation, JobDetails, RpcError,
+    AuditPage, AuditQuery, DurableLogChunk, DurableStage, Explanation, JobDetails, JobQuery,
+    RpcError,
 };
 use cluster_web::ClusterError;
 use cluster_web::access::{Holder, Role};
-use cluster_web::cluster::{FoundJobs, JobsQuery, Redeemed, Submitted};
+use cluster_web::cluster::{FoundJobs, JobsQuery, Redeemed, Submitted, WorkerPast};
 use jobs::JobId;
 use pool::{ClientId, WorkerName};
 
 use super::pool_states::Pools;
+use super::readings::Readings;
 use super::submitted;
 use crate::clients::SHARED;
 use crate::cluster::Cluster;
-use crate::durable::DurableJobs;
+use crate::durable::{DurableJobs, Warmth};
 
 /// How many cache hints of a worker are shown.
 const MAX_HINTS: usize = 100;
@@ -24,7 +26,8 @@ const MAX_HINTS: usize = 100;
 pub(super) struct WebService {
     pub(super) cluster: Rc<Cluster>,
     pub(super) jobs: Rc<DurableJobs>,
-    pub(super) pools: Pools,
+    pub(super) pools: Rc<Pools>,
+    pub(super) readings: Rc<Readings>,
 }
 
 impl WebService {
@@ -32,7 +35,8 @@ impl WebService {
         Rc::new(Self {
             jobs: cluster.durable_jobs(),
             cluster,
-            pools: Pools::default(),
+            pools: Rc::default(),
+            readings: Rc::default(),
         })
     }
 
@@ -67,7 +71,36 @@ impl WebService {
     }
 
     pub(super) async fn jobs(&self, query: JobsQuery) -> Result<FoundJobs, ClusterError> {
-        self.jobs.list_found(query).await.map_err(refused)
+        let of_hint = query.hint.is_some();
+        let is_all = {
+            let JobsQuery { admin, worker, .. } = &query;
+            let JobQuery {
+                labels,
+                states,
+                submitted_within,
+                before,
+                at_most: _,
+            } = &admin.jobs;
+            let is_any_job = labels.is_empty() && states.is_empty() && admin.client.is_none();
+            is_any_job && submitted_within.is_none() && before.is_none() && worker.is_none()
+        };
+        let mut found = self.jobs.list_found(query).await.map_err(refused)?;
+        if of_hint {
+            find_warm(&mut found, is_all);
+        }
+        Ok(found)
+    }
+
+    /// Returns what is remembered of a worker; nothing of one that is not known.
+    pub(super) fn worker_past(&self, pool: &str, worker: &str) -> WorkerPast {
+        let reactor = self.cluster.pool(pool);
+        let (Some(reactor), Ok(worker)) = (reactor, WorkerName::new(worker)) else {
+            return WorkerPast::default();
+        };
+        WorkerPast {
+            registrations: reactor.registrations(&worker),
+            readings: self.readings.of(pool, &worker, reactor.now()),
+        }
     }
 
     /// Returns the id of a job, which may be shortened while it is unique.
@@ -122,6 +155,21 @@ impl WebService {
 
     pub(super) async fn audit(&self, query: AuditQuery) -> Result<AuditPage, ClusterError> {
         self.jobs.audit_page(query).await.map_err(refused)
+    }
+}
+
+/// Finds out which jobs of a hint were warm. `is_all`: whether these may be all that there were, so that the first one
+/// of each worker was cold.
+fn find_warm(found: &mut FoundJobs, is_all: bool) {
+    let is_all = is_all && found.next.is_none();
+    let mut warmth = Warmth::default();
+    // The latest is the first one.
+    for job in found.jobs.iter_mut().rev() {
+        if let Some(worker) = &job.summary.worker {
+            // The hint is the same for all.
+            let is_warm = warmth.ran(&job.summary.pool, worker, "hint");
+            job.is_warm = (is_warm || is_all).then_some(is_warm);
+        }
     }
 }
 

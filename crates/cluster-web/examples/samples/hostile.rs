@@ -1,5 +1,6 @@
 //! Texts that would like to do something, or are as long as they may be.
 
+use cluster_json::kept_jobs::KeptJob;
 use cluster_web::pages::{
     Asked, AskedText, JobPage, JobRow, LogOptions, PoolPage, QueuedRow, RunningRow, Waiting,
 };
@@ -31,11 +32,14 @@ pub(super) fn job() -> JobPage {
     };
     let page = JobPage {
         job: JobRow {
-            labels: labels(),
-            worker: Some("w".repeat(255)),
+            kept: KeptJob {
+                labels: labels(),
+                worker: Some("w".repeat(255)),
+                kind: SCRIPT.to_owned(),
+                ..jobs::page("failed", "").job.kept
+            },
             client: Some(SCRIPT.to_owned()),
-            kind: SCRIPT.to_owned(),
-            ..jobs::page("failed", "").job
+            ..JobRow::default()
         },
         status: SCRIPT.repeat(3),
         cache_hint: SCRIPT.to_owned(),

@@ -1,5 +1,7 @@
 //! Lists: jobs, and the audit log.
 
+use cluster_json::audit::AuditedCall;
+use cluster_json::kept_jobs::KeptJob;
 use cluster_web::pages::{
     AuditPage, AuditRow, Filters, Graph, HintTimes, JobRow, JobsPage, Point, Section,
 };
@@ -25,21 +27,23 @@ pub(super) fn job_row(index: u32, state: &str) -> JobRow {
         _ => None,
     };
     JobRow {
-        id: format!("28t5cy4tq{index:03}"),
-        state: state.to_owned(),
-        pool: ["linux-x86_64", "linux-arm64"][index as usize % 2].to_owned(),
+        kept: KeptJob {
+            id: format!("28t5cy4tq{index:03}"),
+            state: state.to_owned(),
+            pool: ["linux-x86_64", "linux-arm64"][index as usize % 2].to_owned(),
+            kind: ["obuilder", "docker", "example"][index as usize % 3].to_owned(),
+            labels: labels(
+                "mirage/irmin",
+                "0f954903a1b2c3d4e5f60718293a4b5c6d7e8f90",
+                "main",
+            ),
+            submitted_ago_seconds: 120.0 * f64::from(index * index) + 44.0,
+            changed_ago_seconds: 115.0 * f64::from(index * index),
+            attempts: if state == "lost" { 3 } else { 1 },
+            worker: (state != "queued").then(|| format!("x86-bm-{index}")),
+            attached: index == 5,
+        },
         client: Some("ocaml-ci".to_owned()),
-        kind: ["obuilder", "docker", "example"][index as usize % 3].to_owned(),
-        labels: labels(
-            "mirage/irmin",
-            "0f954903a1b2c3d4e5f60718293a4b5c6d7e8f90",
-            "main",
-        ),
-        submitted_ago_seconds: 120.0 * f64::from(index * index) + 44.0,
-        changed_ago_seconds: 115.0 * f64::from(index * index),
-        attempts: if state == "lost" { 3 } else { 1 },
-        worker: (state != "queued").then(|| format!("x86-bm-{index}")),
-        attached: index == 5,
         cause: cause.map(str::to_owned),
     }
 }
@@ -63,6 +67,8 @@ pub(super) fn jobs() -> JobsPage {
             .map(|index| job_row(index, STATES[index as usize % 7]))
             .collect(),
         next: Some(4711),
+        feed: None,
+        badge: None,
         times: None,
         pools: vec!["linux-arm64".to_owned(), "linux-x86_64".to_owned()],
     }
@@ -81,6 +87,8 @@ pub(super) fn hint() -> JobsPage {
         job: Some(format!("28t5cy4tq{index:03}")),
     });
     JobsPage {
+        feed: Some("/feed/T0ken/branch%3Dmain.atom".to_owned()),
+        badge: Some("/badge/T0ken/branch%3Dmain.svg".to_owned()),
         filters: Filters {
             hint: "mirage/irmin".to_owned(),
             ..Filters::default()
@@ -91,6 +99,7 @@ pub(super) fn hint() -> JobsPage {
             graph: Graph {
                 title: "How long these jobs ran".to_owned(),
                 is_time: true,
+                is_line: false,
                 points: points.collect(),
             },
         }),
@@ -100,17 +109,19 @@ pub(super) fn hint() -> JobsPage {
 
 pub(super) fn audit() -> AuditPage {
     let calls = (0..14u32).map(|index| AuditRow {
-        time: "2026-11-29T03:01:00Z".to_owned(),
+        call: AuditedCall {
+            time: "2026-11-29T03:01:00Z".to_owned(),
+            by: (index != 5).then(|| "anna@desk".to_owned()),
+            address: "10.0.0.7:50322".to_owned(),
+            service: ["admin", "pages"][index as usize % 2].to_owned(),
+            action: ["pause", "unpause", "set-rate", "cancel"][index as usize % 4].to_owned(),
+            pool: Some("linux-x86_64".to_owned()),
+            object: format!("x86-bm-{index}"),
+            detail: (index % 4 == 0)
+                .then(|| "memory errors, see the ticket of the data centre".to_owned()),
+            error: (index == 6).then(|| "no such client".to_owned()),
+        },
         ago_seconds: 700.0 * f64::from(index + 1),
-        by: (index != 5).then(|| "anna@desk".to_owned()),
-        address: "10.0.0.7:50322".to_owned(),
-        service: ["admin", "pages"][index as usize % 2].to_owned(),
-        action: ["pause", "unpause", "set-rate", "cancel"][index as usize % 4].to_owned(),
-        pool: Some("linux-x86_64".to_owned()),
-        object: format!("x86-bm-{index}"),
-        detail: (index % 4 == 0)
-            .then(|| "memory errors, see the ticket of the data centre".to_owned()),
-        error: (index == 6).then(|| "no such client".to_owned()),
     });
     AuditPage {
         frame: operator(Section::Audit),

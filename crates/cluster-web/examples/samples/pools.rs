@@ -16,6 +16,7 @@ pub(super) fn pools() -> PoolsPage {
         findings: vec![
             Finding {
                 pool: Some("linux-arm64".to_owned()),
+                worker: None,
                 is_problem: true,
                 text: "12 jobs wait, and all 4 workers are paused.".to_owned(),
                 advice: Some(
@@ -23,12 +24,26 @@ pub(super) fn pools() -> PoolsPage {
                 ),
             },
             Finding {
-                pool: None,
+                pool: Some("linux-ppc64".to_owned()),
+                worker: Some("ppc-2".to_owned()),
                 is_problem: false,
-                text: "The disk of the scheduler's state is 91 % full.".to_owned(),
-                advice: Some("Make room, or keep logs for a shorter time.".to_owned()),
+                text: "has been running a job of ocaml-ci for 9h00m".to_owned(),
+                advice: Some(
+                    "if it is stuck, let its client cancel it, or restart the worker".to_owned(),
+                ),
             },
-        ],
+        ]
+        .into_iter()
+        .chain((1..9).map(|index| Finding {
+            pool: Some("linux-x86_64".to_owned()),
+            worker: Some(format!("x86-bm-{index}")),
+            is_problem: false,
+            text: "left 2d02h ago".to_owned(),
+            advice: Some(format!(
+                "start it, or if it is gone for good: ocluster-admin forget admin.cap linux-x86_64 x86-bm-{index}"
+            )),
+        }))
+        .collect(),
         pools: vec![
             row("linux-arm64", 0, 16, 12, [0, 4, 0, 1]),
             row("linux-ppc64", 7, 8, 0, [2, 0, 1, 0]),
@@ -212,11 +227,25 @@ pub(super) fn workers(count: u32) -> WorkersPage {
 }
 
 pub(super) fn worker() -> WorkerPage {
-    let load = (0..120u32).map(|index| Point {
-        ago_seconds: f64::from(index) * 30.0,
-        value: 0.5 + 0.4 * (f64::from(index) / 9.0).sin(),
-        ..Point::default()
-    });
+    let points = |kind: &str, base: f64, height: f64| -> Vec<Point> {
+        let points = (0..288u32)
+            .rev()
+            .filter(|index| !(120..140).contains(index));
+        points
+            .map(|index| Point {
+                ago_seconds: f64::from(index) * 300.0,
+                value: base + height * (f64::from(index) / 19.0).sin(),
+                kind: kind.to_owned(),
+                job: None,
+            })
+            .collect()
+    };
+    let graph = |title: &str, points: Vec<Point>| Graph {
+        title: title.to_owned(),
+        is_time: false,
+        is_line: true,
+        points,
+    };
     WorkerPage {
         frame: operator(Section::Pools),
         pool: "linux-x86_64".to_owned(),
@@ -255,11 +284,21 @@ pub(super) fn worker() -> WorkerPage {
                 })
                 .into(),
         ),
-        graphs: vec![Graph {
-            title: "Load".to_owned(),
-            is_time: false,
-            points: load.collect(),
-        }],
+        graphs: vec![
+            graph(
+                "Load",
+                [points("processors", 0.8, 0.5), points("capacity", 0.5, 0.4)].concat(),
+            ),
+            graph(
+                "Free disk space",
+                [
+                    points("docker", 0.4, 0.1),
+                    points("obuilder", 0.6, 0.05),
+                    points("state", 0.9, 0.0),
+                ]
+                .concat(),
+            ),
+        ],
         commands: ["unpause", "drain", "forget"]
             .map(|command| Command {
                 purpose: format!("To {command} it"),

@@ -56,7 +56,7 @@ impl SessionKey {
         Self(bytes)
     }
 
-    fn mac(&self, purpose: &str, message: &[u8]) -> Hmac<Sha256> {
+    pub(super) fn mac(&self, purpose: &str, message: &[u8]) -> Hmac<Sha256> {
         let mut key = [0; 64];
         key[..self.0.len()].copy_from_slice(&self.0);
         let mut mac = <Hmac<Sha256> as hmac::digest::KeyInit>::new((&key).into());

@@ -3,6 +3,7 @@
 //! A visitor comes in with the link that a capability gave out, or is named by a proxy that is trusted. Without
 //! either, a visitor sees nothing, or names and numbers if the operator has made them public.
 
+mod address_token;
 mod cookie;
 mod guesses;
 mod proxy;

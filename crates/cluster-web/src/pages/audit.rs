@@ -1,6 +1,7 @@
 //! What operators did.
 
 use askama::Template;
+use cluster_json::audit::AuditedCall;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -22,24 +23,9 @@ pub struct AuditPage {
 /// A call that was to change something.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct AuditRow {
-    /// When, by the scheduler's clock.
-    pub time: String,
+    /// What it was.
+    #[serde(flatten)]
+    pub call: AuditedCall,
     /// How long ago.
     pub ago_seconds: f64,
-    /// Who made it, as the operator's program reported; null when it did not.
-    pub by: Option<String>,
-    /// Where it came from.
-    pub address: String,
-    /// The service that it came through: `admin`, or `pages` for these pages.
-    pub service: String,
-    /// What was to be done, such as `pause`.
-    pub action: String,
-    /// In which pool; null if it was about no pool.
-    pub pool: Option<String>,
-    /// To which worker, client or job.
-    pub object: String,
-    /// More about it, such as the note of a pause; null for nothing more.
-    pub detail: Option<String>,
-    /// Why it failed; null if it did not.
-    pub error: Option<String>,
 }

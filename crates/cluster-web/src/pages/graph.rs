@@ -13,7 +13,11 @@ const SIZE: (f64, f64) = (720.0, 180.0);
 /// How much room there is around it: left, right, top, bottom.
 const MARGIN: (f64, f64, f64, f64) = (52.0, 8.0, 10.0, 22.0);
 /// How many points a graph shows.
-const MAX_POINTS: usize = 500;
+const MAX_POINTS: usize = 2_000;
+/// How many lines a graph has.
+const MAX_LINES: usize = 6;
+/// Values that are further apart are not joined, in seconds: nothing is known of the time between.
+const MAX_GAP: f64 = 15.0 * 60.0;
 
 /// Values over time.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
@@ -22,6 +26,8 @@ pub struct Graph {
     pub title: String,
     /// Whether the values are seconds. Otherwise they are parts, from 0 to 1.
     pub is_time: bool,
+    /// Whether the values of each kind are joined by a line. Otherwise each is a dot.
+    pub is_line: bool,
     /// The values, in the order of their times.
     pub points: Vec<Point>,
 }
@@ -33,7 +39,8 @@ pub struct Point {
     pub ago_seconds: f64,
     /// The value.
     pub value: f64,
-    /// What kind of value it is, which decides how it looks: `warm`, `cold`, `failed`, or empty.
+    /// What kind of value it is: of a line, what the line is about, such as `docker`; of a dot, `warm`, `cold`,
+    /// `failed`, or empty if that is not known.
     pub kind: String,
     /// The job that it is about; null for none.
     pub job: Option<String>,
@@ -48,7 +55,7 @@ impl Graph {
             .map(|point| point.ago_seconds)
             .fold(1.0, f64::max);
         let largest = points.iter().map(|point| point.value).fold(0.0, f64::max);
-        let largest = if self.is_time { largest.max(1.0) } else { 1.0 };
+        let largest = largest.max(1.0);
         let ((width, height), (left, right, top, bottom)) = (SIZE, MARGIN);
         let (inner_width, inner_height) = (width - left - right, height - top - bottom);
         let title = escaped(&self.title);
@@ -77,23 +84,64 @@ impl Graph {
             time(oldest)
         )
         .unwrap_or_default();
-        let is_curve = points.iter().all(|point| point.kind.is_empty());
-        let mut curve = String::new();
-        for point in points {
+        let place = |point: &Point| {
             let x = left + inner_width * (1.0 - percent(point.ago_seconds, oldest) / 100.0);
             let y = top + inner_height * (1.0 - percent(point.value, largest) / 100.0);
-            if is_curve {
-                let command = if curve.is_empty() { 'M' } else { 'L' };
-                write!(curve, "{command}{x:.1} {y:.1}").unwrap_or_default();
-            } else {
+            (x, y)
+        };
+        match self.is_line {
+            true => self.write_lines(&mut svg, &points, place),
+            false => points.iter().for_each(|point| {
+                let (x, y) = place(point);
                 self.write_point(&mut svg, point, x, y);
-            }
-        }
-        if is_curve {
-            write!(svg, "<path class=\"curve\" d=\"{curve}\"/>").unwrap_or_default();
+            }),
         }
         svg.push_str("</svg>");
         svg
+    }
+
+    /// Returns the kinds of values, with the class of their lines and their latest value for people.
+    pub(super) fn lines(&self) -> Vec<(String, &str, String)> {
+        let mut kinds: Vec<(&str, f64)> = Vec::new();
+        for point in &self.points {
+            match kinds.iter_mut().find(|(kind, _)| *kind == point.kind) {
+                Some((_, value)) => *value = point.value,
+                None => kinds.push((&point.kind, point.value)),
+            }
+        }
+        let kinds = kinds.into_iter().take(MAX_LINES).enumerate();
+        kinds
+            .map(|(index, (kind, value))| (format!("line{index}"), kind, self.value_text(value)))
+            .collect()
+    }
+
+    fn write_lines(
+        &self,
+        svg: &mut String,
+        points: &[&Point],
+        place: impl Fn(&Point) -> (f64, f64),
+    ) {
+        for (class, kind, _) in self.lines() {
+            let mut line = String::new();
+            let mut before: Option<f64> = None;
+            for point in points.iter().filter(|point| point.kind == kind) {
+                let is_joined = before.is_some_and(|ago| (ago - point.ago_seconds).abs() < MAX_GAP);
+                before = Some(point.ago_seconds);
+                let (x, y) = place(point);
+                match is_joined {
+                    true => write!(line, "L{x:.1} {y:.1}"),
+                    // A value alone is a dot, as the ends of lines are round.
+                    false => write!(line, "M{x:.1} {y:.1}h0"),
+                }
+                .unwrap_or_default();
+            }
+            let kind = escaped(&visible::Shown(kind).to_string());
+            write!(
+                svg,
+                "<path class=\"curve {class}\" d=\"{line}\"><title>{kind}</title></path>"
+            )
+            .unwrap_or_default();
+        }
     }
 
     fn write_point(&self, svg: &mut String, point: &Point, x: f64, y: f64) {

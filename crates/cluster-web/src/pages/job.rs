@@ -81,10 +81,10 @@ impl JobPage {
     /// Fills in how to do it again, from what was submitted.
     pub fn with_reproduction(mut self) -> Self {
         let submission = Submission {
-            pool: &self.job.pool,
+            pool: &self.job.kept.pool,
             cache_hint: &self.cache_hint,
             urgent: self.urgent,
-            labels: &self.job.labels,
+            labels: &self.job.kept.labels,
         };
         self.reproduce = self
             .asked
@@ -95,7 +95,9 @@ impl JobPage {
 
     /// Returns a short name for the title of the browser's window: what is built, or its id.
     fn name(&self) -> String {
-        self.job.source().unwrap_or_else(|| self.job.id.clone())
+        self.job
+            .source()
+            .unwrap_or_else(|| self.job.kept.id.clone())
     }
 
     /// Returns the key of its submission, if its client has chosen one.
@@ -106,11 +108,11 @@ impl JobPage {
     }
 
     fn is_queued(&self) -> bool {
-        self.job.state == "queued"
+        self.job.kept.state == "queued"
     }
 
     fn is_running(&self) -> bool {
-        self.job.state == "running"
+        self.job.kept.state == "running"
     }
 
     fn shows_attempt(&self, attempt: &u32) -> bool {

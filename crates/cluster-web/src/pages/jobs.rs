@@ -33,6 +33,11 @@ pub struct JobsPage {
     pub jobs: Vec<JobRow>,
     /// What to pass as `before` to get the next page; null if there are no more.
     pub next: Option<u64>,
+    /// The address of a feed of these jobs, for programs without a cookie; null unless a label is asked for. It is a
+    /// secret: who has it can read the feed.
+    pub feed: Option<String>,
+    /// The address of a picture with the state of the last of these jobs; like `feed`.
+    pub badge: Option<String>,
     /// The times of the jobs with the asked cache hint; null if no hint is asked for.
     pub times: Option<HintTimes>,
     /// The names of the pools, to choose from.

@@ -22,6 +22,11 @@ pub struct LogLine {
     pub text: String,
     /// How bad it is what it says: `error`, `warning`, or null.
     pub level: Option<String>,
+    /// Whether it is one of those that were asked for.
+    pub is_marked: bool,
+    /// Whether it is the first of those that were asked for.
+    #[serde(skip)]
+    pub(super) is_first: bool,
     /// Its HTML.
     #[serde(skip)]
     pub(super) html: String,
@@ -38,6 +43,25 @@ pub struct FollowedLine {
     pub step: Option<String>,
 }
 
+/// When a line was written that a page has got before.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct FollowedTime {
+    /// The id of its element.
+    pub id: String,
+    /// The time, after the start of the attempt, for people.
+    pub time: String,
+}
+
+impl FollowedTime {
+    /// Returns the time of a line.
+    pub fn of(id: String, mark: &LogMark) -> Self {
+        Self {
+            id,
+            time: time(mark.at_seconds),
+        }
+    }
+}
+
 impl LogLine {
     /// Returns a line, with all that equals `marked` marked.
     pub fn of(line: &Line, marks: &[LogMark], marked: Option<&str>) -> Self {
@@ -47,8 +71,7 @@ impl LogLine {
             Severity::Warning => Some("warning".to_owned()),
             Severity::Plain => None,
         };
-        let next = marks.partition_point(|mark| mark.offset <= line.offset);
-        let mark = next.checked_sub(1).and_then(|index| marks.get(index));
+        let mark = LogMark::at(marks, line.offset);
         Self {
             number: line.number,
             offset: line.offset,
@@ -56,6 +79,8 @@ impl LogLine {
             html: line.html(marked),
             text,
             level,
+            is_marked: false,
+            is_first: false,
         }
     }
 
@@ -70,10 +95,13 @@ impl LogLine {
     /// Writes its element. `query` is what stands before the `#` in links to lines.
     pub(super) fn write(&self, query: &str, html: &mut String) {
         let id = self.id();
-        let class = match self.level.as_deref() {
-            Some("error") => " class=\"e\"",
-            Some(_) => " class=\"w\"",
-            None => "",
+        let class = match (self.level.as_deref(), self.is_marked) {
+            (Some("error"), false) => " class=\"e\"",
+            (Some("error"), true) => " class=\"e in\"",
+            (Some(_), false) => " class=\"w\"",
+            (Some(_), true) => " class=\"w in\"",
+            (None, true) => " class=\"in\"",
+            (None, false) => "",
         };
         let query = match (query, self.number) {
             ("", _) => String::new(),
@@ -84,9 +112,11 @@ impl LogLine {
         let shown = self
             .number
             .map_or_else(|| "·".to_owned(), |number| number.to_string());
+        // Without scripts, it brings the line into view.
+        let focus = if self.is_first { " autofocus" } else { "" };
         write!(
             html,
-            "<li id=\"{id}\"{class}><a href=\"{query}#{id}\" tabindex=\"-1\">{shown}</a>"
+            "<li id=\"{id}\"{class}><a href=\"{query}#{id}\" tabindex=\"-1\"{focus}>{shown}</a>"
         )
         .unwrap_or_default();
         if let Some(at) = self.at_seconds {

@@ -12,6 +12,12 @@ pub struct LogMark {
 }
 
 impl LogMark {
+    /// Returns the mark for what is at an offset: the last one that does not begin after it.
+    pub fn at(marks: &[Self], offset: u64) -> Option<&Self> {
+        let next = marks.partition_point(|mark| mark.offset <= offset);
+        marks.get(next.checked_sub(1)?)
+    }
+
     /// Returns the mark of a part of a log.
     pub fn of(time: &LogTime) -> Self {
         Self {

@@ -37,6 +37,8 @@ pub struct LogOptions {
     pub has_failed: bool,
     /// Whether the visitor wants all steps unfolded.
     pub is_unfolded: bool,
+    /// The numbers of the first and the last line that were asked for; `None` if no lines were.
+    pub marked: Option<(u64, u64)>,
     /// The address of the part before; `None` if there is none.
     pub earlier: Option<String>,
     /// The address of the part after; `None` if there is none.
@@ -121,15 +123,26 @@ impl LogView {
         let query = line_query(&options);
         let last = folds.len().saturating_sub(1);
         let has_failure = |fold: &Fold| fold.lines.iter().any(|line| Some(line.offset) == failed);
+        let is_marked = |number: Option<u64>| {
+            let range = options.marked.zip(number);
+            range.is_some_and(|((first, last), number)| (first..=last).contains(&number))
+        };
+        let has_marked = |fold: &Fold| fold.lines.iter().any(|line| is_marked(line.number));
         let steps = folds.iter().enumerate().map(|(index, fold)| {
             let is_open = options.is_unfolded
                 || is_small
                 || fold.step.is_none()
                 || has_failure(fold)
+                || has_marked(fold)
                 || index == last && (!options.is_complete || failed.is_some());
             LogFold::of(fold, marks, is_open, &query)
         });
-        let steps: Vec<LogFold> = steps.collect();
+        let mut steps: Vec<LogFold> = steps.collect();
+        for line in steps.iter_mut().flat_map(|step| &mut step.lines) {
+            line.is_marked = is_marked(line.number);
+            let first = options.marked.map(|(first, _)| first);
+            line.is_first = line.is_marked && line.number == first;
+        }
         let lines = steps.iter().flat_map(|step| &step.lines);
         let failure = lines.into_iter().find(|line| Some(line.offset) == failed);
         Self {
@@ -179,9 +192,10 @@ impl LogView {
         self.search.as_ref().map_or("", |search| &search.query)
     }
 
+    /// Returns whether the page has times of lines, or gets some while it follows the log.
     pub(super) fn has_times(&self) -> bool {
         let mut lines = self.steps.iter().flat_map(|step| &step.lines);
-        lines.any(|line| line.at_seconds.is_some())
+        self.options.follow.is_some() || lines.any(|line| line.at_seconds.is_some())
     }
 
     pub(super) fn has_folds(&self) -> bool {

@@ -28,12 +28,31 @@ pub struct PoolsPage {
 pub struct Finding {
     /// The pool that it is about; null if it is about none.
     pub pool: Option<String>,
+    /// The worker of this pool that it is about; null if it is about none.
+    pub worker: Option<String>,
     /// Whether jobs fail or wait because of it. Otherwise they may soon.
     pub is_problem: bool,
     /// What was found, for people.
     pub text: String,
     /// What to do, for people; null if there is nothing to do.
     pub advice: Option<String>,
+}
+
+/// How many findings are shown at once: all problems, up to so many, and a few warnings.
+const OPEN_PROBLEMS: usize = 12;
+const OPEN_FINDINGS: usize = 4;
+
+/// How many more can be unfolded.
+const FOLDED_FINDINGS: usize = 200;
+
+/// Returns the findings that are shown at once, those that can be unfolded, and how many there are beyond those. They
+/// begin with the problems.
+pub(crate) fn folded(findings: &[Finding]) -> (&[Finding], &[Finding], usize) {
+    let problems = findings.iter().take_while(|found| found.is_problem).count();
+    let open = problems.min(OPEN_PROBLEMS).max(OPEN_FINDINGS);
+    let (open, more) = findings.split_at(open.min(findings.len()));
+    let (folded, beyond) = more.split_at(more.len().min(FOLDED_FINDINGS));
+    (open, folded, beyond.len())
 }
 
 /// The state of a pool in numbers.

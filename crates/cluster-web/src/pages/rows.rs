@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cluster_api::{JobSummary, Label};
+use cluster_api::JobSummary;
+use cluster_json::kept_jobs::KeptJob;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -14,28 +15,11 @@ const SHORT_HASH: usize = 10;
 /// A job that the scheduler keeps.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct JobRow {
-    /// Its id.
-    pub id: String,
-    /// Its state: `queued`, `running`, `succeeded`, `failed`, `cancelled`, `timed-out` or `lost`.
-    pub state: String,
-    /// The name of its pool.
-    pub pool: String,
+    /// What programs print of it.
+    #[serde(flatten)]
+    pub kept: KeptJob,
     /// The client that submitted it; null if the visitor may not see that.
     pub client: Option<String>,
-    /// Its kind: `docker`, `obuilder`, or that of a custom job.
-    pub kind: String,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// How long ago it was submitted.
-    pub submitted_ago_seconds: f64,
-    /// How long ago it began to wait, was given to a worker, or ended.
-    pub changed_ago_seconds: f64,
-    /// How many attempts there were.
-    pub attempts: u32,
-    /// The worker of its latest attempt; null before the first.
-    pub worker: Option<String>,
-    /// Whether it ends with the connection of its client or its worker. Others are durable.
-    pub attached: bool,
     /// Why it did not succeed, for people; null if it did, and if that is not known.
     pub cause: Option<String>,
 }
@@ -91,30 +75,9 @@ pub struct RunningRow {
 impl JobRow {
     /// Returns the row of a job.
     pub fn of(job: &JobSummary, client: Option<&str>) -> Self {
-        let JobSummary {
-            id,
-            pool,
-            kind,
-            labels,
-            state,
-            submitted_ago,
-            changed_ago,
-            attempts,
-            worker,
-            attached,
-        } = job;
         Self {
-            id: id.clone(),
-            state: state.to_string(),
-            pool: pool.clone(),
+            kept: KeptJob::of(job),
             client: client.map(str::to_owned),
-            kind: kind.clone(),
-            labels: labels_of(labels),
-            submitted_ago_seconds: submitted_ago.as_secs_f64(),
-            changed_ago_seconds: changed_ago.as_secs_f64(),
-            attempts: *attempts,
-            worker: worker.clone(),
-            attached: *attached,
             cause: None,
         }
     }
@@ -125,14 +88,6 @@ impl QueuedRow {
     pub(super) fn start(&self) -> Option<Range> {
         self.reason.as_ref().and_then(|reason| reason.start)
     }
-}
-
-/// Returns labels by their names.
-pub(super) fn labels_of(labels: &[Label]) -> BTreeMap<String, String> {
-    let labels = labels.iter();
-    labels
-        .map(|Label { name, value }| (name.clone(), value.clone()))
-        .collect()
 }
 
 /// What labels tell of a job, for people.
@@ -171,7 +126,7 @@ pub(super) fn short_hash(hash: &str) -> &str {
 
 impl Links for JobRow {
     fn labels(&self) -> &BTreeMap<String, String> {
-        &self.labels
+        &self.kept.labels
     }
 }
 

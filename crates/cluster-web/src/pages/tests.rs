@@ -4,8 +4,8 @@ use schemars::schema_for;
 use serde_json::Value;
 
 use super::{
-    AuditPage, FollowedLine, JobPage, JobsPage, Notice, PoolPage, PoolsPage, WorkerPage,
-    WorkersPage,
+    AuditPage, FollowedLine, FollowedTime, JobPage, JobsPage, Notice, PoolPage, PoolsPage,
+    WorkerPage, WorkersPage,
 };
 
 /// Collects the places in a schema that have no description.
@@ -40,6 +40,7 @@ fn everything_in_the_json_of_pages_is_described() {
         ("/audit", schema_for!(AuditPage)),
         ("errors", schema_for!(Notice)),
         ("events", schema_for!(FollowedLine)),
+        ("times", schema_for!(FollowedTime)),
     ] {
         assert!(schema.get("description").is_some(), "{page}");
         undescribed(schema.as_value(), page, &mut found);

@@ -1,19 +1,14 @@
 //! What became of the jobs with a label, as an Atom feed.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use axum::Extension;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
 use cluster_api::JobState;
 use jiff::{SignedDuration, Timestamp};
 
-use super::badge::{Asked, last};
-use super::fill::{self, require};
-use super::reply::{self, Refusal, Reply};
-use super::site::Site;
-use super::visit::Visit;
+use super::fill::require;
+use super::label_address::LabelRequest;
+use super::reply::{self, Reply};
 use crate::cluster::FoundJob;
 use crate::log::escaped;
 
@@ -21,18 +16,11 @@ use crate::log::escaped;
 const ENTRIES: u32 = 50;
 
 /// Returns the feed of a label: `/feed/branch=main.atom`.
-pub(super) async fn of_label(
-    State(site): State<Arc<Site>>,
-    Extension(visit): Extension<Visit>,
-    Path(name): Path<String>,
-    asked: Result<Query<Asked>, QueryRejection>,
-) -> Reply {
-    require(visit.visitor.may_list_jobs())?;
-    let asked = fill::query(asked)?;
-    let label = name.strip_suffix(".atom").ok_or_else(Refusal::not_found)?;
-    let jobs = last(&site, &visit, label, &asked, ENTRIES).await?;
-    let base = site.settings.url.clone().unwrap_or_default();
-    let feed = feed(label, &base, &jobs, Timestamp::now());
+pub(super) async fn of_label(request: LabelRequest, headers: HeaderMap) -> Reply {
+    require(request.visitor.may_list_jobs())?;
+    let jobs = request.last(ENTRIES).await?;
+    let base = request.site.origin(&headers);
+    let feed = feed(&request.label, &base, &jobs, Timestamp::now());
     Ok(reply::typed(feed, "application/atom+xml; charset=utf-8"))
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use cluster_api::{DurableStage, JobDetails};
 use serde::Deserialize;
 
@@ -37,6 +38,8 @@ pub(super) struct LogQuery {
     pub(super) from: Option<u64>,
     /// The number of a line.
     pub(super) line: Option<u64>,
+    /// The numbers of a first and a last line, as `120-130`.
+    pub(super) lines: Option<String>,
     /// The offset of a line.
     pub(super) at: Option<u64>,
     /// What to search for.
@@ -52,6 +55,7 @@ impl LogQuery {
             attempt,
             from,
             line,
+            lines,
             at,
             q,
             unfold,
@@ -60,10 +64,28 @@ impl LogQuery {
         attempt.is_none()
             && from.is_none()
             && line.is_none()
+            && lines.is_none()
             && at.is_none()
             && q.is_none()
             && unfold.is_none()
             && refresh.is_none()
+    }
+}
+
+impl LogQuery {
+    /// Returns the first and the last line of a range that is asked for.
+    fn marked(&self) -> Result<Option<(u64, u64)>, Refusal> {
+        let Some(text) = &self.lines else {
+            return Ok(None);
+        };
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        match (first.parse(), last.parse()) {
+            (Ok(first), Ok(last)) if first > 0 && first <= last => Ok(Some((first, last))),
+            _ => Err(Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "\"lines\" is not a range of lines, such as 120-130.",
+            )),
+        }
     }
 }
 
@@ -93,6 +115,7 @@ pub(super) async fn view(
         is_complete: end.is_complete || attempt < latest,
         has_failed: has_failed(details) && attempt == latest && asked.is_default(),
         is_unfolded: asked.unfold.is_some(),
+        marked: asked.marked()?,
         ..LogOptions::default()
     };
     if let Some(query) = asked.q.as_deref().filter(|query| !query.is_empty()) {
@@ -151,7 +174,8 @@ async fn part(
     length: u64,
     asked: &LogQuery,
 ) -> Result<Part, Refusal> {
-    let at = match (asked.line, asked.at) {
+    let first = asked.marked()?.map(|(first, _)| first);
+    let at = match (asked.line.or(first), asked.at) {
         (Some(line), _) => line_index::offset_of(site, log, line).await?,
         (None, at) => at,
     };

@@ -11,6 +11,7 @@ mod feed;
 mod fill;
 mod front;
 mod headers;
+mod label_address;
 mod line_index;
 mod line_indexes;
 mod listen;

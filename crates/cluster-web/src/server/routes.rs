@@ -32,7 +32,9 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/jobs", get(fill::jobs))
         .route("/audit", get(fill::audit))
         .route("/badge/{label}", get(badge::of_label))
+        .route("/badge/{token}/{label}", get(badge::of_label))
         .route("/feed/{label}", get(feed::of_label))
+        .route("/feed/{token}/{label}", get(feed::of_label))
         .fallback(front::nothing)
         .with_state(site)
 }

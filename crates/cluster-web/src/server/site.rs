@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
 use tokio::sync::Semaphore;
 
 use super::line_indexes::LineIndexes;
@@ -52,6 +54,23 @@ impl Site {
             streams: Arc::new(Semaphore::new(STREAMS)),
             public_streams: Arc::new(Semaphore::new(PUBLIC_STREAMS)),
         })
+    }
+}
+
+impl Site {
+    /// Returns what the addresses of all pages begin with, as this visitor has asked for one.
+    pub(super) fn origin(&self, headers: &HeaderMap) -> String {
+        if let Some(url) = &self.settings.url {
+            return url.clone();
+        }
+        let scheme = if self.settings.is_secure() {
+            "https"
+        } else {
+            "http"
+        };
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        host.map(|host| format!("{scheme}://{host}"))
+            .unwrap_or_default()
     }
 }
 

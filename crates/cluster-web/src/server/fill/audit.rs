@@ -48,27 +48,8 @@ pub(in crate::server) async fn audit(
 
 fn row(entry: AuditEntry) -> AuditRow {
     let ago = unix_now() as f64 - entry.time.as_secs_f64();
-    let AuditedCall {
-        time,
-        by,
-        address,
-        service,
-        action,
-        pool,
-        object,
-        detail,
-        error,
-    } = AuditedCall::of(entry);
     AuditRow {
-        time,
+        call: AuditedCall::of(entry),
         ago_seconds: ago.max(0.0),
-        by,
-        address,
-        service,
-        action,
-        pool,
-        object,
-        detail,
-        error,
     }
 }

@@ -1,6 +1,7 @@
 //! What needs attention.
 
 use cluster_api::{ConnectedWorker, InactiveReason, Presence};
+use cluster_json::findings::{self, Commands, Severity};
 use visible::counted;
 
 use crate::cluster::PoolState;
@@ -51,46 +52,45 @@ pub(super) fn counts(state: &PoolState) -> WorkerCounts {
     counts
 }
 
-/// Returns what needs attention in a pool. Only operators get the details.
+/// Returns what needs attention in a pool, as `ocluster doctor --connect` has it. Only operators get the details.
 pub(super) fn of(state: &PoolState, row: &PoolRow, is_admin: bool) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut add = |is_problem, text: String, advice: Option<&str>| {
-        findings.push(Finding {
-            pool: Some(state.name.clone()),
-            is_problem,
-            text,
-            advice: advice.map(str::to_owned),
-        });
+    let commands = Commands {
+        cap: "admin.cap",
+        pool: &state.name,
     };
     // It may have the names of operators and their notes.
     let obstacle = state.obstacle.as_ref().map(|obstacle| match is_admin {
         true => obstacle.as_str(),
         false => "no worker of this pool takes jobs",
     });
-    match obstacle {
-        Some(obstacle) if row.queued > 0 => {
-            let wait = if row.queued == 1 { "waits" } else { "wait" };
-            let jobs = counted(row.queued, "job");
-            add(true, format!("{jobs} {wait}: {obstacle}"), None);
-        }
-        Some(obstacle) => add(false, format!("No job could run: {obstacle}"), None),
-        None => {}
-    }
-    if row.workers.unresponsive > 0 {
+    let judged = findings::of_pool(commands, &state.details, obstacle);
+    let bad = judged
+        .into_iter()
+        .filter(|finding| finding.severity > Severity::Fine)
+        .filter(|finding| is_admin || finding.worker.is_none());
+    let found = |worker, is_problem, text, advice: Option<String>| Finding {
+        pool: Some(state.name.clone()),
+        worker,
+        is_problem,
+        text,
+        advice: advice.filter(|_| is_admin),
+    };
+    let mut findings: Vec<Finding> = bad
+        .map(|bad| {
+            let is_problem = bad.severity == Severity::Problem;
+            found(bad.worker, is_problem, bad.found, bad.advice)
+        })
+        .collect();
+    if row.workers.unresponsive > 0 && !is_admin {
         let workers = counted(row.workers.unresponsive, "worker");
-        add(
-            false,
-            format!("{workers} connected, but unresponsive"),
-            Some("Look at the machine and at its network; it gets no jobs until it answers."),
-        );
+        let text = format!("{workers} connected, but unresponsive");
+        findings.push(found(None, false, text, None));
     }
     if row.lost > 0 {
         let jobs = counted(row.lost, "job");
-        add(
-            false,
-            format!("{jobs} of the last hour lost with their workers"),
-            Some("See the registrations of the workers, and why they ended."),
-        );
+        let text = format!("{jobs} of the last hour lost with their workers");
+        let advice = "see the registrations of the workers, and why they ended";
+        findings.push(found(None, false, text, Some(advice.to_owned())));
     }
     findings
 }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::{frame, pools, query, require};
 use crate::cluster::{FoundJob, JobsQuery};
 use crate::pages::{Filters, Graph, HintTimes, JobsPage, Point, Section};
+use crate::server::label_address::Kind;
 use crate::server::reply::{self, Refusal, Reply};
 use crate::server::site::Site;
 use crate::server::visit::Visit;
@@ -22,6 +23,10 @@ const PAGE: u32 = 50;
 
 /// How many jobs a graph of times is about.
 const MEASURED: u32 = 200;
+
+/// What points of a graph are called whose job's worker had run one with the same hint before, or had not.
+const WARM: &str = "warm";
+const COLD: &str = "cold";
 
 /// How long an id is.
 const ID_LENGTH: usize = 12;
@@ -71,11 +76,22 @@ pub(in crate::server) async fn jobs(
         _ => Some(times(&site, wanted).await?),
     };
     let states = site.cluster.pools().await?;
+    let (feed, badge) = match filters.label.as_str() {
+        "" => (None, None),
+        label => {
+            let visitor = &visit.visitor;
+            let feed = Kind::Feed.address(&site, visitor, label, &filters.pool);
+            let badge = Kind::Badge.address(&site, visitor, label, &filters.pool);
+            (feed.await, badge.await)
+        }
+    };
     let page = JobsPage {
         frame: frame(&site, &visit, Section::Jobs),
         filters,
         jobs: pools::rows(&listed.jobs),
         next: listed.next,
+        feed,
+        badge,
         times,
         pools: states.iter().map(|state| state.name.clone()).collect(),
     };
@@ -190,23 +206,34 @@ async fn times(site: &Site, mut wanted: JobsQuery) -> Result<HintTimes, Refusal>
     wanted.admin.jobs.at_most = Some(MEASURED);
     wanted.admin.jobs.before = None;
     let listed = site.cluster.jobs(wanted).await?;
-    let points = listed.jobs.iter().filter_map(point).collect();
+    let points: Vec<Point> = listed.jobs.iter().filter_map(point).collect();
     Ok(HintTimes {
-        warm_seconds: None,
-        cold_seconds: None,
+        warm_seconds: median(&points, WARM),
+        cold_seconds: median(&points, COLD),
         graph: Graph {
             title: "How long the last attempts took".to_owned(),
             is_time: true,
+            is_line: false,
             points,
         },
     })
 }
 
+/// Returns the value that half of the points of a kind are below; `None` without any.
+fn median(points: &[Point], kind: &str) -> Option<f64> {
+    let points = points.iter().filter(|point| point.kind == kind);
+    let mut values: Vec<f64> = points.map(|point| point.value).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
 fn point(job: &FoundJob) -> Option<Point> {
     let summary = &job.summary;
-    let kind = match summary.state {
-        JobState::Succeeded => "",
-        JobState::Failed | JobState::TimedOut => "failed",
+    let kind = match (summary.state, job.is_warm) {
+        (JobState::Succeeded, Some(true)) => WARM,
+        (JobState::Succeeded, Some(false)) => COLD,
+        (JobState::Succeeded, None) => "",
+        (JobState::Failed | JobState::TimedOut, _) => "failed",
         _ => return None,
     };
     let took = job.ran?;

@@ -2,9 +2,11 @@
 
 mod audit;
 mod findings;
+mod graphs;
 mod job;
 mod jobs;
 mod pool;
+mod pool_request;
 mod pools;
 mod worker;
 

@@ -1,21 +1,17 @@
 //! One pool.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Extension;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
 use cluster_api::{ConnectedWorker, Presence, QueuedJob, RunningJob, WorkerDetails};
 use serde::Deserialize;
 
-use super::{encoded, findings, frame, pools, query, require};
+use super::pool_request::PoolRequest;
+use super::{findings, pools};
 use crate::access::Visitor;
 use crate::cluster::{PoolState, TicketNote};
-use crate::pages::{ClientRow, PoolPage, QueuedRow, RunningRow, Section, Waiting};
+use crate::pages::{ClientRow, PoolPage, QueuedRow, RunningRow, Waiting};
 use crate::server::reply::{self, Reply};
-use crate::server::site::Site;
-use crate::server::visit::Visit;
 
 /// How many queued jobs a page shows.
 const PAGE: usize = 50;
@@ -27,38 +23,36 @@ pub(in crate::server) struct Asked {
 }
 
 /// Shows a pool.
-pub(in crate::server) async fn pool(
-    State(site): State<Arc<Site>>,
-    Extension(visit): Extension<Visit>,
-    Path(name): Path<String>,
-    asked: Result<Query<Asked>, QueryRejection>,
-) -> Reply {
-    require(visit.visitor.may_see_pools())?;
-    let asked = query(asked)?;
-    let state = site.cluster.pool(name).await?;
-    let row = pools::row(&state);
+pub(in crate::server) async fn pool(request: PoolRequest<Asked>) -> Reply {
+    let PoolRequest {
+        visit,
+        state,
+        asked,
+        ..
+    } = &request;
+    let row = pools::row(state);
+    let mut findings = findings::of(state, &row, visit.visitor.is_admin());
+    findings.sort_by_key(|finding| !finding.is_problem);
     let pages = state.queued.len().div_ceil(PAGE).max(1);
     let page = usize::try_from(asked.page.unwrap_or(1)).unwrap_or(usize::MAX);
     let page = page.clamp(1, pages);
     let ahead = positions(&state.queued);
     let queue = state.queued.iter().zip(ahead);
     let queue = queue.skip((page - 1) * PAGE).take(PAGE);
-    let mut frame = frame(&site, &visit, Section::Pools);
-    frame.events = Some(format!("/pool/{}/events", encoded(&state.name)));
     let sees = Sees(&visit.visitor);
     let page = PoolPage {
-        frame,
-        findings: findings::of(&state, &row, visit.visitor.is_admin()),
+        frame: request.frame(),
+        findings,
         queue: queue
-            .map(|(job, ahead)| sees.queued(&state, job, ahead))
+            .map(|(job, ahead)| sees.queued(state, job, ahead))
             .collect(),
         page: u32::try_from(page).unwrap_or(u32::MAX),
         pages: u32::try_from(pages).unwrap_or(u32::MAX),
-        running: running(&state, &visit.visitor, None),
-        clients: visit.visitor.is_admin().then(|| clients(&state)),
+        running: running(state, &visit.visitor, None),
+        clients: visit.visitor.is_admin().then(|| clients(state)),
         pool: row,
     };
-    reply::page(&visit, &page)
+    reply::page(visit, &page)
 }
 
 /// Returns how many jobs are before each one in its queue.
@@ -106,13 +100,20 @@ fn clients(state: &PoolState) -> Vec<ClientRow> {
             }
         }
     }
+    let served = &state.activity.served;
+    let total: f64 = served.values().map(Duration::as_secs_f64).sum();
+    // As long as nothing has run, nobody has a share.
+    let share = |client: &str| {
+        let served = served.get(client).map_or(0.0, Duration::as_secs_f64);
+        (total > 0.0).then(|| served / total)
+    };
     let rows = state.details.clients.iter().map(|client| ClientRow {
         id: client.id.clone(),
         rate: client.rate,
         queued: client.queued,
         urgent: client.urgent,
         running: running.get(client.id.as_str()).copied().unwrap_or(0),
-        share: None,
+        share: share(&client.id),
     });
     rows.collect()
 }

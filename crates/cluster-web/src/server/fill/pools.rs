@@ -37,7 +37,8 @@ pub(in crate::server) async fn pools(
         .zip(&rows)
         .flat_map(|(state, row)| findings::of(state, row, visit.visitor.is_admin()));
     let mut findings: Vec<_> = findings.collect();
-    findings.sort_by_key(|finding| !finding.is_problem);
+    // The worst first, and pools before their workers.
+    findings.sort_by_key(|finding| (!finding.is_problem, finding.worker.is_some()));
     let mut frame = frame(&site, &visit, Section::Pools);
     frame.events = Some("/events".to_owned());
     let page = PoolsPage {

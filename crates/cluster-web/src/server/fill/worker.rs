@@ -1,19 +1,20 @@
 //! Workers.
 
-use std::sync::Arc;
+use std::time::SystemTime;
 
-use axum::Extension;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use cluster_api::{AdminJobQuery, InactiveReason, JobQuery, JobState, Presence, WorkerDetails};
+use cluster_api::{AdminJobQuery, InactiveReason, JobQuery, Presence, WorkerDetails};
 use serde::Deserialize;
 
 use super::findings::{self, WorkerStatus};
-use super::{encoded, frame, pool, pools, query, require};
+use super::pool_request::{Nothing, PoolRequest};
+use super::{graphs, pool, pools};
 use crate::access::Visitor;
-use crate::cluster::{FoundJob, JobsQuery, PoolState};
+use crate::cluster::{
+    Disk, FoundJob, JobsQuery, LastJobs, PastRegistration, PoolState, WorkerPast,
+};
 use crate::pages::{
-    Cached, Command, PauseRow, Section, WorkerPage, WorkerRow, WorkersPage, shell_word,
+    Cached, Command, DiskRow, PauseRow, Registration, WorkerPage, WorkerRow, WorkersPage,
+    shell_word,
 };
 use crate::server::reply::{self, Refusal, Reply};
 use crate::server::site::Site;
@@ -22,9 +23,6 @@ use crate::server::visit::Visit;
 /// How many of the last jobs of a worker are shown.
 const JOBS: u32 = 50;
 
-/// How many of them show whether the worker fails.
-const RECENT: usize = 20;
-
 /// Which workers.
 #[derive(Deserialize)]
 pub(in crate::server) struct Asked {
@@ -32,79 +30,74 @@ pub(in crate::server) struct Asked {
 }
 
 /// Shows the workers of a pool.
-pub(in crate::server) async fn workers(
-    State(site): State<Arc<Site>>,
-    Extension(visit): Extension<Visit>,
-    Path(name): Path<String>,
-    asked: Result<Query<Asked>, QueryRejection>,
-) -> Reply {
-    require(visit.visitor.may_see_pools())?;
-    let Asked { state: wanted } = query(asked)?;
-    let wanted = wanted.filter(|word| !word.is_empty());
-    let state = site.cluster.pool(name).await?;
+pub(in crate::server) async fn workers(request: PoolRequest<Asked>) -> Reply {
+    let PoolRequest {
+        visit,
+        state,
+        asked,
+        ..
+    } = &request;
+    let wanted = asked.state.clone().filter(|word| !word.is_empty());
     let known = state.details.workers.iter();
-    let rows = known.map(|worker| row(&state, worker, &visit));
+    let rows = known.map(|worker| row(state, worker, visit));
     let mut rows: Vec<WorkerRow> = rows
         .filter(|row| wanted.as_ref().is_none_or(|wanted| *wanted == row.state))
         .collect();
     rows.sort_by(|a, b| visible::natural(&a.name, &b.name));
-    let mut frame = frame(&site, &visit, Section::Pools);
-    frame.events = Some(format!("/pool/{}/events", encoded(&state.name)));
     let page = WorkersPage {
-        frame,
+        frame: request.frame(),
         pool: state.name.clone(),
-        counts: findings::counts(&state),
+        counts: findings::counts(state),
         state: wanted,
         workers: rows,
     };
-    reply::page(&visit, &page)
+    reply::page(visit, &page)
 }
 
 /// Shows a worker.
-pub(in crate::server) async fn worker(
-    State(site): State<Arc<Site>>,
-    Extension(visit): Extension<Visit>,
-    Path((name, worker)): Path<(String, String)>,
-) -> Reply {
-    require(visit.visitor.may_see_pools())?;
-    let state = site.cluster.pool(name).await?;
+pub(in crate::server) async fn worker(request: PoolRequest<Nothing>) -> Reply {
+    let PoolRequest {
+        site,
+        visit,
+        state,
+        worker,
+        ..
+    } = &request;
     let known = state.details.workers.iter();
-    let found = known.into_iter().find(|known| known.name == worker);
+    let found = known.into_iter().find(|known| known.name == *worker);
     let found = found.ok_or_else(Refusal::not_found)?;
-    let mut row = row(&state, found, &visit);
+    let row = row(state, found, visit);
     let jobs = match visit.visitor.is_admin() {
-        true => Some(last_jobs(&site, &state.name, &worker).await?),
+        true => Some(last_jobs(site, &state.name, worker).await?),
         false => None,
     };
-    if let Some(jobs) = &jobs {
-        let ended = jobs.iter().filter(|job| is_ended(job)).take(RECENT);
-        let failed = |job: &&FoundJob| job.summary.state != JobState::Succeeded;
-        row.recent = u32::try_from(ended.clone().count()).unwrap_or(0);
-        row.recent_failed = u32::try_from(ended.clone().filter(failed).count()).unwrap_or(0);
-        let last = ended.map(|job| job.summary.changed_ago.as_secs_f64());
-        row.last_job_seconds = last.min_by(f64::total_cmp);
-    }
     let cached = match visit.visitor.may_see_details() {
-        true => Some(cached(&site, &state.name, &worker).await?),
+        true => Some(cached(site, &state.name, worker).await?),
         false => None,
     };
-    let mut frame = frame(&site, &visit, Section::Pools);
-    frame.events = Some(format!("/pool/{}/events", encoded(&state.name)));
+    let past = site.cluster.worker_past(state.name.clone(), worker.clone());
+    let WorkerPast {
+        registrations,
+        readings,
+    } = past.await?;
     let page = WorkerPage {
-        frame,
+        frame: request.frame(),
         pool: state.name.clone(),
         commands: match visit.visitor.may_operate() {
             true => commands(&state.name, &row),
             false => Vec::new(),
         },
         worker: row,
-        running: pool::running(&state, &visit.visitor, Some(&worker)),
+        running: pool::running(state, &visit.visitor, Some(worker)),
         jobs: jobs.map(|jobs| pools::rows(&jobs)),
-        registrations: Vec::new(),
+        registrations: match visit.visitor.is_admin() {
+            true => registrations.into_iter().map(registration).collect(),
+            false => Vec::new(),
+        },
         cached,
-        graphs: Vec::new(),
+        graphs: graphs::of(&readings),
     };
-    reply::page(&visit, &page)
+    reply::page(visit, &page)
 }
 
 async fn cached(site: &Site, pool: &str, worker: &str) -> Result<Vec<Cached>, Refusal> {
@@ -116,12 +109,19 @@ async fn cached(site: &Site, pool: &str, worker: &str) -> Result<Vec<Cached>, Re
     Ok(hints.await?.into_iter().map(cached).collect())
 }
 
-/// Returns whether a job ran to an end that says something about its worker.
-fn is_ended(job: &FoundJob) -> bool {
-    !matches!(
-        job.summary.state,
-        JobState::Queued | JobState::Running | JobState::Cancelled
-    )
+fn registration(past: PastRegistration) -> Registration {
+    let PastRegistration {
+        began,
+        end,
+        address,
+    } = past;
+    let (lasted, end) = end.unzip();
+    Registration {
+        began_seconds: began.as_secs_f64(),
+        lasted_seconds: lasted.map(|lasted| lasted.as_secs_f64()),
+        address: Some(address),
+        end,
+    }
 }
 
 async fn last_jobs(site: &Site, pool: &str, worker: &str) -> Result<Vec<FoundJob>, Refusal> {
@@ -161,7 +161,14 @@ fn row(state: &PoolState, worker: &WorkerDetails, visit: &Visit) -> WorkerRow {
             lasting_seconds: pause.lasting.as_secs_f64(),
         }),
         version: note.and_then(|note| note.version.clone()),
-        ..WorkerRow::default()
+        disks: state
+            .disks
+            .get(name)
+            .into_iter()
+            .flatten()
+            .map(disk)
+            .collect(),
+        ..recent(state, name)
     };
     // It may have the names of operators and their notes.
     let explanation = state.worker_explanations.get(name);
@@ -190,6 +197,33 @@ fn row(state: &PoolState, worker: &WorkerDetails, visit: &Visit) -> WorkerRow {
             paused: *paused || worker.inactive.contains(&InactiveReason::TemporaryPause),
             ..row
         },
+    }
+}
+
+fn disk(Disk { name, free }: &Disk) -> DiskRow {
+    DiskRow {
+        name: name.to_string(),
+        free: *free,
+    }
+}
+
+/// Returns the row of a worker with what its last jobs tell.
+fn recent(state: &PoolState, worker: &str) -> WorkerRow {
+    let Some(last) = state.activity.workers.get(worker) else {
+        return WorkerRow::default();
+    };
+    let LastJobs {
+        ended,
+        failed,
+        latest,
+    } = *last;
+    // An error means that a clock was set back.
+    let ago = SystemTime::now().duration_since(latest).unwrap_or_default();
+    WorkerRow {
+        recent: ended,
+        recent_failed: failed,
+        last_job_seconds: Some(ago.as_secs_f64()),
+        ..WorkerRow::default()
     }
 }
 
