@@ -27,6 +27,7 @@ use crate::limits::Limits;
 use crate::pauses::{PauseNote, Pauses};
 use crate::queue_quota::QueueQuota;
 use crate::reactor::{PROBE_AFTER, Reactor};
+use crate::web::Delays;
 use crate::web_links::Links;
 
 pub(crate) struct Cluster {
@@ -45,6 +46,7 @@ pub(crate) struct Cluster {
     web_links: Links,
     /// Set once pages are served.
     web_stats: OnceCell<Arc<WebStats>>,
+    web_delays: Delays,
     /// Whether the scheduler is shutting down, and takes no more jobs.
     is_shutting_down: Cell<bool>,
 }
@@ -139,6 +141,7 @@ impl Cluster {
             shared_jobs,
             web_links: Links::new(clock),
             web_stats: OnceCell::new(),
+            web_delays: Delays::new(),
             clients,
             being_removed: RefCell::default(),
             db,
@@ -198,6 +201,11 @@ impl Cluster {
     /// Returns the numbers of the pages; `None` if there are none.
     pub(crate) fn web_stats(&self) -> Option<Arc<WebStats>> {
         self.web_stats.get().cloned()
+    }
+
+    /// Returns for how long answers for pages kept this thread.
+    pub(crate) fn web_delays(&self) -> &Delays {
+        &self.web_delays
     }
 
     pub(crate) fn clients(&self) -> std::cell::Ref<'_, Clients> {

@@ -71,7 +71,11 @@ impl<'a> Reason<'a> {
             saves,
         }) = chosen
         {
-            let state = report.workers().iter().find(|state| state.name == *worker);
+            // There are up to a thousand tickets, and many workers: they are looked through only where that counts.
+            let is_probed = || {
+                let state = report.workers().iter().find(|state| state.name == *worker);
+                state.as_ref().is_some_and(probed)
+            };
             return match is_preferred {
                 true => Self::CacheWait {
                     worker,
@@ -79,13 +83,16 @@ impl<'a> Reason<'a> {
                     left: between(moment.now, *until),
                     ahead,
                 },
-                false if state.as_ref().is_some_and(probed) => Self::Probing(worker),
+                false if is_probed() => Self::Probing(worker),
                 false => Self::Starting,
             };
         }
         let workers = report.counts;
-        let mut probing = report.workers().iter().filter(probed);
-        match (ahead, probing.next()) {
+        let probing = match ahead.all {
+            0 => report.workers().iter().find(probed),
+            _ => None,
+        };
+        match (ahead, probing) {
             (Ahead { all: 0, .. }, Some(worker)) => Self::Probing(&worker.name),
             (Ahead { by_share: 0, .. }, _) => Self::Busy { ahead, workers },
             _ => Self::Share { ahead, workers },

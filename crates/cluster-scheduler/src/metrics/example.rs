@@ -7,6 +7,7 @@ use super::stalls::Stalls;
 use crate::durable::{JobsReport, PhaseSeconds};
 use crate::history::History;
 use crate::reactor::PoolReport;
+use crate::web::Delays;
 
 /// Returns a page that has every metric of the scheduler, with each of its labels.
 ///
@@ -44,6 +45,7 @@ pub fn example_metrics() -> String {
         },
         stalls: Stalls::new().read(),
         web: Some(Default::default()),
+        web_delays: Delays::new().read(),
         cpu: std::time::Duration::ZERO,
         started: 0,
     };

@@ -3,12 +3,16 @@
 use cluster_api::{Explanation, PoolExplanations};
 use jobs::JobId;
 use pool::{TicketId, WorkerName};
+use tokio::task::yield_now;
 
 use super::{Reactor, State};
 use crate::clock::Clock;
 use crate::config::PoolName;
 use crate::explain::{JobFacts, MAX_POSITIONS, Moment, WaitReport, plain};
 use crate::overview::Sources;
+
+/// How many jobs are explained before others get their turn: it takes about half a millisecond.
+const AT_ONCE: usize = 100;
 
 impl State {
     /// Returns why the jobs of the pool wait: as of now, or of up to a second ago.
@@ -68,7 +72,9 @@ impl Reactor {
     }
 
     /// Returns why the first `most` jobs of each queue wait, and why all workers run no more of them.
-    pub(crate) fn explanations(&self, most: u32) -> PoolExplanations {
+    ///
+    /// That may be a thousand sentences: now and then others get their turn.
+    pub(crate) async fn explanations(&self, most: u32) -> PoolExplanations {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let tickets: Vec<(TicketId, Option<JobId>)> = {
             let mut state = self.state.borrow_mut();
@@ -78,30 +84,46 @@ impl Reactor {
             let queued = queued.map(|ticket| (ticket, state.tickets.durable_job(ticket)));
             queued.collect()
         };
-        let facts = tickets.into_iter();
-        let facts: Vec<_> = facts
-            .map(|(ticket, job)| (ticket, self.job_facts(job)))
-            .collect();
+        yield_now().await;
         self.renew_forecasts();
+        let mut jobs = Vec::with_capacity(tickets.len());
+        for some in tickets.chunks(AT_ONCE) {
+            yield_now().await;
+            jobs.extend(
+                some.iter()
+                    .map(|(ticket, job)| self.explain_first(*ticket, *job)),
+            );
+        }
+        yield_now().await;
         let moment = self.moment();
-        // The same report as above, or one that is newer and has other positions.
-        let state = self.state.borrow();
-        let report = &state.wait_report;
-        let jobs = facts.iter().map(|(ticket, job)| {
-            let explanation = Explanation {
-                forecast: state.forecasts.of(*ticket, moment.now),
-                ..report.explain(&moment, *ticket, job)
-            };
-            (ticket.get(), explanation)
-        });
+        let mut state = self.state.borrow_mut();
+        let report = state.wait_report(&self.name, self.clock);
         let workers = report.workers().iter().map(|worker| {
             let explanation = worker.explain(report, &moment);
             (worker.name.to_string(), explanation)
         });
         PoolExplanations {
-            jobs: jobs.collect(),
+            jobs,
             workers: workers.collect(),
         }
+    }
+
+    /// Returns the number of a ticket that was queued a moment ago, and why it waits.
+    fn explain_first(&self, ticket: TicketId, job: Option<JobId>) -> (u64, Explanation) {
+        let facts = self.job_facts(job);
+        let moment = self.moment();
+        let mut state = self.state.borrow_mut();
+        // The same report as for the list, or one that is newer and has other positions.
+        let report = state.wait_report(&self.name, self.clock);
+        let explanation = report.explain(&moment, ticket, &facts);
+        let forecast = state.forecasts.of(ticket, moment.now);
+        (
+            ticket.get(),
+            Explanation {
+                forecast,
+                ..explanation
+            },
+        )
     }
 
     /// Has the facts gathered again for the next question, so that an operator sees what was just changed.

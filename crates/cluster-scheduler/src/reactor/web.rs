@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cluster_api::{PoolExplanations, Worker};
+use cluster_api::{PoolDetails, PoolExplanations, Presence, QueuedJob, Worker};
 use cluster_web::cluster::{PastRegistration, PoolState, Recent, TicketNote};
 use pool::{TicketId, Time, WorkerName};
+use tokio::task::yield_now;
 
 use super::Reactor;
 use crate::details;
@@ -30,43 +31,37 @@ impl Reactor {
 
     /// Returns the pool for pages, with at most so many jobs of each queue. Labels are not in
     /// memory.
-    pub(crate) fn web_state(&self, most: u32, recent: Recent) -> PoolState {
-        let PoolExplanations { jobs, workers } = self.explanations(most);
+    ///
+    /// Between its parts others get their turn, so that a large pool delays nobody. What happens meanwhile may be in
+    /// some parts, and not in others.
+    pub(crate) async fn web_state(&self, most: u32, recent: Recent) -> PoolState {
+        let PoolExplanations { jobs, workers } = self.explanations(most).await;
+        yield_now().await;
+        let now = self.clock.now();
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let snapshot = self.state.borrow().pool.snapshot(now, most);
+        yield_now().await;
+        let details = {
+            let state = self.state.borrow();
+            details::of_pool(now, &snapshot, &state.workers, &state.tickets)
+        };
+        let (notes, queued, more) = {
+            let state = self.state.borrow();
+            let sources = overview::Sources {
+                roster: &state.workers,
+                tickets: &state.tickets,
+                pauses: &state.pauses,
+                now,
+                date: self.clock.date(),
+            };
+            overview::parts(&sources, &snapshot, most)
+        };
+        yield_now().await;
+        drop(snapshot);
+        let notes_of = self.notes_of(&details, &queued);
         let mut state = self.state.borrow_mut();
         let report = state.wait_report(&self.name, self.clock);
         let obstacle = report.obstacle().map(|obstacle| obstacle.text.to_string());
-        let now = self.clock.now();
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let snapshot = state.pool.snapshot(now, most);
-        let details = details::of_pool(now, &snapshot, &state.workers, &state.tickets);
-        let sources = overview::Sources {
-            roster: &state.workers,
-            tickets: &state.tickets,
-            pauses: &state.pauses,
-            now,
-            date: self.clock.date(),
-        };
-        let (notes, queued, more) = overview::parts(&sources, &snapshot, most);
-        let running = details
-            .workers
-            .iter()
-            .filter_map(|worker| match &worker.presence {
-                cluster_api::Presence::Connected(worker) => Some(&worker.running),
-                _ => None,
-            });
-        let running = running.flatten().map(|job| job.ticket);
-        let tickets = queued.iter().map(|job| job.ticket).chain(running);
-        let notes_of: HashMap<u64, TicketNote> = tickets
-            .filter_map(|ticket| {
-                let number = TicketId::numbered(ticket);
-                let note = TicketNote {
-                    id: state.tickets.job_id(number)?.to_string(),
-                    labels: Vec::new(),
-                    usual: state.pool.usual_time(number),
-                };
-                Some((ticket, note))
-            })
-            .collect();
         PoolState {
             name: self.name.to_string(),
             obstacle,
@@ -112,5 +107,29 @@ impl Reactor {
             address: ended.address.clone(),
         });
         current.into_iter().chain(ended).collect()
+    }
+
+    /// Returns what is kept of jobs that run, and of some that are queued.
+    fn notes_of(&self, details: &PoolDetails, queued: &[QueuedJob]) -> HashMap<u64, TicketNote> {
+        let state = self.state.borrow();
+        let running = details
+            .workers
+            .iter()
+            .filter_map(|worker| match &worker.presence {
+                Presence::Connected(worker) => Some(&worker.running),
+                Presence::Left(_) | Presence::NeverSeen => None,
+            });
+        let running = running.flatten().map(|job| job.ticket);
+        let tickets = queued.iter().map(|job| job.ticket).chain(running);
+        let notes = tickets.filter_map(|ticket| {
+            let number = TicketId::numbered(ticket);
+            let note = TicketNote {
+                id: state.tickets.job_id(number)?.to_string(),
+                labels: Vec::new(),
+                usual: state.pool.usual_time(number),
+            };
+            Some((ticket, note))
+        });
+        notes.collect()
     }
 }

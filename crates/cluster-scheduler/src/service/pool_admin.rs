@@ -256,7 +256,7 @@ impl ServePoolAdmin for PoolAdminService {
 
     async fn explain(self: Rc<Self>, most: u32) -> Result<PoolExplanations, RpcError> {
         self.reactor.renew_explanations();
-        Ok(self.reactor.explanations(most))
+        Ok(self.reactor.explanations(most).await)
     }
 
     async fn worker(self: Rc<Self>, name: String) -> Result<Worker, RpcError> {

@@ -5,6 +5,7 @@
 
 mod actions;
 mod changes;
+mod delays;
 mod handle;
 mod log;
 mod pool_states;
@@ -23,6 +24,7 @@ use futures::future::LocalBoxFuture;
 use tokio::sync::mpsc;
 
 use self::changes::Changes;
+pub(crate) use self::delays::Delays;
 use self::handle::Handle;
 use self::service::WebService;
 use crate::cluster::Cluster;
@@ -53,6 +55,7 @@ pub(crate) fn start(
     tracing::info!(target: "scheduler", "Serving pages at {url}");
     cluster.web_links().serve_at(url);
     cluster.serve_web(server.stats());
+    let delays = cluster.web_delays().clone();
     let service = WebService::new(Rc::clone(cluster));
     let readings = Rc::clone(&service.readings);
     let cluster = Rc::clone(cluster);
@@ -60,14 +63,15 @@ pub(crate) fn start(
         for pool in cluster.pools().values() {
             service.activity(pool);
         }
-        tokio::join!(answer(asked, service), changes.run(), readings.run(cluster));
+        tokio::join!(answer(asked, service, delays), changes.run(), readings.run(cluster));
     };
     Ok((server, work.boxed_local()))
 }
 
 /// Answers questions. Ends with the server.
-async fn answer(mut questions: mpsc::Receiver<Question>, service: Rc<WebService>) {
+async fn answer(mut questions: mpsc::Receiver<Question>, service: Rc<WebService>, delays: Delays) {
     while let Some(question) = questions.recv().await {
-        tokio::task::spawn_local(question(Rc::clone(&service)));
+        let answer = question(Rc::clone(&service));
+        tokio::task::spawn_local(delays.clone().measure(answer));
     }
 }

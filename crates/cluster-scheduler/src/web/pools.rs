@@ -14,9 +14,6 @@ use pool::Time;
 use super::service::{WebService, refused};
 use crate::reactor::Reactor;
 
-/// How long a state is shared.
-const MAX_AGE: Duration = Duration::from_secs(1);
-
 /// How long what has become of jobs is shared: it is read from the disk.
 const MAX_AGE_OF_RECENT: Duration = Duration::from_secs(15);
 
@@ -61,20 +58,23 @@ impl WebService {
 
     async fn state(&self, reactor: &Reactor) -> Result<Arc<PoolState>, ClusterError> {
         let name = reactor.name().to_string();
-        let known = self.pools.states.borrow().get(&name).cloned();
-        if let Some((taken, state)) = known
-            && reactor.now() < taken + MAX_AGE
-        {
+        if let Some(state) = self.pools.fresh(&name, reactor.now()) {
+            return Ok(state);
+        }
+        let turn = self.pools.turn(&name);
+        let _turn = turn.lock().await;
+        // Another visitor may have had it computed meanwhile.
+        if let Some(state) = self.pools.fresh(&name, reactor.now()) {
             return Ok(state);
         }
         let recent = self.recent(reactor).await?;
-        let mut state = reactor.web_state(MAX_QUEUED, recent);
+        let (taken, changes) = (reactor.now(), self.pools.changes());
+        let mut state = reactor.web_state(MAX_QUEUED, recent).await;
         state.activity = self.activity(reactor);
         state.disks = self.readings.disks(&state.name, reactor.now());
         self.add_labels(&mut state).await?;
         let state = Arc::new(state);
-        let taken = (reactor.now(), Arc::clone(&state));
-        self.pools.states.borrow_mut().insert(name, taken);
+        self.pools.share(name, (taken, Arc::clone(&state)), changes);
         Ok(state)
     }
 

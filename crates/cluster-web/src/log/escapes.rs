@@ -47,7 +47,32 @@ pub(super) struct Escapes {
     place: Place,
 }
 
+/// Splits a text before its first character that does anything but to be shown.
+pub(super) fn split_text(text: &str) -> (&str, &str) {
+    // The first byte of U+0080 to U+009F, among others.
+    let may_act = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f || *byte == 0xc2;
+    let length = text.bytes().position(|byte| may_act(&byte));
+    text.split_at(length.unwrap_or(text.len()))
+}
+
+/// Splits a control sequence off a text that begins with it: its parameters, the character that says what it does, and
+/// the rest. `None` if there is none that is whole, or only one that does nothing.
+pub(super) fn split_control(text: &str) -> Option<(&str, char, &str)> {
+    let rest = text.strip_prefix("\u{1b}[")?;
+    let is_parameter = |byte: u8| (b' '..=b'?').contains(&byte);
+    let length = rest.bytes().position(|byte| !is_parameter(byte))?;
+    let (parameters, rest) = rest.split_at_checked(length)?;
+    let mut rest = rest.chars();
+    let last = rest.next().filter(|last| ('@'..='~').contains(last))?;
+    (length <= MAX_PARAMETERS).then_some((parameters, last, rest.as_str()))
+}
+
 impl Escapes {
+    /// Returns whether the next character is not part of a sequence.
+    pub(super) fn is_in_text(&self) -> bool {
+        matches!(self.place, Place::Text)
+    }
+
     /// Reads a character. Each sequence ends with its line, so that none can hide the rest of a log.
     pub(super) fn read(&mut self, c: char) -> Action {
         if c == '\n' {

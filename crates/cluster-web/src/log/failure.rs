@@ -6,7 +6,7 @@ use aho_corasick::AhoCorasick;
 
 use super::line::Line;
 
-/// How much of a line is searched.
+/// How much of a line is searched, in bytes.
 const MAX_SEARCHED: usize = 300;
 /// Errors with that many other lines between them belong together.
 const MAX_GAP: usize = 8;
@@ -119,8 +119,11 @@ static WORDS: LazyLock<Option<Words>> = LazyLock::new(|| {
 impl Severity {
     /// Returns how bad it is what a line says, as far as its words show.
     pub fn of(line: &str) -> Self {
-        let end = line.char_indices().nth(MAX_SEARCHED).map(|(end, _)| end);
-        let text = line.get(..end.unwrap_or(line.len())).unwrap_or_default();
+        let text = match line.len() > MAX_SEARCHED {
+            true => line.get(..line.floor_char_boundary(MAX_SEARCHED)),
+            false => Some(line),
+        };
+        let text = text.unwrap_or_default();
         let text = without_prefix(text);
         let begins = |word: &&str| {
             let beginning = text.get(..word.len());

@@ -6,16 +6,22 @@ use super::style::Style;
 
 /// Appends a text, with what has a meaning in HTML escaped. It fits between tags and in quoted attributes.
 pub fn escape(text: &str, html: &mut String) {
-    for c in text.chars() {
-        match c {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            c => html.push(c),
-        }
+    let mut rest = text;
+    let is_special = |byte: u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
+    while let Some(place) = rest.bytes().position(is_special) {
+        let (before, special) = rest.split_at(place);
+        html.push_str(before);
+        let mut special = special.chars();
+        html.push_str(match special.next() {
+            Some('&') => "&amp;",
+            Some('<') => "&lt;",
+            Some('>') => "&gt;",
+            Some('"') => "&quot;",
+            _ => "&#39;",
+        });
+        rest = special.as_str();
     }
+    html.push_str(rest);
 }
 
 /// Returns a text as HTML, as [`escape`] writes it.
@@ -26,13 +32,21 @@ pub fn escaped(text: &str) -> String {
 }
 
 /// Writes the parts of a line. Parts with the same link are in one link.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LineWriter {
     html: String,
     link: Option<String>,
 }
 
 impl LineWriter {
+    /// Begins to write a line with that much text.
+    pub(super) fn new(length: usize) -> Self {
+        Self {
+            html: String::with_capacity(length + length / 8),
+            link: None,
+        }
+    }
+
     /// Writes a part of a line.
     pub(super) fn write(&mut self, text: &str, style: Style, link: Option<&str>, is_marked: bool) {
         if self.link.as_deref() != link {
@@ -44,16 +58,21 @@ impl LineWriter {
             }
             self.link = link.map(str::to_owned);
         }
-        let classes = style.classes();
         let (begin, end) = match is_marked {
             true => ("<mark>", "</mark>"),
             false => ("", ""),
         };
         self.html.push_str(begin);
+        let classes = match style {
+            Style::PLAIN => String::new(),
+            style => style.classes(),
+        };
         if classes.is_empty() {
             escape(text, &mut self.html);
         } else {
-            write!(self.html, "<span class=\"{classes}\">").unwrap_or_default();
+            for part in ["<span class=\"", &classes, "\">"] {
+                self.html.push_str(part);
+            }
             escape(text, &mut self.html);
             self.html.push_str("</span>");
         }

@@ -1,5 +1,7 @@
 //! A line of a log.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::html::LineWriter;
@@ -32,8 +34,12 @@ pub struct Run {
 
 impl Line {
     /// Returns the text of the line.
-    pub fn text(&self) -> String {
-        self.runs.iter().map(|run| &*run.text).collect()
+    pub fn text(&self) -> Cow<'_, str> {
+        match self.runs.as_slice() {
+            [] => Cow::Borrowed(""),
+            [run] => Cow::Borrowed(&run.text),
+            runs => Cow::Owned(runs.iter().map(|run| &*run.text).collect()),
+        }
     }
 
     /// Returns the HTML of the line. What equals `marked` in any case is marked.
@@ -41,26 +47,55 @@ impl Line {
         let text = self.text();
         let links = find_links(&text);
         let marks = marked.map_or_else(Vec::new, |marked| find_text(&text, marked));
-        let mut writer = LineWriter::default();
+        let mut writer = LineWriter::new(text.len());
+        // Those before the place that is written are done with.
+        let (mut links, mut marks) = (links.as_slice(), marks.as_slice());
         let mut at = 0;
         for run in &self.runs {
             let end = at + run.text.len();
             let mut begin = at;
             while begin < end {
-                // The next place at which a link or a mark begins or ends.
-                let borders = links.iter().chain(&marks);
-                let borders = borders.flat_map(|range| [range.start, range.end]);
-                let next = borders.filter(|border| *border > begin).min();
-                let stop = next.map_or(end, |next| next.min(end));
-                let found = links.iter().find(|range| range.contains(&begin));
-                let found = found.and_then(|range| text.get(range.clone()));
-                let is_marked = marks.iter().any(|range| range.contains(&begin));
+                let link = part_at(&mut links, begin);
+                let mark = part_at(&mut marks, begin);
+                let stop = end.min(link.stop).min(mark.stop);
+                let found = link.range.and_then(|range| text.get(range));
                 let part = text.get(begin..stop).unwrap_or_default();
-                writer.write(part, run.style, run.link.as_deref().or(found), is_marked);
+                let link = run.link.as_deref().or(found);
+                writer.write(part, run.style, link, mark.range.is_some());
                 begin = stop;
             }
             at = end;
         }
         writer.finish(self.cut)
+    }
+}
+
+/// A part of a line that is within one range, or outside all.
+struct PartOfLine {
+    range: Option<Range<usize>>,
+    /// Where it ends.
+    stop: usize,
+}
+
+/// Returns the part that a place is in. `ranges` are in their order; those that end before the place are removed.
+fn part_at(ranges: &mut &[Range<usize>], place: usize) -> PartOfLine {
+    while let Some((first, rest)) = ranges.split_first()
+        && first.end <= place
+    {
+        *ranges = rest;
+    }
+    match ranges.first() {
+        Some(range) if range.start <= place => PartOfLine {
+            range: Some(range.clone()),
+            stop: range.end,
+        },
+        Some(range) => PartOfLine {
+            range: None,
+            stop: range.start,
+        },
+        None => PartOfLine {
+            range: None,
+            stop: usize::MAX,
+        },
     }
 }

@@ -54,19 +54,35 @@ impl Row {
         column.min(self.cells.len().max(MAX_JUMP))
     }
 
-    /// Puts a cell at a column, which is at most [`nearest_column`](Self::nearest_column) of it.
-    pub(super) fn put(&mut self, column: usize, cell: Cell) {
+    /// Puts cells at a column, which is at most [`nearest_column`](Self::nearest_column) of it, and returns the column
+    /// after them.
+    pub(super) fn put(&mut self, column: usize, cells: impl Iterator<Item = Cell>) -> usize {
         self.changed = true;
-        if column >= MAX_CHARACTERS {
-            self.cut += 1;
-            return;
+        let mut cells = cells.peekable();
+        if column < MAX_CHARACTERS && self.cells.len() < column {
+            self.cells.resize(column, Cell::BLANK);
         }
-        while self.cells.len() <= column {
-            self.cells.push(Cell::BLANK);
-        }
-        if let Some(place) = self.cells.get_mut(column) {
+        let mut next = column;
+        let known = self.cells.get_mut(column..).into_iter().flatten();
+        for place in known {
+            let Some(cell) = cells.next() else { break };
             *place = cell;
+            next += 1;
         }
+        if cells.peek().is_none() {
+            return next;
+        }
+        let before = self.cells.len();
+        // Nothing is put behind a place that a line cannot have.
+        let room = match column < MAX_CHARACTERS {
+            true => MAX_CHARACTERS.saturating_sub(before),
+            false => 0,
+        };
+        self.cells.extend(cells.by_ref().take(room));
+        let cut = cells.count();
+        self.cut += cut as u64;
+        next.saturating_add(self.cells.len() - before)
+            .saturating_add(cut)
     }
 
     /// Returns the number of a link in this line, or 0 if the line has too many.
@@ -103,30 +119,30 @@ impl Row {
     /// Returns this line as it is now.
     pub(super) fn line(&self) -> Line {
         let mut runs: Vec<Run> = Vec::new();
-        for cell in &self.cells {
-            let Cell {
-                character,
-                style,
-                link,
-            } = *cell;
-            let is_plain = is_text(character) || character == '\t';
-            let style = if is_plain { style } else { style.escaped() };
-            let link = usize::from(link).checked_sub(1);
+        for cells in self.cells.chunk_by(looks_alike) {
+            let [cell, ..] = cells else { continue };
+            let is_plain = is_plain(cell.character);
+            let style = if is_plain {
+                cell.style
+            } else {
+                cell.style.escaped()
+            };
+            let link = usize::from(cell.link).checked_sub(1);
             let link = link.and_then(|index| self.links.get(index));
             let is_full = runs.len() >= MAX_RUNS;
             let is_same = |run: &Run| run.style == style && run.link.as_ref() == link;
             if !runs.last().is_some_and(|last| is_full || is_same(last)) {
                 runs.push(Run {
-                    text: String::new(),
+                    text: String::with_capacity(cells.len()),
                     style,
                     link: link.cloned(),
                 });
             }
-            if let Some(run) = runs.last_mut() {
-                match is_plain {
-                    true => run.text.push(character),
-                    false => run.text.extend(character.escape_default()),
-                }
+            let characters = cells.iter().map(|cell| cell.character);
+            match runs.last_mut() {
+                Some(run) if is_plain => run.text.extend(characters),
+                Some(run) => run.text.extend(characters.flat_map(char::escape_default)),
+                None => {}
             }
         }
         Line {
@@ -136,4 +152,14 @@ impl Row {
             cut: self.cut,
         }
     }
+}
+
+/// Returns whether two characters are parts of one run.
+fn looks_alike(a: &Cell, b: &Cell) -> bool {
+    a.style == b.style && a.link == b.link && is_plain(a.character) == is_plain(b.character)
+}
+
+/// Returns whether a character is shown as it is.
+fn is_plain(character: char) -> bool {
+    matches!(character, ' '..='~' | '\t') || is_text(character)
 }

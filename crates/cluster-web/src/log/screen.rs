@@ -15,6 +15,12 @@ const MAX_ROWS: usize = 100;
 /// How many characters they may have together.
 const MAX_CELLS: usize = 32 * 1024;
 
+/// How many characters sequences may replace by blanks: so many, and [`BLANKS_PER_LINE`] more with each line. Without a
+/// limit, few bytes could have a long line filled again and again.
+const MAX_BLANKS: usize = 1 << 20;
+/// See [`MAX_BLANKS`].
+const BLANKS_PER_LINE: usize = 4 * 1024;
+
 /// The last lines of a log, and the place at which the next character is put.
 #[derive(Debug)]
 pub(super) struct Screen {
@@ -28,6 +34,8 @@ pub(super) struct Screen {
     column: usize,
     style: Style,
     link: Option<Arc<str>>,
+    /// How many characters sequences may still replace by blanks.
+    blanks: usize,
 }
 
 impl Screen {
@@ -40,6 +48,7 @@ impl Screen {
             column: 0,
             style: Style::default(),
             link: None,
+            blanks: MAX_BLANKS,
         }
     }
 
@@ -65,6 +74,11 @@ impl Screen {
     }
 
     pub(super) fn print(&mut self, character: char) {
+        self.print_text(character.encode_utf8(&mut [0; 4]));
+    }
+
+    /// Prints characters that are not control characters.
+    pub(super) fn print_text(&mut self, text: &str) {
         let (row, column) = (self.row, self.column);
         let is_last = row + 1 == self.rows.len();
         let Some(row) = self.rows.get_mut(row) else {
@@ -72,22 +86,31 @@ impl Screen {
         };
         let link = self.link.as_ref().map_or(0, |url| row.link(url));
         let before = row.length();
-        row.put(
+        let style = self.style;
+        // A line may have been erased to the left of this.
+        let column = match self.blanks.checked_sub(column.saturating_sub(before)) {
+            Some(left) => {
+                self.blanks = left;
+                column
+            }
+            None => row.nearest_column(column),
+        };
+        self.column = row.put(
             column,
-            Cell {
+            text.chars().map(|character| Cell {
                 character,
-                style: self.style,
+                style,
                 link,
-            },
+            }),
         );
         if !is_last {
             self.cells += row.length().saturating_sub(before);
         }
-        self.column = column.saturating_add(1);
     }
 
     /// Goes to the beginning of the next line, which has that number and offset if it is a new one.
     pub(super) fn new_line(&mut self, number: Option<u64>, offset: u64) {
+        self.blanks = MAX_BLANKS.min(self.blanks.saturating_add(BLANKS_PER_LINE));
         self.column = 0;
         self.row += 1;
         if self.row < self.rows.len() {
@@ -146,7 +169,13 @@ impl Screen {
             Control::Left(count) => self.column = self.column.saturating_sub(count),
             Control::Column(column) => self.go_to_column(column),
             Control::EraseRight => self.erase(|row, column| row.erase_from(column)),
-            Control::EraseLeft => self.erase(Row::erase_to),
+            Control::EraseLeft => {
+                let length = self.rows.get(self.row).map_or(0, Row::length);
+                if let Some(left) = self.blanks.checked_sub(length) {
+                    self.blanks = left;
+                    self.erase(Row::erase_to);
+                }
+            }
             Control::EraseLine => self.erase(|row, _| row.erase_from(0)),
             Control::EraseBelow => self.erase_below(),
             Control::Nothing => {}

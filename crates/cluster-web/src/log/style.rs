@@ -1,5 +1,7 @@
 //! How a text looks: what SGR sequences set.
 
+use std::fmt::Write as _;
+
 use super::colour::{is_light, nearest};
 
 /// The attributes that are shown. Hidden and blinking texts are shown as any other.
@@ -93,17 +95,26 @@ impl Style {
     ///
     /// On a coloured background a text is black or white, whichever is more readable.
     pub(super) fn classes(&self) -> String {
-        let mut classes = Vec::new();
+        let mut classes = String::new();
+        let mut add = |prefix: &str, number: Option<u8>| {
+            if !classes.is_empty() {
+                classes.push(' ');
+            }
+            classes.push_str(prefix);
+            if let Some(number) = number {
+                write!(classes, "{number}").unwrap_or_default();
+            }
+        };
         let inverse = self.attributes & Self::INVERSE != 0;
         let (text, paper) = match inverse {
             true => (self.background, self.foreground),
             false => (self.foreground, self.background),
         };
         if let Some(paper) = paper {
-            classes.push(format!("g{paper}"));
-            classes.push(if is_light(paper) { "k" } else { "w" }.to_owned());
+            add("g", Some(paper));
+            add(if is_light(paper) { "k" } else { "w" }, None);
         } else if let Some(text) = text.filter(|_| !inverse) {
-            classes.push(format!("f{text}"));
+            add("f", Some(text));
         }
         for (_, bit, class) in ATTRIBUTES {
             let is_shown = match bit {
@@ -112,13 +123,13 @@ impl Style {
                 _ => true,
             };
             if self.attributes & bit != 0 && is_shown {
-                classes.push(class.to_owned());
+                add(class, None);
             }
         }
         if self.attributes & Self::ESCAPED != 0 {
-            classes.push("x".to_owned());
+            add("x", None);
         }
-        classes.join(" ")
+        classes
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads a log in pieces.
 
-use super::escapes::{Action, Escapes};
+use super::escapes::{self, Action, Escapes};
 use super::line::Line;
 use super::screen::Screen;
 
@@ -68,10 +68,7 @@ impl Terminal {
         let mut whole = std::mem::take(&mut self.unfinished);
         whole.extend_from_slice(bytes);
         for chunk in whole.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                self.offset += c.len_utf8() as u64;
-                self.perform(c);
-            }
+            self.read_text(chunk.valid());
             let invalid = chunk.invalid();
             let is_unfinished = !invalid.is_empty()
                 && std::ptr::eq(invalid.as_ptr_range().end, whole.as_ptr_range().end)
@@ -139,6 +136,33 @@ impl Terminal {
             self.screen = Screen::new(self.line, self.offset);
         }
         rest
+    }
+
+    /// Reads characters: those that are only shown all at once, as most are.
+    fn read_text(&mut self, mut text: &str) {
+        while !text.is_empty() {
+            if self.escapes.is_in_text() {
+                let (shown, rest) = escapes::split_text(text);
+                if !shown.is_empty() {
+                    self.offset += shown.len() as u64;
+                    self.screen.print_text(shown);
+                    text = rest;
+                    continue;
+                }
+                if let Some((parameters, last, rest)) = escapes::split_control(text) {
+                    self.offset += (text.len() - rest.len()) as u64;
+                    self.screen.control(parameters, last);
+                    text = rest;
+                    continue;
+                }
+            }
+            let mut characters = text.chars();
+            if let Some(c) = characters.next() {
+                self.offset += c.len_utf8() as u64;
+                self.perform(c);
+            }
+            text = characters.as_str();
+        }
     }
 
     fn perform(&mut self, c: char) {

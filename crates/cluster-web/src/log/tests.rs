@@ -125,7 +125,7 @@ fn a_search_marks_what_it_finds() {
 #[test]
 fn what_is_not_utf_8_is_replaced() {
     let lines = lines_of(&[b"a\xff\xe2\x82", b"\xacb\xe2", b"\nc"], Start::BEGINNING);
-    let texts: Vec<String> = lines.iter().map(Line::text).collect();
+    let texts: Vec<_> = lines.iter().map(Line::text).collect();
     assert_eq!(texts, ["a\u{fffd}€b\u{fffd}", "c"]);
     assert_eq!(lines.last().map(|line| line.offset), Some(8));
 }
@@ -210,8 +210,53 @@ fn little_memory_is_used_for_a_log_that_asks_for_much() {
 }
 
 #[test]
+fn a_sequence_may_be_whole_or_in_pieces() {
+    // In one piece sequences are read at once, and in pieces character by character.
+    for log in [
+        "a\u{1b}[1;31mb\u{1b}[0mc",
+        "a\u{1b}[;mb\u{1b}[?25lc\u{1b}[ m",
+        "abc\u{1b}[2D\u{1b}[Kx",
+        "a\u{1b}[1\u{1b}[31mb\u{1b}[",
+        "\u{1b}[31\u{e9}m\u{a9}\u{85}\u{9b}32mx\ty\u{7f}z",
+    ] {
+        let pieces: Vec<&[u8]> = log.as_bytes().chunks(1).collect();
+        assert_eq!(read(log), lines_of(&pieces, Start::BEGINNING), "{log:?}");
+    }
+    for length in [63, 64, 65, 66, 1000] {
+        let log = format!("a\u{1b}[{}31mb", "0".repeat(length - 2));
+        let pieces: Vec<&[u8]> = log.as_bytes().chunks(1).collect();
+        assert_eq!(read(&log), lines_of(&pieces, Start::BEGINNING), "{length}");
+    }
+}
+
+#[test]
+fn blanks_in_a_long_line_have_a_limit() {
+    let long = "x".repeat(16_000);
+    let blank = |times: usize| {
+        let log = format!("{long}{}", "\u{1b}[1Ky".repeat(times));
+        let line = read(&log).remove(0);
+        let text = line.text();
+        (text.matches(' ').count(), text.matches('y').count())
+    };
+    assert_eq!(blank(1), (16_000, 1));
+    // Each has all before it erased, until that was a million characters.
+    let (blanks, rest) = blank(200);
+    assert_eq!(blanks + rest, 16_200);
+    assert!(rest > 100, "{rest}");
+    // As do characters far to the right of what there is.
+    let log = format!("{long}{}", "\u{1b}[2Kx\u{1b}[D".repeat(200));
+    let line = read(&log).remove(0);
+    assert!(line.text().len() <= 257, "{}", line.text().len());
+    // The next lines have blanks again.
+    let log = format!("{long}{}\n", "\u{1b}[1K".repeat(200)) + &"\n".repeat(10) + "abc\u{1b}[1K";
+    assert_eq!(read(&log).last().unwrap().text(), "   ");
+}
+
+#[test]
 fn a_failure_begins_with_the_first_error_that_belongs_to_it() {
-    let found = |log: &str| failure(&read(log)).map(|index| read(log).swap_remove(index).text());
+    let found = |log: &str| {
+        failure(&read(log)).map(|index| read(log).swap_remove(index).text().into_owned())
+    };
     let some = |text: &str| Some(text.to_owned());
     let rust = "   Compiling a\nwarning: unused\nerror[E0308]: mismatched\n --> a.rs:1\n  |\nerror: aborting due to 1\n\
                 The command '/bin/sh -c cargo build' returned a non-zero code: 101\nJob failed: exit code 101\n";

@@ -77,7 +77,7 @@ impl LogLine {
             offset: line.offset,
             at_seconds: mark.map(|mark| mark.at_seconds),
             html: line.html(marked),
-            text,
+            text: text.into_owned(),
             level,
             is_marked: false,
             is_first: false,

@@ -15,6 +15,7 @@ use super::headers;
 use super::reply::Refusal;
 use super::site::Site;
 use super::visit::{Format, Visit};
+use crate::access::Visitor;
 
 /// The longest address that is answered, in bytes.
 const MAX_PATH_BYTES: usize = 2_048;
@@ -46,7 +47,7 @@ pub(super) async fn answer(
 ) -> Response {
     let begun = Instant::now();
     let method = request.method().clone();
-    let mut response = answer_with(site, router, peer, request).await;
+    let mut response = answer_with(site, router, peer, request, begun).await;
     headers::secure(response.headers_mut(), site.settings.is_secure());
     let status = response.status().as_u16();
     let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -61,6 +62,7 @@ async fn answer_with(
     router: axum::Router,
     peer: SocketAddr,
     request: Request<Body>,
+    begun: Instant,
 ) -> Response {
     let (mut head, body) = request.into_parts();
     let format = take_format(&mut head);
@@ -78,7 +80,12 @@ async fn answer_with(
         Ok(response) => response,
         Err(never) => match never {},
     };
-    explained(response, &visit)
+    let mut response = explained(response, &visit);
+    // Strangers do not learn how long it took to look for what they may not see.
+    if let Visitor::Holder(_) = &visit.visitor {
+        headers::time(response.headers_mut(), begun.elapsed());
+    }
+    response
 }
 
 /// Returns an answer with a page in place of nothing but a status.

@@ -1,5 +1,7 @@
 //! What every answer says to browsers, so that nothing that others have written can act.
 
+use std::time::Duration;
+
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -42,4 +44,12 @@ pub(super) fn secure(headers: &mut HeaderMap, is_secure: bool) {
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// Adds how long an answer took here. Developers' tools of browsers show it.
+pub(super) fn time(headers: &mut HeaderMap, took: Duration) {
+    let value = format!("page;dur={:.3}", took.as_secs_f64() * 1e3);
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(HeaderName::from_static("server-timing"), value);
+    }
 }

@@ -30,6 +30,7 @@ pub(super) async fn measure(
         let log = UniformLog {
             size: u64::from(sizes.log_size) * MIB,
             piece: PIECE,
+            line: 0,
         };
         let served = Arc::new(AtomicU64::new(0));
         let per_second = read_log(rig, log, readers, Arc::clone(&served)).await?;

@@ -32,6 +32,7 @@ pub(super) async fn measure(
         let log = UniformLog {
             size: u64::from(sizes.log_size) * MIB,
             piece: u64::from(chunk) * KIB,
+            line: 0,
         };
         let per_second = read_log(rig, log, window).await?;
         report.add(

@@ -11,6 +11,7 @@ mod idle;
 mod jobs;
 mod latency;
 mod log;
+mod pages;
 mod queued;
 mod report;
 mod rig;
@@ -35,7 +36,7 @@ const SETTLING: Duration = Duration::from_millis(500);
 /// The pool should have no other workers and no other jobs.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Scenarios to measure [default: all]
+    /// Scenarios to measure [default: all but pages and streams]
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,
     /// Cap file of a client
@@ -44,6 +45,9 @@ pub(crate) struct Args {
     /// Cap file of the pool
     #[arg(long, value_name = "FILE")]
     pool_cap: PathBuf,
+    /// Cap file of the operator, for pages and streams
+    #[arg(long, value_name = "FILE")]
+    admin: Option<PathBuf>,
     /// Name of the pool
     #[arg(long, value_name = "NAME")]
     pool: String,
@@ -83,7 +87,7 @@ struct Sizes {
     /// latency, durable-latency: number of jobs to submit, one after the other
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     samples: u32,
-    /// queued, durable: number of jobs to queue
+    /// queued, durable, pages: number of jobs to queue
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     queued: u32,
     /// log, durable-log: size of the log, in MiB
@@ -101,6 +105,18 @@ struct Sizes {
     /// idle: number of workers to connect
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     idle_workers: u32,
+    /// pages: number of workers
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    page_workers: u32,
+    /// pages: number of visitors
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    visitors: u32,
+    /// pages: duration of each of nine measurements, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// streams: number of streams of events to open
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    streams: u32,
 }
 
 /// What can be measured.
@@ -134,6 +150,14 @@ enum Scenario {
         help = "workers connecting per second, and the scheduler's memory per worker (with --pid)"
     )]
     Idle,
+    /// How long pages take, and what they cost the jobs.
+    #[value(
+        help = "time of pages while a pool is full, and jobs completed with visitors and without (needs --admin)"
+    )]
+    Pages,
+    /// What streams of events cost.
+    #[value(help = "streams of events at once, and their memory (needs --admin; with --pid)")]
+    Streams,
 }
 
 impl Scenario {
@@ -152,8 +176,13 @@ impl Args {
             [] => Scenario::value_variants()
                 .iter()
                 .copied()
-                // Without a process id there is no memory to measure.
-                .filter(|scenario| *scenario != Scenario::Queued || self.pid.is_some())
+                .filter(|scenario| match scenario {
+                    // Without a process id there is no memory to measure.
+                    Scenario::Queued => self.pid.is_some(),
+                    // They are for a scheduler that serves pages, and are many seconds long.
+                    Scenario::Pages | Scenario::Streams => false,
+                    _ => true,
+                })
                 .collect(),
             chosen => chosen.to_vec(),
         }
@@ -166,6 +195,10 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     let rig = Rig {
         submission: CapFile::existing(args.submission, "option '--submission'")?.load()?,
         registration: CapFile::existing(args.pool_cap, "option '--pool-cap'")?.load()?,
+        admin: match args.admin {
+            Some(admin) => Some(CapFile::existing(admin, "option '--admin'")?.load()?),
+            None => None,
+        },
         pool: args.pool,
         pid: args.pid,
     };
@@ -187,6 +220,8 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
             }
             Scenario::DurableLog => durable_log::measure(&rig, &args.sizes, &mut report).await?,
             Scenario::Idle => idle::measure(&rig, &args.sizes, &mut report).await?,
+            Scenario::Pages => pages::measure(&rig, &args.sizes, &mut report).await?,
+            Scenario::Streams => pages::measure_streams(&rig, &args.sizes, &mut report).await?,
         }
         // So that the scheduler has noticed that the mock workers are gone.
         tokio::time::sleep(SETTLING).await;

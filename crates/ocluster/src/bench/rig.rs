@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::thread::JoinHandle;
 
-use cluster_api::{JobQuery, Registration, RpcError, RpcErrorKind, Submission};
+use cluster_api::{Admin, JobQuery, Registration, RpcError, RpcErrorKind, Submission};
 use tokio::sync::oneshot;
 use vat::{DialOptions, Dialer, Session, SturdyRef};
 
@@ -14,6 +14,8 @@ use cli::error::CommandError;
 pub(super) struct Rig {
     pub(super) submission: SturdyRef,
     pub(super) registration: SturdyRef,
+    /// `None` if no operator's cap file was given.
+    pub(super) admin: Option<SturdyRef>,
     pub(super) pool: String,
     pub(super) pid: Option<u32>,
 }
@@ -29,6 +31,25 @@ impl Rig {
     /// Connects a new vat with a key of its own as a client.
     pub(super) async fn client(&self) -> Result<Connected<Submission>, CommandError> {
         connect(&self.submission, Submission::from_client).await
+    }
+
+    /// Connects a new vat with a key of its own as this client.
+    pub(super) async fn client_at(
+        &self,
+        client: &SturdyRef,
+    ) -> Result<Connected<Submission>, CommandError> {
+        connect(client, Submission::from_client).await
+    }
+
+    /// Connects a new vat with a key of its own as an operator, for a scenario that needs one.
+    pub(super) async fn admin(&self, scenario: &str) -> Result<Connected<Admin>, CommandError> {
+        let missing = || {
+            CommandError::usage(format_args!(
+                "scenario '{scenario}' requires the option --admin"
+            ))
+        };
+        let admin = self.admin.as_ref().ok_or_else(missing)?;
+        connect(admin, Admin::from_client).await
     }
 
     /// Connects a new vat with a key of its own as a worker.

@@ -92,10 +92,26 @@ impl ServeWorker for SilentWorker {
 }
 
 /// A log of one repeated byte, with a given size, returned in pieces of limited size.
+///
+/// With lines, each has so many bytes, its end included; 0 is for none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct UniformLog {
     pub(super) size: u64,
     pub(super) piece: u64,
+    pub(super) line: u64,
+}
+
+impl UniformLog {
+    fn bytes(&self, start: u64, length: u64) -> Vec<u8> {
+        let mut bytes = vec![b'.'; usize::try_from(length).unwrap_or(0)];
+        if let Some(before) = start.checked_rem(self.line) {
+            let line = usize::try_from(self.line).unwrap_or(usize::MAX);
+            let first = usize::try_from(self.line - before - 1).unwrap_or(usize::MAX);
+            let ends = bytes.iter_mut().skip(first).step_by(line);
+            ends.for_each(|end| *end = b'\n');
+        }
+        bytes
+    }
 }
 
 /// A job that succeeds on [`finish`](Self::finish).
@@ -136,7 +152,7 @@ impl ServeJob for BenchJob {
         self.served.set(self.served.get().saturating_add(length));
         let next = i64::try_from(start.saturating_add(length)).unwrap_or(i64::MAX);
         Ok(LogChunk {
-            bytes: vec![b'.'; usize::try_from(length).unwrap_or(0)],
+            bytes: self.log.bytes(start, length),
             next,
         })
     }

@@ -88,6 +88,39 @@ fn bench_measures_everything_there_is() {
 }
 
 #[test]
+fn bench_measures_pages_and_streams() {
+    let cluster = Cluster::start_with("--web=0");
+    let bench = cluster.place.run(&format!(
+        "ocluster bench pages streams --submission ./capnp-secrets/submission.cap --admin ./capnp-secrets/admin.cap \
+         --pool-cap ./capnp-secrets/pool-{POOL}.cap --pool {POOL} --pid {} --queued 60 --page-workers 5 --visitors 2 \
+         --seconds 1 --streams 10 --output json",
+        cluster.scheduler.pid()
+    ));
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&bench.success().stdout).expect("JSON");
+    let value = |scenario: &str, metric: &str| {
+        let mut found = rows
+            .iter()
+            .filter(|row| row["scenario"] == scenario && row["metric"] == metric);
+        found.next().and_then(|row| row["value"].as_f64())
+    };
+    for metric in [
+        "at the server, p50",
+        "to the last byte, p50",
+        "completed, no visitors",
+        "completed, visitors",
+    ] {
+        assert!(value("pages", metric) > Some(0.0), "{metric}: {rows:#?}");
+    }
+    assert_eq!(value("streams", "open"), Some(10.0), "{rows:#?}");
+    assert_eq!(value("streams", "refused"), Some(0.0), "{rows:#?}");
+    // Its clients, with what they had queued, are gone.
+    let clients = cluster
+        .place
+        .run("ocluster-admin list-clients ./capnp-secrets/admin.cap");
+    assert!(!clients.success().stdout.contains("bench"));
+}
+
+#[test]
 fn bench_needs_the_schedulers_process_to_see_its_memory() {
     let cluster = Cluster::start();
     let bench = cluster.place.run(&format!(

@@ -32,6 +32,7 @@ pub(crate) struct Report {
     pub(crate) stalls: Histogram,
     /// `None` if there are no pages.
     pub(crate) web: Option<Arc<WebStats>>,
+    pub(crate) web_delays: Histogram,
     /// How long this process has computed, and when it started, in seconds since 1970.
     pub(crate) cpu: Duration,
     pub(crate) started: i64,
@@ -47,6 +48,7 @@ impl Report {
             durable: cluster.durable_jobs().report(),
             stalls: stalls.read(),
             web: cluster.web_stats(),
+            web_delays: cluster.web_delays().read(),
             cpu: cpu_time(),
             started: cluster.started().0,
         }
@@ -63,7 +65,7 @@ impl Report {
         self.database(&mut page);
         durable::write(&mut page, &self.durable);
         if let Some(web) = &self.web {
-            web::write(&mut page, web);
+            web::write(&mut page, web, &self.web_delays);
         }
         self.process(&mut page);
         page.into_text()

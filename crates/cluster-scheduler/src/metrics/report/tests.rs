@@ -156,6 +156,7 @@ fn report() -> Report {
         durable: durable_jobs(),
         stalls,
         web: Some(Default::default()),
+        web_delays: Histogram::new(&[0.01]),
         cpu: Duration::from_millis(2_250),
         started: 1_600_000_000,
     }

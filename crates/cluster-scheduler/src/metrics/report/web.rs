@@ -1,10 +1,10 @@
 //! The pages.
 
 use cluster_web::WebStats;
-use prometheus_text::{Kind, Page};
+use prometheus_text::{Histogram, Kind, Page};
 
 /// Writes the numbers of the pages.
-pub(super) fn write(page: &mut Page, stats: &WebStats) {
+pub(super) fn write(page: &mut Page, stats: &WebStats, delays: &Histogram) {
     let help = "Number of requests for pages that were answered, by the class of the answer";
     let mut family = page.family("ocluster_web_requests_total", Kind::Counter, help);
     for (class, count) in ["1xx", "2xx", "3xx", "4xx", "5xx"]
@@ -17,6 +17,9 @@ pub(super) fn write(page: &mut Page, stats: &WebStats) {
     let seconds = stats.busy_micros() as f64 / 1e6;
     page.family("ocluster_web_request_seconds_total", Kind::Counter, help)
         .sample(&[], seconds);
+    let help = "Time for which answers for pages kept the scheduler from other work, each time";
+    page.family("ocluster_web_delay_seconds", Kind::Histogram, help)
+        .histogram(&[], delays);
     let help = "Number of connections of browsers";
     page.family("ocluster_web_connections", Kind::Gauge, help)
         .sample(&[], stats.connections());
