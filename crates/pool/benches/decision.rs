@@ -3,11 +3,12 @@
 //! Each measurement is of a short cycle that leaves the pool as big as it was, effects drained.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::Criterion;
 use pool::{
-    CacheHint, Cancel, Capacity, ClientId, Config, Cost, Effect, InactiveReason, PastJob, Pool,
-    Rate, Remembered, TicketId, Time, WorkerId, WorkerName,
+    CacheHint, Cancel, Capacity, ClientId, Config, Cost, Effect, InactiveReason, JobEnd, PastJob,
+    Pool, Rate, Remembered, TicketId, Time, WorkerId, WorkerName,
 };
 
 const TICKETS: usize = 1_000_000;
@@ -15,6 +16,10 @@ const WORKERS: usize = 10_000;
 const HINTS: usize = 10_000;
 const CLIENTS: usize = 100;
 const NOW: Time = Time::EPOCH;
+
+/// How long it is between two ends while the pool learns from them: as each worker has one of them in turn, jobs take
+/// ten minutes.
+const BETWEEN_ENDS: Duration = Duration::from_millis(60);
 
 struct Cluster {
     pool: Pool,
@@ -25,6 +30,8 @@ struct Cluster {
     running: Vec<Vec<TicketId>>,
     /// Counts up, to choose the next client, worker and hint.
     turn: usize,
+    /// When the last job ended that the pool has learned from.
+    now: Time,
 }
 
 impl Cluster {
@@ -74,6 +81,7 @@ impl Cluster {
             hints,
             running,
             turn: 0,
+            now: NOW,
         };
         cluster.drain();
         cluster
@@ -110,12 +118,21 @@ impl Cluster {
         self.turn += 1;
         let turn = self.turn.wrapping_mul(7_919);
         let (client, hint) = (&self.clients[turn % CLIENTS], &self.hints[turn % HINTS]);
-        self.pool.submit(NOW, client, hint, turn.is_multiple_of(50))
+        self.pool
+            .submit(self.now, client, hint, turn.is_multiple_of(50))
     }
 
     fn finish(&mut self, worker: usize) {
         for ticket in std::mem::take(&mut self.running[worker]) {
             self.pool.job_finished(ticket);
+        }
+    }
+
+    /// The same, and the pool learns from it.
+    fn end(&mut self, worker: usize) {
+        for ticket in std::mem::take(&mut self.running[worker]) {
+            self.now = self.now + BETWEEN_ENDS;
+            self.pool.job_ended(ticket, self.now, JobEnd::Completed);
         }
     }
 
@@ -140,6 +157,7 @@ fn decisions(c: &mut Criterion) {
     let mut cluster = Cluster::busy();
     cluster.learn();
     backlog(c, cluster, ", learned");
+    learning(c);
     idle(c, Cluster::idle(), "");
     let mut cluster = Cluster::idle();
     cluster.learn();
@@ -172,6 +190,23 @@ fn backlog(c: &mut Criterion, mut cluster: Cluster, how: &str) {
             });
         },
     );
+}
+
+/// With ends that the pool learns from, and corrects what their clients were charged.
+fn learning(c: &mut Criterion) {
+    let mut cluster = Cluster::busy();
+    cluster.learn();
+    let mut worker = 0;
+    c.bench_function("backlog: end, pop, submit (3 decisions), learning", |b| {
+        b.iter(|| {
+            worker = (worker + 1) % WORKERS;
+            cluster.end(worker);
+            cluster.pool.pop(cluster.workers[worker]).unwrap();
+            cluster.drain();
+            cluster.submit();
+            cluster.drain();
+        });
+    });
 }
 
 fn idle(c: &mut Criterion, mut cluster: Cluster, how: &str) {

@@ -39,8 +39,10 @@ pub(crate) struct Affinity {
     by_worker: BTreeMap<Slot, BTreeSet<CacheHint>>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Hint {
+    /// The copy of the hint that its tickets share: it is here, too, so that one look-up finds both.
+    shared: CacheHint,
     /// Tickets with this hint that no worker has taken.
     queued: u32,
     /// The workers that have it cached, connected or not.
@@ -52,9 +54,15 @@ struct Hint {
 impl Hint {
     fn new(hint: &CacheHint, times: &Times) -> Self {
         Self {
+            shared: hint.clone(),
+            queued: 0,
+            workers: BTreeSet::new(),
             known: times.known(hint),
-            ..Self::default()
         }
+    }
+
+    fn is_unused(&self) -> bool {
+        self.queued == 0 && self.workers.is_empty()
     }
 }
 
@@ -64,26 +72,27 @@ impl Affinity {
     /// Returns the shared hint, what is known of it, and what the job will cost: it is cheap if the hint is cached
     /// anywhere, or will be because another ticket with it goes first.
     pub(crate) fn queue(&mut self, text: &str, times: &Times) -> (CacheHint, Estimate, Known) {
-        let shared = self.shared(text);
-        let hint = self.hints.entry(shared.clone());
-        let hint = hint.or_insert_with_key(|hint| Hint::new(hint, times));
-        let cheap = !shared.is_none() && (hint.queued > 0 || !hint.workers.is_empty());
-        hint.queued += 1;
-        (
-            shared,
-            if cheap {
-                Estimate::Cached
-            } else {
-                Estimate::NonCached
-            },
-            hint.known,
-        )
+        let entry = match self.hints.get_mut(text) {
+            Some(entry) => entry,
+            None => {
+                let hint = CacheHint::new(text);
+                let entry = self.hints.entry(hint);
+                entry.or_insert_with_key(|hint| Hint::new(hint, times))
+            }
+        };
+        let cheap = !text.is_empty() && !entry.is_unused();
+        entry.queued += 1;
+        let estimate = match cheap {
+            true => Estimate::Cached,
+            false => Estimate::NonCached,
+        };
+        (entry.shared.clone(), estimate, entry.known)
     }
 
     /// Returns the copy of a hint that is shared, or a new one.
     pub(crate) fn shared(&self, text: &str) -> CacheHint {
-        match self.hints.get_key_value(text) {
-            Some((hint, _)) => hint.clone(),
+        match self.hints.get(text) {
+            Some(entry) => entry.shared.clone(),
             None => CacheHint::new(text),
         }
     }
@@ -92,7 +101,9 @@ impl Affinity {
     pub(crate) fn dequeue(&mut self, hint: &CacheHint) {
         if let Some(entry) = self.hints.get_mut(hint) {
             entry.queued = entry.queued.saturating_sub(1);
-            self.drop_if_unused(hint);
+            if entry.is_unused() {
+                self.hints.remove(hint);
+            }
         }
     }
 
@@ -103,6 +114,23 @@ impl Affinity {
         worker: Slot,
         times: &Times,
     ) -> (bool, Known) {
+        self.cache(hint, worker, times, 0)
+    }
+
+    /// Notes that a worker takes a ticket with this hint, which is queued no more, and has the hint cached from now on;
+    /// returns the same.
+    pub(crate) fn take(&mut self, hint: &CacheHint, worker: Slot, times: &Times) -> (bool, Known) {
+        self.cache(hint, worker, times, 1)
+    }
+
+    /// Looks a hint up once, as that takes longer than what is done with it.
+    fn cache(
+        &mut self,
+        hint: &CacheHint,
+        worker: Slot,
+        times: &Times,
+        taken: u32,
+    ) -> (bool, Known) {
         let entry = match self.hints.get_mut(hint) {
             Some(entry) => entry,
             None => {
@@ -110,6 +138,7 @@ impl Affinity {
                 entry.or_insert_with_key(|hint| Hint::new(hint, times))
             }
         };
+        entry.queued = entry.queued.saturating_sub(taken);
         let new = entry.workers.insert(worker);
         let known = entry.known;
         if new {
@@ -132,7 +161,9 @@ impl Affinity {
         }
         if let Some(entry) = self.hints.get_mut(hint) {
             entry.workers.remove(&worker);
-            self.drop_if_unused(hint);
+            if entry.is_unused() {
+                self.hints.remove(hint);
+            }
         }
         had
     }
@@ -174,12 +205,12 @@ impl Affinity {
     pub(crate) fn some<'a>(&self, wanted: impl Iterator<Item = &'a CacheHint>) -> Self {
         let mut some = Self::default();
         for hint in wanted {
-            if let Some((hint, entry)) = self.hints.get_key_value(hint) {
+            if let Some(entry) = self.hints.get(hint) {
                 let entry = Hint {
                     queued: 0,
                     ..entry.clone()
                 };
-                some.hints.insert(hint.clone(), entry);
+                some.hints.insert(entry.shared.clone(), entry);
             }
         }
         some
@@ -190,18 +221,10 @@ impl Affinity {
         for hint in self.by_worker.remove(&worker).unwrap_or_default() {
             if let Some(entry) = self.hints.get_mut(&hint) {
                 entry.workers.remove(&worker);
-                self.drop_if_unused(&hint);
+                if entry.is_unused() {
+                    self.hints.remove(&hint);
+                }
             }
-        }
-    }
-
-    fn drop_if_unused(&mut self, hint: &CacheHint) {
-        if self
-            .hints
-            .get(hint)
-            .is_some_and(|entry| entry.queued == 0 && entry.workers.is_empty())
-        {
-            self.hints.remove(hint);
         }
     }
 

@@ -363,8 +363,7 @@ impl Pool {
         let (now, hint) = (self.now, ticket.hint.clone());
         let client = self.clients.dequeue(&ticket.client, id, ticket.urgent);
         self.clients.took(ticket.fair_start, ticket.urgent);
-        self.affinity.dequeue(&hint);
-        let (is_new, known) = self.affinity.remember(&hint, slot, &self.times);
+        let (is_new, known) = self.affinity.take(&hint, slot, &self.times);
         ticket.location = Location::Running {
             worker: slot,
             since: Some(now),

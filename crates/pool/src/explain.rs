@@ -4,11 +4,12 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::affinity::Soonest;
 use crate::assign::Waiting;
 use crate::backlog::InOrder;
 use crate::ticket::{Location, Ticket};
 use crate::worker::KnownWorker;
-use crate::{ClientId, InactiveReasons, Pool, TicketId, Time, WorkerId, WorkerName};
+use crate::{CacheHint, ClientId, InactiveReasons, Pool, TicketId, Time, WorkerId, WorkerName};
 
 /// Why the tickets of a pool wait, and what its workers do, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct TicketFacts {
     pub ticket: TicketId,
     /// The worker in whose queue it is; `None` in the backlog.
     pub chosen: Option<ChosenFacts>,
+    /// The worker that others leave it to; `None` in a worker's queue, and if any worker takes it.
+    pub passed: Option<PassedFacts>,
     /// What is before it there.
     pub ahead: Ahead,
 }
@@ -46,6 +49,17 @@ pub struct ChosenFacts {
     /// From then on, a worker that is free may have the ticket. It may have passed.
     pub until: Time,
     /// How much time its cache is expected to save.
+    pub saves: Duration,
+}
+
+/// The worker that others leave a ticket of the backlog to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedFacts {
+    /// The name of the one that is free first of those that have its hint cached.
+    pub worker: WorkerName,
+    /// From then on, the next worker takes it.
+    pub until: Time,
+    /// How much time the cache is expected to save.
     pub saves: Duration,
 }
 
@@ -110,6 +124,7 @@ impl Pool {
 
     fn add_tickets(&self, queue: &InOrder, most: usize, tickets: &mut Vec<TicketFacts>) {
         let mut counts = Counts::default();
+        let mut soonest = BTreeMap::new();
         for turn in queue.iter().take(most) {
             let id = turn.ticket();
             let Some(ticket) = self.tickets.get(&id) else {
@@ -118,6 +133,7 @@ impl Pool {
             tickets.push(TicketFacts {
                 ticket: id,
                 chosen: self.chosen(ticket),
+                passed: self.passed(ticket, &mut soonest),
                 ahead: counts.pass(id, ticket),
             });
         }
@@ -139,6 +155,38 @@ impl Pool {
             until: deadline,
             saves: self.costs(ticket).cache_wait(),
         })
+    }
+
+    /// Returns to whom workers leave a ticket now. Whom that is depends on its hint alone, so it is looked up once for
+    /// each.
+    fn passed<'a>(
+        &self,
+        ticket: &'a Ticket,
+        soonest: &mut BTreeMap<&'a CacheHint, Soonest>,
+    ) -> Option<PassedFacts> {
+        let Location::Backlog {
+            passed_since: Some(since),
+        } = ticket.location
+        else {
+            return None;
+        };
+        let saves = self.costs(ticket).saving();
+        let until = since + saves;
+        if until <= self.now {
+            return None;
+        }
+        let (affinity, workers) = (&self.affinity, &self.workers);
+        let found = soonest.entry(&ticket.hint).or_insert_with(|| {
+            affinity.soonest(&ticket.hint, workers, (self.now, |_| Duration::MAX), None)
+        });
+        match found {
+            Soonest::Within(worker) => Some(PassedFacts {
+                worker: self.workers.name(*worker),
+                until,
+                saves,
+            }),
+            Soonest::Later | Soonest::None => None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use crate::chance::Random;
-use crate::outlook::Outlook;
+use crate::outlook::{Expectations, Outlook};
 use crate::times::Expected;
 use crate::{Effect, Pool, TicketId, Time, WorkerId};
 
@@ -33,10 +33,13 @@ impl Outlook {
     /// Returns when the queued and the running jobs are expected to start and to end, as far as that can be known. The
     /// same `seed` gives the same answer.
     pub fn forecast(&self, seed: u64) -> BTreeMap<TicketId, Forecast> {
+        let Some(expectations) = self.expectations() else {
+            return BTreeMap::new();
+        };
         let mut random = Random::new(seed);
         let mut runs: BTreeMap<TicketId, Vec<Run>> = BTreeMap::new();
         for _ in 0..RUNS {
-            for (ticket, run) in Course::new(self, &mut random).run() {
+            for (ticket, run) in Course::new(&self.pool, &expectations, &mut random).run() {
                 runs.entry(ticket).or_default().push(run);
             }
         }
@@ -67,7 +70,7 @@ fn range(mut times: Vec<Time>) -> Option<(Time, Time)> {
 
 /// One run of the pool into the future.
 struct Course<'a> {
-    outlook: &'a Outlook,
+    expectations: &'a Expectations,
     pool: Pool,
     random: &'a mut Random,
     /// For each hint, how far its jobs are from what is known of it: warm ones, and cold ones.
@@ -77,10 +80,10 @@ struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    fn new(outlook: &'a Outlook, random: &'a mut Random) -> Self {
-        let mut shifts = alloc::vec![[0; 2]; outlook.hints];
-        let mut is_drawn = alloc::vec![false; outlook.hints];
-        for job in outlook.jobs.values() {
+    fn new(pool: &Pool, expectations: &'a Expectations, random: &'a mut Random) -> Self {
+        let mut shifts = alloc::vec![[0; 2]; expectations.hints];
+        let mut is_drawn = alloc::vec![false; expectations.hints];
+        for job in expectations.jobs.values() {
             if let Some(hint) = job.hint
                 && !mem::replace(&mut is_drawn[hint], true)
             {
@@ -88,8 +91,8 @@ impl<'a> Course<'a> {
             }
         }
         Self {
-            outlook,
-            pool: outlook.pool.clone(),
+            expectations,
+            pool: pool.clone(),
             random,
             shifts,
             ends: BTreeSet::new(),
@@ -100,9 +103,9 @@ impl<'a> Course<'a> {
     fn run(mut self) -> BTreeMap<TicketId, Run> {
         self.begin();
         // Each ticket starts once and may move a few times before.
-        for _ in 0..8 * self.outlook.jobs.len() + 8 {
+        for _ in 0..8 * self.expectations.jobs.len() + 8 {
             self.perform();
-            if self.runs.len() == self.outlook.jobs.len() {
+            if self.runs.len() == self.expectations.jobs.len() {
                 break;
             }
             let end = self.ends.first().copied();
@@ -190,7 +193,7 @@ impl<'a> Course<'a> {
 
     /// Returns what is expected of a job that runs.
     fn expected(&self, ticket: TicketId) -> Option<(Expected, i32)> {
-        let job = self.outlook.jobs.get(&ticket)?;
+        let job = self.expectations.jobs.get(&ticket)?;
         let is_warm = self.pool.tickets.get(&ticket)?.is_warm;
         let [warm, cold] = job.hint.map_or([0; 2], |hint| self.shifts[hint]);
         Some(if is_warm {

@@ -74,7 +74,7 @@ use assign::Waiting;
 pub use decision::Decision;
 pub use effect::Effect;
 pub use errors::{Disconnected, ForgetError, NameTaken, UnknownWorker};
-pub use explain::{Ahead, ChosenFacts, TicketFacts, WaitFacts, WorkerFacts};
+pub use explain::{Ahead, ChosenFacts, PassedFacts, TicketFacts, WaitFacts, WorkerFacts};
 pub use forecast::Forecast;
 pub use hint::CacheHint;
 use ids::Slot;

@@ -15,7 +15,12 @@ use crate::{CacheHint, Config, Pool, TicketId, Time};
 #[derive(Clone, Debug)]
 pub struct Outlook {
     pub(crate) pool: Pool,
-    /// What is expected of each ticket.
+}
+
+/// What is expected of the tickets of an outlook.
+#[derive(Clone, Debug)]
+pub(crate) struct Expectations {
+    /// By ticket.
     pub(crate) jobs: BTreeMap<TicketId, ExpectedJob>,
     /// How many hints they have.
     pub(crate) hints: usize,
@@ -51,9 +56,12 @@ impl Pool {
                 Location::Queue { deadline, .. } => Some((deadline, *id)),
                 _ => None,
             });
-        let hints: BTreeSet<_> = tickets.values().map(|ticket| &ticket.hint).collect();
-        let clients: BTreeSet<_> = tickets.values().map(|t| t.client.clone()).collect();
-        let (jobs, hints) = self.expected_jobs(&tickets, &hints)?;
+        let hints = distinct(tickets.values().map(|ticket| &ticket.hint), |hint| {
+            hint.as_str()
+        });
+        let clients = distinct(tickets.values().map(|ticket| &ticket.client), |client| {
+            client.as_str()
+        });
         let pool = Self {
             config: Config {
                 probe_after: None,
@@ -61,10 +69,8 @@ impl Pool {
             },
             now: self.now.max(now),
             deadlines: deadlines.collect(),
-            affinity: self
-                .affinity
-                .some(tickets.values().map(|ticket| &ticket.hint)),
-            clients: self.clients.some(&clients),
+            affinity: self.affinity.some(hints.into_iter()),
+            clients: self.clients.some(clients.into_iter()),
             times: self.times.without_hints(),
             waiting,
             tickets,
@@ -77,24 +83,29 @@ impl Pool {
             last_pop: self.last_pop,
             assignment_seq: self.assignment_seq,
         };
-        Some(Outlook { pool, jobs, hints })
+        Some(Outlook { pool })
     }
+}
 
-    /// Returns what is expected of some tickets, and how many hints they have.
-    fn expected_jobs(
-        &self,
-        tickets: &BTreeMap<TicketId, Ticket>,
-        hints: &BTreeSet<&CacheHint>,
-    ) -> Option<(BTreeMap<TicketId, ExpectedJob>, usize)> {
-        let numbers: BTreeMap<&CacheHint, usize> = hints.iter().copied().zip(0..).collect();
+impl Outlook {
+    /// Returns what is expected of the tickets; `None` while too little is known. It is found here, and not when the
+    /// copy is made, as that holds the copy's maker.
+    pub(crate) fn expectations(&self) -> Option<Expectations> {
+        let Pool {
+            tickets,
+            affinity,
+            clients,
+            times,
+            config,
+            ..
+        } = &self.pool;
+        let hints: BTreeSet<&CacheHint> = tickets.values().map(|ticket| &ticket.hint).collect();
+        let numbers: BTreeMap<&CacheHint, usize> = hints.into_iter().zip(0..).collect();
         let jobs = tickets.iter().map(|(id, ticket)| {
-            let hint = self.affinity.known(&ticket.hint);
-            let client = self.clients.times(&ticket.client);
+            let hint = affinity.known(&ticket.hint);
+            let client = clients.times(&ticket.client);
             let has_hint = !ticket.hint.is_none();
-            let expect = |is_warm| {
-                let guess = &self.config.cost;
-                self.times.expect((hint, has_hint), client, is_warm, guess)
-            };
+            let expect = |is_warm| times.expect((hint, has_hint), client, is_warm, &config.cost);
             let job = ExpectedJob {
                 warm: expect(true)?,
                 cold: expect(false)?,
@@ -102,8 +113,21 @@ impl Pool {
             };
             Some((*id, job))
         });
-        Some((jobs.collect::<Option<_>>()?, numbers.len()))
+        Some(Expectations {
+            jobs: jobs.collect::<Option<_>>()?,
+            hints: numbers.len(),
+        })
     }
+}
+
+/// Leaves out values whose text is in the same place as that of another one. Most tickets share theirs, so this leaves
+/// few to be looked up; texts that are equal, but in different places, do no harm.
+fn distinct<'a, T>(values: impl Iterator<Item = &'a T>, text: fn(&T) -> &str) -> Vec<&'a T> {
+    let place = |value: &&T| text(value).as_ptr();
+    let mut values: Vec<&T> = values.collect();
+    values.sort_unstable_by_key(place);
+    values.dedup_by_key(|value| place(value));
+    values
 }
 
 /// Shortens the queues of workers. Returns the tickets that are in all queues then, or run.

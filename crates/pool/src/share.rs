@@ -378,7 +378,7 @@ impl Clients {
     }
 
     /// Returns some clients, without their tickets.
-    pub(crate) fn some(&self, wanted: &BTreeSet<ClientId>) -> Self {
+    pub(crate) fn some<'a>(&self, wanted: impl Iterator<Item = &'a ClientId>) -> Self {
         let mut some = Self::default();
         for id in wanted {
             if let Some(client) = self.known.get(id) {

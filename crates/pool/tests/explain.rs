@@ -5,7 +5,9 @@ mod story;
 
 use std::time::Duration;
 
-use pool::{Ahead, ChosenFacts, TicketFacts, TicketId, Time};
+use pool::{
+    Ahead, CacheHint, ChosenFacts, ClientId, PassedFacts, PastJob, TicketFacts, TicketId, Time,
+};
 use story::{Story, WORKER, worker};
 
 fn ahead(all: usize, urgent: usize, own: usize, by_share: usize) -> Ahead {
@@ -86,5 +88,66 @@ fn whom_a_ticket_waits_for() {
     s.deactivate(w2, WORKER);
     let workers = s.pool.wait_facts(0).workers;
     assert!(!workers[1].reasons.is_empty() && workers[0].reasons.is_empty());
+    s.end();
+}
+
+#[test]
+fn to_whom_a_ticket_is_left() {
+    let mut s = Story::new();
+    let teach = |s: &mut Story, hint: &str, is_warm, seconds| {
+        s.pool.teach(&PastJob {
+            client: ClientId::new("u").unwrap(),
+            hint: CacheHint::new(hint),
+            is_warm,
+            took: Duration::from_secs(seconds),
+        });
+    };
+    for (hint, is_warm, seconds) in [
+        ("hint", false, 300),
+        ("hint", true, 60),
+        ("long", false, 1_000),
+        ("long", false, 1_000),
+    ] {
+        teach(&mut s, hint, is_warm, seconds);
+    }
+    let w1 = s.reg("w1");
+    let popped = s.pop(w1);
+    s.submit("u", "job1", "hint");
+    s.pause();
+    assert_eq!(s.answer(popped), "job1");
+    s.finish("job1");
+    let popped = s.pop(w1);
+    s.submit("u", "job2", "long");
+    s.pause();
+    assert_eq!(s.answer(popped), "job2");
+
+    // No worker has come to it yet.
+    let third = s.submit("u", "job3", "hint");
+    s.submit("u", "job4", "");
+    assert_eq!(facts(&s, third).passed, None);
+    // One without the hint takes the next.
+    let w2 = s.reg("w2");
+    let popped = s.pop(w2);
+    s.pause();
+    assert_eq!(s.answer(popped), "job4");
+    let passed = facts(&s, third).passed.expect("a worker passed it");
+    let PassedFacts {
+        worker: left_to,
+        until,
+        saves,
+    } = passed;
+    assert_eq!(left_to, worker("w1"));
+    assert_eq!(until, s.now + saves);
+    assert_eq!(saves.as_secs_f64().round(), 240.0);
+    assert_eq!(facts(&s, third).chosen, None);
+
+    // Nobody is waited for who takes no jobs, nor for longer than that saves.
+    s.deactivate(w1, WORKER);
+    assert_eq!(facts(&s, third).passed, None);
+    s.activate(w1, WORKER);
+    assert!(facts(&s, third).passed.is_some());
+    s.seconds_pass(241);
+    s.pool.advance(s.now);
+    assert_eq!(facts(&s, third).passed, None);
     s.end();
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use cluster_api::Explanation;
-use pool::{Ahead, ChosenFacts, TicketId, WorkerName};
+use pool::{Ahead, ChosenFacts, PassedFacts, TicketFacts, TicketId, WorkerName};
 use visible::{CompactElapsed, counted};
 
 use super::job::JobFacts;
@@ -24,7 +24,7 @@ pub(crate) enum Reason<'a> {
     },
     /// No worker takes jobs.
     Obstacle(&'a KnownObstacle),
-    /// It waits for a worker that has its hint cached.
+    /// It waits for a worker that has its hint cached: in the queue of that one, or in the backlog, where others leave it.
     CacheWait {
         worker: &'a WorkerName,
         /// How much time that is expected to save.
@@ -61,9 +61,26 @@ impl<'a> Reason<'a> {
         }
         let ahead = report.ahead(ticket);
         let probed = |worker: &&WorkerState| worker.connected().is_some_and(|it| it.is_probed);
-        let chosen = report
-            .ticket(ticket)
-            .and_then(|facts| facts.chosen.as_ref());
+        let facts = report.ticket(ticket);
+        if let Some(TicketFacts {
+            passed:
+                Some(PassedFacts {
+                    worker,
+                    until,
+                    saves,
+                }),
+            ..
+        }) = facts
+            && moment.now < *until
+        {
+            return Self::CacheWait {
+                worker,
+                saves: *saves,
+                left: between(moment.now, *until),
+                ahead,
+            };
+        }
+        let chosen = facts.and_then(|facts| facts.chosen.as_ref());
         if let Some(ChosenFacts {
             worker,
             is_preferred,

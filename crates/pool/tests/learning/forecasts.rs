@@ -95,3 +95,35 @@ fn four_of_five_hold() {
         "{ends} of the ends: {total:?}"
     );
 }
+
+/// A job that runs takes one of the times that it may still take: what has passed is not expected again.
+#[test]
+fn a_job_that_runs_has_less_left() {
+    let truth = Truth {
+        warm: 100.0,
+        cold: 100.0,
+        sigma: 0.0,
+    };
+    let mut cluster = Cluster::new(1, 1, vec![truth], true);
+    for _ in 0..8 {
+        cluster.submit(0, 0);
+    }
+    let until = Time::from_secs(10_000);
+    while cluster.is_busy() {
+        cluster.step(until);
+    }
+    let (begin, running, waiting) = (cluster.now, cluster.submit(0, 0), cluster.submit(0, 0));
+    // Jobs are expected to differ by 2 %.
+    for (elapsed, earliest, latest) in [(0, 95, 105), (50, 95, 105), (90, 95, 105), (150, 150, 160)]
+    {
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        let outlook = cluster.pool.outlook(after(elapsed), 10).unwrap();
+        let forecasts = outlook.forecast(1);
+        let Forecast { start, end } = forecasts[&running];
+        assert_eq!(start, (begin, begin));
+        let text = format!("after {elapsed} s: {end:?}");
+        assert!(after(earliest) <= end.0 && end.1 <= after(latest), "{text}");
+        // The other one starts when it ends.
+        assert_eq!(forecasts[&waiting].start, end, "{text}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use cluster_api::Explanation;
 use expect_test::expect;
-use testkit::{MockBuilder, MockWorker, Site, pass_seconds, story};
+use testkit::{BuildOutcome, MockBuilder, MockWorker, Site, follow_ticket, pass_seconds, story};
 
 use super::{check, submit};
 
@@ -177,5 +177,70 @@ fn a_job_waits_for_the_worker_that_has_its_hint() {
         )
         .await;
         drop((first, second, third, other, w1, w2));
+    });
+}
+
+#[test]
+fn a_job_is_left_to_the_worker_that_has_its_hint() {
+    story(async {
+        let site = Site::start().await;
+        let builder = MockBuilder::new();
+        let (client, _connected) = site.client("alice").await;
+        let w1 = MockWorker::start(&site, "w1", 1, &builder).await;
+        // A cache saves four minutes, and jobs without a hint take longer than that.
+        for (job, hint, seconds) in [
+            ("cold", "app", 300),
+            ("warm", "app", 60),
+            ("other1", "", 1_000),
+            ("other2", "", 1_000),
+        ] {
+            let ticket = submit(&client, job, hint, false).await;
+            builder.starts(job).await;
+            pass_seconds(seconds).await;
+            builder.end(job, BuildOutcome::Succeeded(""));
+            follow_ticket(&ticket).await;
+        }
+        let mut tickets = vec![submit(&client, "long1", "", false).await];
+        builder.starts("long1").await;
+        let w2 = MockWorker::start(&site, "w2", 1, &builder).await;
+        tickets.push(submit(&client, "long2", "", false).await);
+        builder.starts("long2").await;
+        let left = submit(&client, "left", "app", false).await;
+        tickets.push(submit(&client, "long3", "", false).await);
+        check(
+            &left,
+            expect![[r#"
+                busy:
+                next in line; all 2 workers of pool pool are busy
+            "#]],
+        )
+        .await;
+
+        // The worker without its hint leaves it, and takes the next.
+        builder.end("long2", BuildOutcome::Succeeded(""));
+        builder.starts("long3").await;
+        check(
+            &left,
+            expect![[r#"
+                cache-wait:
+                waiting for w1, whose cache saves about TIME (if w1 is still busy in TIME, any worker
+                that is free takes it); next in line
+            "#]],
+        )
+        .await;
+        let text = left.explain().await.unwrap().text;
+        assert!(text.contains("saves about 4m00s"), "{text}");
+
+        // It waits no longer than that saves.
+        pass_seconds(240).await;
+        check(
+            &left,
+            expect![[r#"
+                busy:
+                next in line; all 2 workers of pool pool are busy
+            "#]],
+        )
+        .await;
+        drop((left, tickets, w1, w2));
     });
 }
