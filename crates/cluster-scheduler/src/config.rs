@@ -18,8 +18,10 @@ use crate::limits::Limits;
 /// How to run a scheduler.
 #[derive(Clone, Debug)]
 pub struct SchedulerConfig {
-    /// Holds `scheduler.db`; created if missing.
+    /// Holds the logs of jobs, and the databases unless they are elsewhere; created if missing.
     pub state_dir: PathBuf,
+    /// Where the state is kept that must outlive the process.
+    pub store: StoreSettings,
     /// Where cap files are written; must exist.
     pub secrets_dir: PathBuf,
     /// The vat's key. All derived service ids come from it, so it must stay the same for cap files
@@ -51,6 +53,16 @@ pub struct SchedulerConfig {
 
 /// The default of [`SchedulerConfig::update_timeout`], as upstream.
 pub const DEFAULT_UPDATE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Where the state is kept that must outlive the process.
+#[derive(Clone, Debug, Default)]
+pub enum StoreSettings {
+    /// In SQLite files in the state directory.
+    #[default]
+    Files,
+    /// In a PostgreSQL database.
+    Postgres(cluster_postgres::Settings),
+}
 
 /// Where the vat's key comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //!
 //! ```
 //! use cluster_scheduler::{
-//!     DEFAULT_UPDATE_TIMEOUT, JobSettings, KeySource, Limits, Scheduler, SchedulerConfig, Transport,
+//!     DEFAULT_UPDATE_TIMEOUT, JobSettings, KeySource, Limits, Scheduler, SchedulerConfig, StoreSettings, Transport,
 //! };
 //! use vat::{Address, ServeOptions};
 //!
@@ -14,6 +14,7 @@
 //! std::fs::create_dir(&secrets_dir)?;
 //! let config = SchedulerConfig {
 //!     state_dir: directory.path().join("state"),
+//!     store: StoreSettings::Files,
 //!     secrets_dir,
 //!     key: KeySource::Ephemeral,
 //!     listen: Address::Unix(directory.path().join("socket")),
@@ -50,7 +51,7 @@
 //! - `service/` has one file for each interface that others can call;
 //! - `http/` serves pages, and `metrics/` makes those for Prometheus;
 //! - `web/` answers what the pages of `cluster_web` ask for;
-//! - [`db`] keeps what must outlive the process, in upstream's SQLite file.
+//! - [`db`] keeps what must outlive the process, in upstream's SQLite file or in PostgreSQL.
 //!
 //! Everything but the threads of the database and of the pages runs on one thread, because capabilities cannot leave
 //! theirs.
@@ -87,7 +88,7 @@ mod web_links;
 pub use cluster::AddClientError;
 pub use config::{
     DEFAULT_UPDATE_TIMEOUT, FileName, FileNameError, KeySource, PoolName, SchedulerConfig,
-    Transport,
+    StoreSettings, Transport,
 };
 pub use derived::DerivedService;
 pub use durable::KeepError;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jobs::{JobId, Outcome};
+use jobs::{AttemptEnd, JobId, LossReason, Outcome};
 use pool::{CacheHint, ClientId, Time, WorkerName};
 
 /// An attached job at one moment: one that ends with the connection of its client or its worker, or with the
@@ -29,4 +29,16 @@ pub struct AttachedRecord {
     pub attempt: Option<(WorkerName, Time)>,
     /// How it ended, and when; `None` while it has not.
     pub end: Option<(Outcome, Time)>,
+}
+
+/// Returns how the only attempt of a job ended whose outcome this is.
+pub(crate) fn end_of(outcome: &Outcome) -> AttemptEnd {
+    match outcome {
+        Outcome::Done(verdict) => AttemptEnd::Done(verdict.clone()),
+        Outcome::Cancelled(_) | Outcome::TimedOut(_) => AttemptEnd::Stopped,
+        Outcome::Lost(losses) => {
+            let reason = losses.last().map(|loss| loss.reason.clone());
+            AttemptEnd::Lost(reason.unwrap_or(LossReason::WorkerGone))
+        }
+    }
 }

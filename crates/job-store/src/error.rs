@@ -44,6 +44,12 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// It is PostgreSQL, and cannot be used.
+    #[error(transparent)]
+    Postgres(#[from] cluster_postgres::OpenError),
+    /// It was opened, but cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Why a store cannot be read, or changes cannot be saved.
@@ -52,6 +58,9 @@ pub enum StoreError {
     /// The database said no: the disk is full, or read-only.
     #[error("the jobs' database: {0}")]
     Database(#[from] rusqlite::Error),
+    /// The same of PostgreSQL; or it is away, or another process has its lease.
+    #[error("the jobs' database: {0}")]
+    Postgres(#[from] cluster_postgres::Error),
     /// A row is not what this program writes.
     #[error("the jobs' database is damaged: {0}")]
     Damaged(String),
@@ -64,7 +73,22 @@ impl StoreError {
             Self::Database(error) => {
                 error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
             }
+            Self::Postgres(error) => error.is_of_the_values(),
             Self::Damaged(_) => false,
         }
+    }
+
+    /// Returns the error of PostgreSQL, if it is one.
+    pub(crate) fn of_postgres(&self) -> Option<&cluster_postgres::Error> {
+        match self {
+            Self::Postgres(error) => Some(error),
+            Self::Database(_) | Self::Damaged(_) => None,
+        }
+    }
+
+    /// Tells whether the database is away.
+    pub(crate) fn is_away(&self) -> bool {
+        self.of_postgres()
+            .is_some_and(cluster_postgres::Error::is_away)
     }
 }

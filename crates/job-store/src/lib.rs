@@ -42,15 +42,20 @@
 //! succeeds is wiped with its end; the others are kept until [`Writer::wipe`], so that their jobs can be retried.
 
 mod attached;
+mod boxed;
+mod columns;
 mod committer;
 mod entry;
 mod error;
 pub mod logs;
 mod phase;
+mod place;
+pub mod postgres;
 mod query;
 mod record;
 mod seal;
 pub mod sqlite;
+mod words;
 
 pub use attached::AttachedRecord;
 pub use committer::{Cleanup, Committer, CommitterStats, Report};
@@ -62,6 +67,7 @@ use std::ops::RangeInclusive;
 
 use jobs::{AttemptId, Change, JobId, JobKey, NewJob, Saved};
 pub use phase::{ChangedPhases, PhaseRecord};
+pub use place::Place;
 use pool::{ClientId, Time};
 pub use query::{Cursor, Page, Query};
 pub use record::{AttemptRecord, FinishedAttempt, Label, Record, State, Submitted};
@@ -203,6 +209,14 @@ pub trait Writer: Send {
 
 /// The half of a store that reads. It sees what is committed.
 pub trait Reader: Send {
+    /// Returns the attempts that ran to their end, well or not, of the `at_most` jobs that ended last. The first to
+    /// start comes first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    fn finished(&mut self, at_most: u32) -> Result<Vec<FinishedAttempt>, StoreError>;
+
     /// Returns the job that a client has submitted with a key, ended or not.
     ///
     /// # Errors

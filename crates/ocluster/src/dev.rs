@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cluster_scheduler::{
     DEFAULT_UPDATE_TIMEOUT, DerivedService, FileName, JobSettings, KeySource, Limits, Scheduler,
-    SchedulerConfig, Transport,
+    SchedulerConfig, StoreSettings, Transport,
 };
 use cluster_worker::{Capacity, JobLimits, WorkerConfig, WorkerName};
 use vat::{Address, ServeOptions};
@@ -99,6 +99,7 @@ impl Args {
     fn scheduler_config(&self) -> SchedulerConfig {
         SchedulerConfig {
             state_dir: self.file("scheduler"),
+            store: StoreSettings::Files,
             secrets_dir: self.state_dir.clone(),
             key: KeySource::File(self.file("key.pem")),
             listen: self.listen.clone(),

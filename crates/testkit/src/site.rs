@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cluster_api::{Admin, PoolAdmin, Submission};
 use cluster_scheduler::{
-    DEFAULT_UPDATE_TIMEOUT, FileName, JobSettings, KeySource, Limits, Scheduler, SchedulerConfig,
+    DEFAULT_UPDATE_TIMEOUT, FileName, JobSettings, KeySource, Limits, Scheduler, SchedulerConfig, StoreSettings,
     Transport,
 };
 use tempfile::TempDir;
@@ -217,6 +217,7 @@ pub fn config_in(directory: &Path) -> SchedulerConfig {
     std::fs::create_dir_all(&secrets_dir).unwrap();
     SchedulerConfig {
         state_dir: directory.join("state"),
+        store: StoreSettings::Files,
         key: KeySource::File(secrets_dir.join("key.pem")),
         secrets_dir,
         listen: "tcp:127.0.0.1:0".parse().unwrap(),

@@ -8,13 +8,17 @@
 //! There are two kinds of writes. A [`Change`] is already in effect: callers need not wait for it, though an
 //! operator gets an error if it is not durable yet, and it is retried until it is saved. A client's secret
 //! ([`PutClient`]) must be durable before it is handed out.
+//!
+//! The same is kept in PostgreSQL by [`open_postgres`], in tables of the same names. Upstream cannot use those.
 
 mod cached;
 mod clients;
 mod pauses;
+mod postgres;
 mod rates;
 mod schema;
 mod stats;
+mod tables;
 mod workers;
 mod writer;
 
@@ -25,8 +29,10 @@ use rusqlite::Connection;
 pub use self::cached::CachedRow;
 pub use self::clients::{CLIENT_TYPE, SturdyRefRow};
 pub use self::pauses::PauseRow;
+pub use self::postgres::{TABLES, open as open_postgres};
 pub use self::rates::RateRow;
 pub use self::stats::WriterStats;
+use self::tables::FileTables;
 pub use self::workers::WorkerRow;
 pub use self::writer::{Ack, Change, PutClient, WriteError, Writer};
 
@@ -77,6 +83,9 @@ pub enum OpenError {
         /// What gave it away.
         detail: String,
     },
+    /// PostgreSQL cannot be used.
+    #[error(transparent)]
+    Postgres(#[from] cluster_postgres::OpenError),
     /// Cannot start the thread that writes.
     #[error("cannot start the database thread")]
     Thread(#[source] std::io::Error),
@@ -107,7 +116,7 @@ pub struct Saved {
 pub fn open(path: &Path, now: UnixTime) -> Result<(Writer, Saved), OpenError> {
     let connection = schema::open(path)?;
     let saved = load(&connection, now).map_err(|source| schema::explain(path, source))?;
-    let writer = Writer::start(connection).map_err(OpenError::Thread)?;
+    let writer = Writer::start(Box::new(FileTables(connection))).map_err(OpenError::Thread)?;
     Ok((writer, saved))
 }
 

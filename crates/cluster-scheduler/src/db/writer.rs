@@ -12,13 +12,10 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use futures::channel::oneshot;
-use rusqlite::Connection;
-
 use super::stats::{WriterCounters, WriterStats};
-use super::{
-    CachedRow, PauseRow, RateRow, UnixTime, WorkerRow, cached, clients, pauses, rates, workers,
-};
+use super::tables::{Save, Tables};
+use super::{CachedRow, PauseRow, RateRow, UnixTime, WorkerRow};
+use futures::channel::oneshot;
 
 /// How many writes share one commit at most: what a disk takes in well under a second.
 const BATCH: usize = 10_000;
@@ -97,11 +94,11 @@ enum Write {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(tables: Box<dyn Tables>) -> std::io::Result<Self> {
         let (requests, inbox) = mpsc::channel();
         let (end, ended) = oneshot::channel();
         let counters = Arc::new(WriterCounters::default());
-        let writer = WriterThread::new(connection, Arc::clone(&counters));
+        let writer = WriterThread::new(tables, Arc::clone(&counters));
         let thread = std::thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || {
@@ -199,7 +196,7 @@ impl Future for Ack {
 
 /// What the thread owns.
 struct WriterThread {
-    connection: Connection,
+    tables: Box<dyn Tables>,
     unsaved: Unsaved,
     /// What the last transaction failed with, so that it is logged once and not every second.
     failing: Option<String>,
@@ -215,9 +212,9 @@ struct Unsaved {
 }
 
 impl WriterThread {
-    fn new(connection: Connection, counters: Arc<WriterCounters>) -> Self {
+    fn new(tables: Box<dyn Tables>, counters: Arc<WriterCounters>) -> Self {
         Self {
-            connection,
+            tables,
             unsaved: Unsaved::default(),
             failing: None,
             counters,
@@ -270,7 +267,7 @@ impl WriterThread {
             if let Some(done) = done {
                 let answer = match &result {
                     Ok(()) => Ok(()),
-                    Err(error) => Err(WriteError(error.to_string())),
+                    Err(error) => Err(WriteError(error.clone())),
                 };
                 // An error here means that no caller waits any more.
                 done.send(answer).ok();
@@ -279,24 +276,22 @@ impl WriterThread {
         self.counters.unsaved(self.unsaved.changes.len());
     }
 
-    fn commit(&mut self, batch: &[Request]) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction()?;
-        for (change, now) in &self.unsaved.changes {
-            save_change(&transaction, change, *now)?;
-        }
-        for Request { write, now, .. } in batch {
-            match write {
-                Write::Change(change) => save_change(&transaction, change, *now)?,
-                Write::PutClient(PutClient { client, digest }) => {
-                    clients::put(&transaction, client, digest, *now)?;
-                }
-            }
-        }
-        transaction.commit()
+    fn commit(&mut self, batch: &[Request]) -> Result<(), String> {
+        let unsaved = self.unsaved.changes.iter();
+        let unsaved = unsaved.map(|(change, now)| (Save::Change(change), *now));
+        let batch = batch.iter().map(|request| {
+            let save = match &request.write {
+                Write::Change(change) => Save::Change(change),
+                Write::PutClient(client) => Save::PutClient(client),
+            };
+            (save, request.now)
+        });
+        let saves: Vec<_> = unsaved.chain(batch).collect();
+        self.tables.save(&saves)
     }
 
-    fn log_failure(&mut self, error: Option<&rusqlite::Error>) {
-        let error = error.map(ToString::to_string);
+    fn log_failure(&mut self, error: Option<&String>) {
+        let error = error.cloned();
         if error == self.failing {
             return;
         }
@@ -327,30 +322,6 @@ impl Unsaved {
         };
         if is_new {
             self.changes.push((change, now));
-        }
-    }
-}
-
-fn save_change(connection: &Connection, change: &Change, now: UnixTime) -> rusqlite::Result<()> {
-    match change {
-        Change::Cached(row) => cached::put(connection, row, now),
-        Change::Uncached(row) => cached::delete(connection, row),
-        Change::Worker(row) => {
-            if !row.paused {
-                pauses::delete(connection, &row.pool, &row.worker)?;
-            }
-            workers::put(connection, row)
-        }
-        Change::Pause(row) => pauses::put(connection, row),
-        Change::Rate(row) => rates::put(connection, row),
-        Change::ForgetWorker { pool, worker } => {
-            workers::delete(connection, pool, worker)?;
-            pauses::delete(connection, pool, worker)?;
-            cached::delete_worker(connection, pool, worker)
-        }
-        Change::RemoveClient { client } => {
-            clients::delete(connection, client)?;
-            rates::delete_client(connection, client)
         }
     }
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use cluster_api::{AdminJobQuery, JobDetails, JobState, Label, ListedJob, ListedJobs, RpcError};
 use cluster_web::cluster::{FoundJob, FoundJobs, JobsQuery};
-use job_store::sqlite::SqliteReader;
-use job_store::{Query, Reader as _, Record};
+use job_store::{Query, Reader, Record};
 use jobs::{CancelledBy, JobId};
 use pool::{ClientId, Time};
 use visible::Shown;
@@ -117,7 +116,7 @@ impl DurableJobs {
         &self,
         jobs: Vec<JobId>,
     ) -> Result<Vec<(JobId, Vec<Label>)>, RpcError> {
-        let read = move |reader: &mut SqliteReader| {
+        let read = move |reader: &mut Box<dyn Reader>| {
             let labels = jobs.into_iter().map(|job| {
                 let record = reader.record(job)?;
                 let labels =

@@ -1,8 +1,7 @@
 //! How clients find their jobs again.
 
 use cluster_api::{JobPage, JobQuery, RpcError};
-use job_store::sqlite::SqliteReader;
-use job_store::{Reader as _, Record, StoreError};
+use job_store::{Reader, Record, StoreError};
 use jobs::JobId;
 use pool::ClientId;
 use visible::Shown;
@@ -58,7 +57,7 @@ impl DurableJobs {
     /// Reads from the store, for a client.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&mut SqliteReader) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&mut Box<dyn Reader>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, RpcError> {
         let read = self.records.run(|kept| read(&mut kept.reader)).await;
         read.ok_or_else(ending)?.map_err(|error| {

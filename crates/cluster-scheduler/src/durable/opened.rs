@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 
 use futures::channel::mpsc;
 use job_store::logs::{ListedLog, LogError, Logs};
-use job_store::sqlite::SqliteReader;
 use job_store::{
-    Committer, LogStatus, OpenError, Reader as _, Report, Sealer, StoreError, Totals, Writer as _,
-    sqlite,
+    Committer, LogStatus, OpenError, Place, Reader, Report, Sealer, StoreError, Totals, Writer as _,
 };
 use jobs::{AttemptId, JobId, Saved};
 use pool::{PastJob, Time};
@@ -38,7 +36,7 @@ pub enum KeepError {
 
 /// Where durable jobs are kept, and with which key.
 pub(crate) struct Places {
-    pub(crate) database: PathBuf,
+    pub(crate) database: Place,
     pub(crate) logs: PathBuf,
     /// Seals descriptions.
     pub(crate) sealer: Sealer,
@@ -70,13 +68,13 @@ pub(super) struct Threads {
 
 impl Threads {
     fn start(
-        database: &Path,
-        reader: SqliteReader,
+        database: &Place,
+        reader: Box<dyn Reader>,
         logs: &Path,
         unfinished: HashMap<JobId, u32>,
         now: Time,
     ) -> Result<Self, KeepError> {
-        let known = sqlite::open_reader(database)?;
+        let known = database.open_reader()?;
         let mut leftovers = Leftovers {
             known,
             unfinished,
@@ -92,8 +90,8 @@ impl Threads {
             StoreThread::start(name, reader, Logs::open(logs)?, archive).map_err(KeepError::Thread)
         };
         Ok(Self {
-            store: start("job logs", sqlite::open_reader(database)?, archiver.inbox())?,
-            records: start("job records", sqlite::open_reader(database)?, None)?,
+            store: start("job logs", database.open_reader()?, archiver.inbox())?,
+            records: start("job records", database.open_reader()?, None)?,
             descriptions: start("job starts", reader, None)?,
             archiver,
             archived,
@@ -103,7 +101,7 @@ impl Threads {
 
 /// Finds the logs that an earlier process has left: they are whole, and not counted, as it was killed before that.
 struct Leftovers {
-    known: SqliteReader,
+    known: Box<dyn Reader>,
     /// The jobs that had not ended when this process started, and the numbers of their latest attempts.
     unfinished: HashMap<JobId, u32>,
     started: Time,
@@ -150,7 +148,7 @@ pub(crate) fn open(places: Places, now: Time) -> Result<Opened, KeepError> {
         logs,
         sealer,
     } = places;
-    let (mut writer, mut reader) = sqlite::open(&database)?;
+    let (mut writer, mut reader) = database.open()?;
     let saved = writer.restore()?;
     let totals = writer.totals()?;
     match writer.end_attached(now)? {

@@ -9,13 +9,12 @@ use std::thread::JoinHandle;
 
 use futures::channel::oneshot;
 use job_store::logs::{LogError, LogWriter, Logs};
-use job_store::sqlite::SqliteReader;
-use job_store::{KeptLog, Pruned};
+use job_store::{KeptLog, Pruned, Reader};
 use jobs::AttemptId;
 
 /// What a thread has.
 pub(super) struct Kept {
-    pub(super) reader: SqliteReader,
+    pub(super) reader: Box<dyn Reader>,
     pub(super) logs: Logs,
     /// The logs that grow.
     writers: HashMap<AttemptId, LogWriter>,
@@ -115,7 +114,7 @@ pub(super) struct StoreThread {
 impl StoreThread {
     pub(super) fn start(
         name: &str,
-        reader: SqliteReader,
+        reader: Box<dyn Reader>,
         logs: Logs,
         archive: Option<Sender<AttemptId>>,
     ) -> io::Result<Self> {

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use job_store::logs::LogError;
-use job_store::sqlite::SqliteReader;
-use job_store::{LogStatus, Reader as _, StoreError};
+use job_store::{LogStatus, Reader, StoreError};
 use jobs::AttemptId;
 
 use super::DurableJobs;
@@ -54,7 +53,7 @@ impl DurableJobs {
     }
 }
 
-fn is_kept(reader: &mut SqliteReader, attempt: AttemptId) -> Result<bool, StoreError> {
+fn is_kept(reader: &mut Box<dyn Reader>, attempt: AttemptId) -> Result<bool, StoreError> {
     let status = reader.log_status(attempt)?;
     Ok(status != LogStatus::Removed && reader.is_kept(attempt.job)?)
 }

@@ -4,14 +4,15 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use job_store::Sealer;
+use cluster_postgres::Lease;
+use job_store::{Place, Sealer};
 use vat::{Address, Auth, Identity, IdentityError, Listener, Security};
 
 use super::error::StartError;
 use crate::clock::Clock;
 use crate::cluster::{Cluster, ClusterParts, PublicEndpoint};
-use crate::config::{KeySource, SchedulerConfig, Transport};
-use crate::db::{self, Saved, Writer};
+use crate::config::{KeySource, SchedulerConfig, StoreSettings, Transport};
+use crate::db::{self, Saved, UnixTime, Writer};
 use crate::derived::SharedJobs;
 use crate::durable;
 use crate::http::HttpServer;
@@ -51,15 +52,23 @@ impl Opened {
     pub(super) fn open(config: &SchedulerConfig) -> Result<Self, StartError> {
         let state_dir = StateDir::open(&config.state_dir)?;
         let clock = Clock::start();
-        let database = db::open(&state_dir.database(), clock.date())?;
         let identity = identity(&config.key)?;
-        let places = durable::Places {
-            database: state_dir.jobs_database(),
-            logs: state_dir.job_logs(),
-            // Not the id of any service: a secret that only those with the key have.
-            sealer: Sealer::new(&identity.derive("sealed-jobs").digest()),
+        // Not the id of any service: a secret that only those with the key have.
+        let sealer = Sealer::new(&identity.derive("sealed-jobs").digest());
+        let (now, today) = (clock.unix_now(), clock.date());
+        let open = || -> Result<_, StartError> {
+            let (database, jobs) = open_databases(&config.store, &state_dir, today)?;
+            let places = durable::Places {
+                database: jobs,
+                logs: state_dir.job_logs(),
+                sealer,
+            };
+            Ok((database, durable::open(places, now)?))
         };
-        let durable_jobs = durable::open(places, clock.unix_now())?;
+        // On another thread than that of the scheduler, which may not wait for a network.
+        let opened = std::thread::scope(|scope| scope.spawn(open).join());
+        let (database, durable_jobs) =
+            opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         Ok(Self {
             identity,
             durable_jobs,
@@ -68,6 +77,35 @@ impl Opened {
             state_dir,
         })
     }
+}
+
+/// Opens what is read once, and returns where jobs are kept.
+fn open_databases(
+    store: &StoreSettings,
+    state_dir: &StateDir,
+    today: UnixTime,
+) -> Result<((Writer, Saved), Place), StartError> {
+    match store {
+        StoreSettings::Files => {
+            let database = db::open(&state_dir.database(), today)?;
+            Ok((database, Place::File(state_dir.jobs_database())))
+        }
+        StoreSettings::Postgres(settings) => {
+            let tables = [db::TABLES, job_store::postgres::TABLES];
+            cluster_postgres::prepare(settings, &tables).map_err(db::OpenError::from)?;
+            let lease = Lease::take(settings, &holder()).map_err(db::OpenError::from)?;
+            let database = db::open_postgres(settings, lease, today)?;
+            let settings = settings.clone();
+            Ok((database, Place::Postgres { settings, lease }))
+        }
+    }
+}
+
+/// Returns what another scheduler is told of this one, when this one has taken its database.
+fn holder() -> String {
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    format!("process {} on {host}", std::process::id())
 }
 
 impl Bound {

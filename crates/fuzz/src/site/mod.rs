@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_api::{Admin, Registration, Submission};
-use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
+use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, StoreSettings, Transport};
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{sleep, timeout};
@@ -49,6 +49,7 @@ impl Site {
         let pools = POOLS.map(|name| FileName::new(name).expect("a good name"));
         let config = SchedulerConfig {
             state_dir: directory.path().join("state"),
+            store: StoreSettings::Files,
             key: KeySource::Ephemeral,
             secrets_dir: secrets_dir.clone(),
             listen: Address::Unix(socket.clone()),

@@ -4,8 +4,9 @@ use jobs::{AttemptEnd, LossReason, Outcome};
 use pool::Time;
 use rusqlite::{Connection, params};
 
-use super::column;
-use super::words::{Words, number, state_of};
+use crate::attached::end_of;
+use crate::columns::column;
+use crate::words::{Words, number, state_of};
 use crate::{AttachedRecord, State, StoreError};
 
 /// Saves a job as it is at present, whether or not it was saved before.
@@ -93,18 +94,6 @@ pub(super) fn end_all(connection: &Connection, at: Time) -> Result<usize, StoreE
         params![number(State::Lost), at.micros(), word],
     )?;
     Ok(ended)
-}
-
-/// Returns how the only attempt of a job ended whose outcome this is.
-fn end_of(outcome: &Outcome) -> AttemptEnd {
-    match outcome {
-        Outcome::Done(verdict) => AttemptEnd::Done(verdict.clone()),
-        Outcome::Cancelled(_) | Outcome::TimedOut(_) => AttemptEnd::Stopped,
-        Outcome::Lost(losses) => {
-            let reason = losses.last().map(|loss| loss.reason.clone());
-            AttemptEnd::Lost(reason.unwrap_or(LossReason::WorkerGone))
-        }
-    }
 }
 
 /// Returns the values of three columns, which are null while there is no end.

@@ -4,7 +4,8 @@ use jobs::AttemptId;
 use pool::Time;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{column, id, phases};
+use super::phases;
+use crate::columns::{column, id};
 use crate::{
     AuditEntry, AuditPage, AuditQuery, Entry, Expired, Expiry, KeptLog, LogStatus, StoreError,
     Totals,

@@ -11,8 +11,8 @@ use jobs::{
 use pool::{CacheHint, ClientId, Time, WorkerName};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::words::{Read, state};
-use super::{column, duration, id};
+use crate::columns::{column, duration, id};
+use crate::words::{Read, state};
 use crate::{AttemptRecord, Label, Record, Sealed, State, StoreError, Submitted};
 
 /// A row of `attempts`.

@@ -11,16 +11,15 @@ mod page;
 mod phases;
 mod save;
 mod schema;
-mod words;
 
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::time::Duration;
 
 use jobs::{AttemptId, JobId, JobKey, Saved};
 use pool::{ClientId, Time};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use crate::columns::{column, id};
 use crate::{
     AttachedRecord, AuditPage, AuditQuery, ChangedPhases, Entry, Expired, Expiry, FinishedAttempt,
     LogStatus, OpenError, Page, PhaseRecord, Pruned, Query, Reader, Record, Sealed, StoreError,
@@ -60,18 +59,6 @@ pub struct SqliteWriter {
 /// The half of the file that reads.
 #[derive(Debug)]
 pub struct SqliteReader(Connection);
-
-impl SqliteReader {
-    /// Returns the attempts that ran to their end, well or not, of the `at_most` jobs that ended last. The first to
-    /// start comes first.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when they cannot be read.
-    pub fn finished(&self, at_most: u32) -> Result<Vec<FinishedAttempt>, StoreError> {
-        finished::latest(&self.0, at_most)
-    }
-}
 
 impl Writer for SqliteWriter {
     fn restore(&mut self) -> Result<Vec<Saved>, StoreError> {
@@ -168,6 +155,10 @@ impl SqliteWriter {
 }
 
 impl Reader for SqliteReader {
+    fn finished(&mut self, at_most: u32) -> Result<Vec<FinishedAttempt>, StoreError> {
+        finished::latest(&self.0, at_most)
+    }
+
     fn with_key(&mut self, client: &ClientId, key: &JobKey) -> Result<Option<JobId>, StoreError> {
         let mut query = self
             .0
@@ -255,23 +246,4 @@ impl Reader for SqliteReader {
         let found = query.query_map([], |row| Ok((row.get("id").map(id)?, row.get("size")?)))?;
         Ok(found.collect::<rusqlite::Result<_>>()?)
     }
-}
-
-/// Returns an id as a column holds it.
-fn column(job: JobId) -> i64 {
-    // Ids have 60 bits.
-    job.bits().cast_signed()
-}
-
-/// Returns the id that a column holds.
-fn id(column: i64) -> JobId {
-    JobId::from_bits(column.cast_unsigned())
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
-fn duration(micros: i64) -> Duration {
-    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }

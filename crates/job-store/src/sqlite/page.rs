@@ -7,8 +7,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
 use super::load::record_of;
-use super::words::number;
 use crate::query::Cursor;
+use crate::words::number;
 use crate::{Page, Query, StoreError};
 
 /// How many candidates a page looks at.

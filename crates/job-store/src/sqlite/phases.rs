@@ -3,7 +3,7 @@
 use jobs::AttemptId;
 use rusqlite::{Connection, Row, params};
 
-use super::{column, duration, micros};
+use crate::columns::{column, duration, micros};
 use crate::{ChangedPhases, PhaseRecord, StoreError};
 
 /// Saves phases in place of what was saved of them before, unless their job is not kept any more.

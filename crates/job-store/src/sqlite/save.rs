@@ -4,8 +4,9 @@ use jobs::{AttemptEnd, Change, JobId, Loss, NewJob, Outcome, Terms, Unwatched};
 use pool::Time;
 use rusqlite::{Connection, params};
 
-use super::words::{Words, number, state_of};
-use super::{beside, column, id, micros, phases};
+use super::{beside, phases};
+use crate::columns::{column, id, micros};
+use crate::words::{Words, number, state_of};
 use crate::{Details, Pruned, State, StoreError, Write};
 
 pub(super) fn save(connection: &Connection, write: &Write) -> Result<(), StoreError> {

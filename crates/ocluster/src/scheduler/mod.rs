@@ -3,6 +3,7 @@
 mod connection_args;
 mod job_args;
 mod limit_args;
+pub(crate) mod store_args;
 mod web_args;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ use vat::Address;
 use self::connection_args::ConnectionArgs;
 use self::job_args::JobArgs;
 use self::limit_args::LimitArgs;
+use self::store_args::StoreArgs;
 use self::web_args::WebArgs;
 use cli::error::CommandError;
 use cli::health::HealthArgs;
@@ -63,7 +65,7 @@ pub(crate) struct Args {
     /// Existing directory for cap files
     #[arg(long, value_name = "DIR", default_value = "./capnp-secrets")]
     secrets_dir: PathBuf,
-    /// Directory for the database, created if missing
+    /// Directory for logs of jobs and the database, created if missing
     #[arg(long, value_name = "DIR")]
     state_dir: PathBuf,
     /// Names of the pools to serve
@@ -85,6 +87,8 @@ pub(crate) struct Args {
     /// Queued jobs are not started meanwhile. Afterwards all connections are closed.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     shutdown_timeout: Duration,
+    #[command(flatten)]
+    store: StoreArgs,
     #[command(flatten)]
     health: HealthArgs,
     #[command(flatten)]
@@ -138,6 +142,7 @@ impl TryFrom<Args> for SchedulerConfig {
             )));
         }
         Ok(Self {
+            store: args.store.settings()?,
             state_dir: args.state_dir,
             secrets_dir: args.secrets_dir,
             key: key_source(args.capnp_secret_key_file),

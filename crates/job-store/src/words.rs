@@ -6,10 +6,10 @@ use crate::{State, StoreError};
 
 /// What stands in three columns.
 #[derive(Debug, Default)]
-pub(super) struct Words {
-    pub(super) word: &'static str,
-    pub(super) detail: Option<Box<str>>,
-    pub(super) exit_code: Option<u8>,
+pub(crate) struct Words {
+    pub(crate) word: &'static str,
+    pub(crate) detail: Option<Box<str>>,
+    pub(crate) exit_code: Option<u8>,
 }
 
 impl Words {
@@ -40,7 +40,7 @@ impl Words {
         }
     }
 
-    pub(super) fn of_outcome(outcome: &Outcome) -> Self {
+    pub(crate) fn of_outcome(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Done(verdict) => Self::of_verdict(verdict),
             Outcome::Cancelled(CancelledBy::Client) => Self::of("cancelled-by-client"),
@@ -53,7 +53,7 @@ impl Words {
         }
     }
 
-    pub(super) fn of_end(end: &AttemptEnd) -> Self {
+    pub(crate) fn of_end(end: &AttemptEnd) -> Self {
         match end {
             AttemptEnd::Done(verdict) => Self::of_verdict(verdict),
             AttemptEnd::Stopped => Self::of("stopped"),
@@ -72,10 +72,10 @@ impl Words {
 
 /// What was read from three columns.
 #[derive(Debug)]
-pub(super) struct Read {
-    pub(super) word: String,
-    pub(super) detail: Option<String>,
-    pub(super) exit_code: Option<u8>,
+pub(crate) struct Read {
+    pub(crate) word: String,
+    pub(crate) detail: Option<String>,
+    pub(crate) exit_code: Option<u8>,
 }
 
 impl Read {
@@ -98,7 +98,7 @@ impl Read {
     }
 
     /// Returns the outcome of a job; `losses` are those of its attempts.
-    pub(super) fn outcome(&self, losses: Vec<Loss>) -> Result<Outcome, StoreError> {
+    pub(crate) fn outcome(&self, losses: Vec<Loss>) -> Result<Outcome, StoreError> {
         if let Some(verdict) = self.verdict() {
             return Ok(Outcome::Done(verdict));
         }
@@ -115,7 +115,7 @@ impl Read {
     }
 
     /// Returns the end of an attempt.
-    pub(super) fn end(&self) -> Result<AttemptEnd, StoreError> {
+    pub(crate) fn end(&self) -> Result<AttemptEnd, StoreError> {
         if let Some(verdict) = self.verdict() {
             return Ok(AttemptEnd::Done(verdict));
         }
@@ -137,7 +137,7 @@ impl Read {
 }
 
 /// Returns the number that stands for a state. Those above 1 are ends.
-pub(super) fn number(state: State) -> i64 {
+pub(crate) fn number(state: State) -> i64 {
     match state {
         State::Queued => 0,
         State::Running => 1,
@@ -150,7 +150,7 @@ pub(super) fn number(state: State) -> i64 {
 }
 
 /// Returns the state that a number stands for.
-pub(super) fn state(number: i64) -> Result<State, StoreError> {
+pub(crate) fn state(number: i64) -> Result<State, StoreError> {
     let known = State::ALL
         .into_iter()
         .find(|state| self::number(*state) == number);
@@ -158,7 +158,7 @@ pub(super) fn state(number: i64) -> Result<State, StoreError> {
 }
 
 /// Returns the state of a job that has ended like this.
-pub(super) fn state_of(outcome: &Outcome) -> State {
+pub(crate) fn state_of(outcome: &Outcome) -> State {
     match outcome {
         Outcome::Done(Verdict::Succeeded(_)) => State::Succeeded,
         Outcome::Done(Verdict::Failed { .. } | Verdict::Refused { .. }) => State::Failed,
