@@ -50,6 +50,7 @@
 //!     sandbox: SandboxOptions::default(),
 //!     registries: "".parse()?,
 //!     env: std::env::vars_os().collect(),
+//!     shared: None,
 //! };
 //! let builder = setup.open()?;
 //! # let tree = folder.path().join("tree");
@@ -91,6 +92,7 @@ pub mod fuzzing;
 pub mod image_settings;
 pub mod sandbox;
 pub mod setup;
+pub mod shared;
 pub mod sink;
 pub mod step_id;
 pub mod store;

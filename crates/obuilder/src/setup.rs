@@ -7,6 +7,7 @@ use oci::fetch::{AddressRule, BaseImages, Settings};
 
 use crate::builder::{self, Builder, Parts};
 use crate::sandbox::{OciSandbox, Runtime, SandboxError, SandboxOptions};
+use crate::shared::{SharedError, SharedOptions};
 use crate::store::{self, Store, StoreSpec};
 
 /// The configuration of a builder.
@@ -22,6 +23,8 @@ pub struct Setup {
     pub registries: AddressRule,
     /// The environment, with the paths of programs, the proxies and the credentials for registries.
     pub env: Vec<(OsString, OsString)>,
+    /// The results that are shared with other workers. `None` to share none.
+    pub shared: Option<SharedOptions>,
 }
 
 /// Why a builder cannot be opened.
@@ -33,6 +36,9 @@ pub enum SetupError {
     /// The sandbox cannot be opened.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+    /// Results cannot be shared.
+    #[error(transparent)]
+    Shared(#[from] SharedError),
     /// The builder cannot be opened.
     #[error(transparent)]
     Builder(#[from] builder::OpenError),
@@ -46,7 +52,18 @@ impl Setup {
     pub fn open(self) -> Result<Builder, SetupError> {
         let runtime = self.runtime()?;
         let store = store::open(&self.store)?;
-        Ok(Builder::open(self.parts(store, runtime)?)?)
+        let shared = match self.shared.clone() {
+            Some(options) => {
+                let (env, registries) = (self.env.clone(), self.registries.clone());
+                Some(options.open(store.state_dir(), env, registries)?)
+            }
+            None => None,
+        };
+        let builder = Builder::open(self.parts(store, runtime)?)?;
+        if let Some(shared) = shared {
+            builder.share(shared);
+        }
+        Ok(builder)
     }
 
     /// Opens the store for reading, even while another process has it if that is possible. The builder can read

@@ -59,7 +59,7 @@ mod rootfs;
 pub use digest::{BadDigest, Digest};
 pub use documents::{Image, RunConfig};
 pub use import::Import;
-pub use layer::{Limits, UnpackError};
+pub use layer::{Limits, UnpackError, apply_layer};
 pub use library::{Imported, Library, LibraryError};
 /// The name of an image, parsed.
 pub use oci_spec::distribution::Reference;

@@ -13,6 +13,7 @@ use oci::Image;
 use oci::fetch::FetchError;
 use redact::Redactor;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::claims::{Claim, Pin, StepFailure, StepProgress};
@@ -35,6 +36,8 @@ pub(super) struct Attempt {
     id: StepId,
     base: Option<StepId>,
     variant: Option<Variant>,
+    /// The step with its variant, under which it is shared. `None` if it is not.
+    shared_step: Option<StepId>,
     op: String,
     work: Work,
     /// Keeps the secrets of the build out of the log.
@@ -54,17 +57,22 @@ impl Attempt {
         progress: watch::Sender<StepProgress>,
     ) -> Self {
         let Step {
-            id: _,
+            id: step_id,
             base,
             variant,
             op,
             work,
         } = step;
+        // Base images come from where they are for everybody, and a healthcheck, which has no op, is to run.
+        let is_shared = base.is_some() && !op.is_empty();
+        let shared_step = variant.as_ref().filter(|_| is_shared);
+        let shared_step = shared_step.map(|variant| variant.id(step_id));
         Self {
             core: Rc::clone(core),
             id,
             base,
             variant,
+            shared_step,
             op,
             work,
             redactor,
@@ -97,13 +105,31 @@ impl Attempt {
             store.delete(&self.id).await.map_err(failed)?;
             self.core.database.removed(self.id);
         }
+        if let Some(shared) = self.core.shared.get() {
+            shared.notes().forget(&self.id);
+            if let Some(step) = self.shared_step
+                && (shared.takes_secrets() || !self.work.has_secrets())
+                && let Some(fetched) = self.fetch(shared, step).await
+            {
+                return fetched;
+            }
+        }
+        let begun = Instant::now();
         let draft = store.begin(&self.id, self.base.as_ref()).await;
         let mut draft = draft.map_err(failed)?;
         draft.is_exposed = self.work.is_exposed();
         let made = AssertUnwindSafe(self.make(&draft)).catch_unwind().await;
         let made = made.unwrap_or_else(|panic| Err(crashed(&*panic)));
         match made {
-            Ok(()) if !self.cancel.is_cancelled() => self.publish(draft).await,
+            Ok(()) if !self.cancel.is_cancelled() => {
+                self.publish(draft, self.base).await?;
+                if let (Some(shared), Some(step)) = (self.core.shared.get(), self.shared_step) {
+                    let has_secrets = self.work.has_secrets();
+                    self.core
+                        .made(shared, self.id, step, begun.elapsed(), has_secrets);
+                }
+                Ok(())
+            }
             made => {
                 if let Err(error) = store.discard(draft).await {
                     tracing::warn!("Cannot remove the draft of step {}: {error}", self.id);
@@ -117,12 +143,38 @@ impl Attempt {
         }
     }
 
-    async fn publish(&self, draft: Draft) -> Result<(), StepFailure> {
+    pub(super) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
+    pub(super) fn id(&self) -> StepId {
+        self.id
+    }
+
+    pub(super) fn base(&self) -> Option<StepId> {
+        self.base
+    }
+
+    pub(super) fn cancel(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    /// Records that the result was fetched, for the watchers.
+    pub(super) fn was_fetched(&self, note: String) {
+        self.progress
+            .send_modify(|progress| progress.fetched = Some(note));
+    }
+
+    pub(super) async fn publish(
+        &self,
+        draft: Draft,
+        base: Option<StepId>,
+    ) -> Result<(), StepFailure> {
         let database = &self.core.database;
         database.publishing();
         match self.core.parts.store.publish(draft).await {
             Ok(_) => {
-                database.published(self.id, self.base, self.core.now());
+                database.published(self.id, base, self.core.now());
                 Ok(())
             }
             Err(error) => {
@@ -140,12 +192,7 @@ impl Attempt {
         self.progress
             .send_modify(|progress| progress.log = Some(Rc::clone(&log)));
         let finished = FinishedLog(&log);
-        if let Some(variant) = &self.variant {
-            variant.write(&draft.dir, self.id).map_err(failed)?;
-        }
-        if !self.op.is_empty() {
-            label::write(&draft.dir, self.id, &self.op).map_err(failed)?;
-        }
+        self.describe(draft)?;
         match &self.work {
             Work::Import(image) => self.import(image, draft, &log).await?,
             Work::Prepare(program) => {
@@ -160,6 +207,17 @@ impl Attempt {
         // First, because the end of the output may have been held back until now.
         drop(finished);
         log.check().map_err(log_broken)
+    }
+
+    /// Writes what is kept beside a result, besides its log.
+    pub(super) fn describe(&self, draft: &Draft) -> Result<(), StepFailure> {
+        if let Some(variant) = &self.variant {
+            variant.write(&draft.dir, self.id).map_err(failed)?;
+        }
+        if !self.op.is_empty() {
+            label::write(&draft.dir, self.id, &self.op).map_err(failed)?;
+        }
+        Ok(())
     }
 
     async fn import(

@@ -197,6 +197,8 @@ impl Running {
 pub(super) struct StepProgress {
     /// Its output, once it has begun.
     pub(super) log: Option<Rc<StepLog>>,
+    /// What is said about it if it was fetched rather than run.
+    pub(super) fetched: Option<String>,
     /// How it ended.
     pub(super) outcome: Option<Result<(), StepFailure>>,
 }
@@ -247,6 +249,11 @@ impl Watch {
         let mut progress = self.0.progress.clone();
         let begun = progress.wait_for(|step| step.log.is_some() || step.outcome.is_some());
         begun.await.ok().and_then(|step| step.log.clone())
+    }
+
+    /// Returns what is said about the step if it was fetched rather than run.
+    pub(super) fn fetched(&self) -> Option<String> {
+        self.0.progress.borrow().fetched.clone()
     }
 
     /// Waits for the step's end.

@@ -16,6 +16,7 @@ mod database;
 mod env_file;
 mod error;
 mod exit;
+mod fetch_shared;
 mod healthcheck;
 mod healthcheck_program;
 mod inputs;
@@ -24,6 +25,7 @@ mod reclaim;
 mod remove;
 mod room;
 mod settings;
+mod share;
 mod shell;
 mod step;
 mod step_log;
@@ -31,7 +33,8 @@ mod variant;
 mod walk;
 mod work;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -53,6 +56,7 @@ pub use self::shell::ShellError;
 use self::walk::Walk;
 use crate::copy::Digests;
 use crate::sandbox::{Exit, Sandbox};
+use crate::shared::{Shared, SharedStats};
 use crate::store::{Space, Store, StoreError, Usage};
 use crate::{Fetcher, ImageSettings, StepId};
 
@@ -134,9 +138,31 @@ impl Builder {
                 not_stopped: Cell::new(0),
                 shells: Cell::new(0),
                 usages: RefCell::default(),
+                shared: OnceCell::new(),
+                to_share: RefCell::new(VecDeque::new()),
+                is_sharing: Cell::new(false),
+                sharing_changed: tokio::sync::watch::Sender::new(false),
                 clock,
             }),
         })
+    }
+
+    /// Has this builder fetch the results that others have shared, and share its own. It does so once: a second call
+    /// changes nothing.
+    pub fn share(&self, shared: Shared) {
+        // The first one stays.
+        drop(self.core.shared.set(Rc::new(shared)));
+    }
+
+    /// Returns what was fetched and shared since the store was opened. `None` if no results are shared.
+    pub fn shared_stats(&self) -> Option<SharedStats> {
+        self.core.shared.get().map(|shared| shared.stats())
+    }
+
+    /// Waits until no result waits to be shared. Those that still wait when the builder is dropped are shared when a step that
+    /// is based on them is.
+    pub async fn all_shared(&self) {
+        self.core.shared().await;
     }
 
     /// Builds a spec, and returns the id of its result.

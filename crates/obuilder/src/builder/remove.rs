@@ -88,6 +88,9 @@ impl Core {
             core.database.removed(claim.id());
             core.usages.borrow_mut().remove(&claim.id());
             core.settings.forget(&claim.id());
+            if let Some(shared) = core.shared.get() {
+                shared.notes().forget(&claim.id());
+            }
             Ok(())
         });
         removal.await?

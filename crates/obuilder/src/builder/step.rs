@@ -253,6 +253,25 @@ impl Core {
         }
     }
 
+    /// Shows the log of a result that was fetched to a watcher, and where it comes from.
+    async fn show_fetched(
+        &self,
+        id: StepId,
+        fetched: &str,
+        watcher: Watcher<'_>,
+    ) -> Result<Result<(), BuildError>, BuildError> {
+        let finished = self.parts.store.result(&id).map_err(BuildError::failed)?;
+        if let Some(finished) = finished {
+            let log = finished.dir.join("log");
+            let replayed = step_log::replay(&log, watcher.log).await;
+            replayed.map_err(not_shown)?;
+        }
+        let reused = watcher.log.progress(OpProgress::Reused);
+        reused.map_err(BuildError::Log)?;
+        watcher.note(fetched)?;
+        Ok(Ok(()))
+    }
+
     /// Shows a step in progress to a watcher, to its end.
     async fn show(
         &self,
@@ -265,15 +284,18 @@ impl Core {
                 log.follow(watcher.log).await.map_err(not_shown)?;
             }
             let outcome = watch.outcome().await.map_err(BuildError::from);
+            if let Some(fetched) = watch.fetched() {
+                return self.show_fetched(id, &fetched, watcher).await;
+            }
             watcher.log.took(watch.elapsed()).map_err(BuildError::Log)?;
-            outcome
+            Ok(outcome)
         };
         match watcher.wait(shown).await {
             Err(BuildError::Cancelled) => {
                 self.wait_for_stop(id, watch, watcher).await;
                 return Err(BuildError::Cancelled);
             }
-            shown => shown??,
+            shown => shown???,
         }
         watcher.note(&format!("---> saved as \"{id}\""))?;
         let finished = self.parts.store.result(&id).map_err(BuildError::failed)?;

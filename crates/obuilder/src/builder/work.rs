@@ -61,6 +61,11 @@ impl Work {
         matches!(self, Self::Run(command, _) if command.network != Network::None)
     }
 
+    /// Returns whether a command gets secrets, which may be in its result.
+    pub(super) fn has_secrets(&self) -> bool {
+        matches!(self, Self::Run(command, _) if !command.secrets.is_empty())
+    }
+
     /// Returns whether this copies files, which may be another build's.
     pub(super) fn is_copy(&self) -> bool {
         matches!(self, Self::Copy { .. })

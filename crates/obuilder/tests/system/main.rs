@@ -8,6 +8,7 @@ mod passing;
 mod recorded;
 mod registries;
 mod seclusion;
+mod shared;
 mod site;
 mod stress;
 

@@ -155,6 +155,14 @@ impl Site {
         }
     }
 
+    /// Returns the environment of programs: log-ins are in the site's `config.json`.
+    pub(crate) fn env(&self) -> Vec<(OsString, OsString)> {
+        vec![
+            ("PATH".into(), "/nonexistent".into()),
+            ("DOCKER_CONFIG".into(), self.folder.path().into()),
+        ]
+    }
+
     /// Returns a place for what is not in the store.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -168,10 +176,7 @@ impl Site {
         place.push(&self.root);
         let place = StorePlace::parse(&place).unwrap();
         let spec = StoreSpec::new(Some(place), mode.map(|mode| mode.parse().unwrap())).unwrap();
-        let env: Vec<(OsString, OsString)> = vec![
-            ("PATH".into(), "/nonexistent".into()),
-            ("DOCKER_CONFIG".into(), self.folder.path().into()),
-        ];
+        let env = self.env();
         let Runtime::Builtin { .. } = self.runtime else {
             let setup = Setup {
                 store: spec,
@@ -179,6 +184,7 @@ impl Site {
                 sandbox: SandboxOptions::default(),
                 registries: "127.0.0.0/8".parse().unwrap(),
                 env,
+                shared: None,
             };
             return setup.open().unwrap();
         };

@@ -2,6 +2,8 @@
 //!
 //! The same tree gives the same bytes: names are sorted, and nothing of this machine or of now is written.
 
+mod changes;
+mod layer_file;
 mod tree;
 
 use std::collections::HashMap;
@@ -14,6 +16,8 @@ use visible::OneLine;
 use crate::digest::{Digest, Hashing};
 use crate::documents::{self, Annotations, Config, Descriptor, Index, Layers, Manifest, RunConfig};
 use crate::platform::Platform;
+pub use changes::write_changes;
+pub use layer_file::{LayerFile, tree_digest, write_layer};
 use tree::TreeWriter;
 
 const BLOCK: u64 = 512;
@@ -53,6 +57,12 @@ pub enum ExportError {
         OneLine(.0.to_string_lossy().as_ref())
     )]
     Changed(PathBuf),
+    /// It cannot be in a layer, where it would mean that a file is gone.
+    #[error(
+        "cannot put {} into a layer: there it would remove a file",
+        OneLine(.0.to_string_lossy().as_ref())
+    )]
+    NotForLayers(PathBuf),
     /// The name is not a valid name of an image.
     #[error("{0:?} is not the name of an image")]
     BadName(String),

@@ -64,7 +64,12 @@ impl TreeWriter<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, path: &Path, name: &[u8], metadata: &Metadata) -> Result<(), ExportError> {
+    pub(super) fn entry(
+        &mut self,
+        path: &Path,
+        name: &[u8],
+        metadata: &Metadata,
+    ) -> Result<(), ExportError> {
         let unreadable = |source| ExportError::Read {
             path: path.to_owned(),
             source,
@@ -110,7 +115,8 @@ impl TreeWriter<'_> {
         Ok(())
     }
 
-    fn first_name(&mut self, name: &[u8], metadata: &Metadata) -> Option<Vec<u8>> {
+    /// Returns the name under which a file was met first. `None` if it is met for the first time, or has one name.
+    pub(super) fn first_name(&mut self, name: &[u8], metadata: &Metadata) -> Option<Vec<u8>> {
         if metadata.nlink() < 2 {
             return None;
         }
@@ -120,6 +126,14 @@ impl TreeWriter<'_> {
             self.links.insert(key, name.to_vec());
         }
         known
+    }
+
+    /// Writes an entry that has nothing but a name.
+    pub(super) fn named(&mut self, mut header: Header, name: &[u8]) -> Result<(), ExportError> {
+        let mut records = Vec::new();
+        set_name(&mut header, name, &mut records);
+        self.write_header(header, &records)
+            .map_err(ExportError::Write)
     }
 
     fn write_header(&mut self, mut header: Header, records: &[u8]) -> io::Result<()> {
@@ -146,9 +160,7 @@ impl TreeWriter<'_> {
             path: path.to_owned(),
             source,
         };
-        let flags = OFlags::NOFOLLOW.bits() as i32;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
-        let mut file: io::Take<File> = file.map_err(unreadable)?.take(size);
+        let mut file: io::Take<File> = open_itself(path).map_err(unreadable)?.take(size);
         let mut buffer = vec![0; usize::try_from(size).unwrap_or(usize::MAX).min(256 << 10)];
         let mut left = size;
         while left > 0 {
@@ -164,6 +176,28 @@ impl TreeWriter<'_> {
     }
 }
 
+/// Opens a file, and no link in its place.
+pub(super) fn open_itself(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW.bits() as i32;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+fn set_name(header: &mut Header, name: &[u8], records: &mut Vec<u8>) {
+    let field = &mut header.as_old_mut().name;
+    set_text(field, "path", name, records);
+}
+
+fn set_text(field: &mut [u8], key: &str, value: &[u8], records: &mut Vec<u8>) {
+    let short = value.get(..MAX_NAME).unwrap_or(value);
+    for (to, from) in field.iter_mut().zip(short) {
+        *to = *from;
+    }
+    // Names that are not ASCII are read in different ways from a header, and in one from a record.
+    if value.len() > MAX_NAME || !value.is_ascii() {
+        record(records, key, value);
+    }
+}
+
 /// Makes the header of a file, with what does not fit into it added to `records`.
 fn header(
     name: &[u8],
@@ -176,20 +210,9 @@ fn header(
     let mut header = Header::new_ustar();
     header.set_entry_type(entry_type);
     header.set_mode(metadata.mode() & 0o7777);
-    let fields = header.as_old_mut();
-    for (key, value, field) in [
-        ("path", name, &mut fields.name),
-        ("linkpath", link, &mut fields.linkname),
-    ] {
-        let short = value.get(..MAX_NAME).unwrap_or(value);
-        for (to, from) in field.iter_mut().zip(short) {
-            *to = *from;
-        }
-        // Names that are not ASCII are read in different ways from a header, and in one from a record.
-        if value.len() > MAX_NAME || !value.is_ascii() {
-            record(records, key, value);
-        }
-    }
+    set_name(&mut header, name, records);
+    let field = &mut header.as_old_mut().linkname;
+    set_text(field, "linkpath", link, records);
     if size > MAX_OCTAL {
         record(records, "size", size.to_string().as_bytes());
     }
@@ -219,7 +242,7 @@ fn header(
 }
 
 /// Adds the extended attributes of a file, sorted.
-fn xattrs(path: &Path, records: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn xattrs(path: &Path, records: &mut Vec<u8>) -> io::Result<()> {
     let length = match rustix::fs::llistxattr_query(path) {
         Err(rustix::io::Errno::NOTSUP) => return Ok(()),
         length => length?,

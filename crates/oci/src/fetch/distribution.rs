@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use http_auth::parser::ChallengeParser;
 use oci_spec::distribution::Reference;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RANGE, WWW_AUTHENTICATE};
-use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 
 use super::http::{Http, HttpError, body};
@@ -92,14 +92,24 @@ impl RegistryError {
 
 /// A registry, asked for one image.
 #[derive(Debug)]
-pub(super) struct Client<'a> {
+pub(super) struct Client {
     http: Http,
-    image: &'a Reference,
+    image: Reference,
+    access: Access,
     /// The scheme and the host.
     base: String,
     auth: Auth,
     /// The `Authorization` header of every request. `None` before logging in, and where none is needed.
     authorization: RefCell<Option<HeaderValue>>,
+}
+
+/// What is done in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It is read.
+    Pull,
+    /// It is read and written.
+    PullAndPush,
 }
 
 /// A blob that is being downloaded.
@@ -123,13 +133,20 @@ struct Challenge {
     service: Option<String>,
 }
 
-impl<'a> Client<'a> {
+impl Client {
     /// Prepares requests, with TLS unless the registry `is_insecure`.
-    pub(super) fn new(http: Http, image: &'a Reference, is_insecure: bool, auth: Auth) -> Self {
+    pub(super) fn new(
+        http: Http,
+        image: &Reference,
+        access: Access,
+        is_insecure: bool,
+        auth: Auth,
+    ) -> Self {
         let scheme = if is_insecure { "http" } else { "https" };
         Self {
             http,
-            image,
+            image: image.clone(),
+            access,
             base: format!("{scheme}://{}", image.resolve_registry()),
             auth,
             authorization: RefCell::default(),
@@ -201,7 +218,22 @@ impl<'a> Client<'a> {
     }
 
     fn get(&self, path: &str) -> Result<RequestBuilder, RegistryError> {
-        let asked = self.http.get(&format!("{}/v2/{path}", self.base))?;
+        self.request(Method::GET, self.url(path)?)
+    }
+
+    /// Returns the URL of something of the registry.
+    pub(super) fn url(&self, path: &str) -> Result<Url, RegistryError> {
+        let url = Url::parse(&format!("{}/v2/{path}", self.base));
+        url.map_err(|_| HttpError::BadUrl.into())
+    }
+
+    /// Starts a request, with the authorization if there is one.
+    pub(super) fn request(
+        &self,
+        method: Method,
+        url: Url,
+    ) -> Result<RequestBuilder, RegistryError> {
+        let asked = self.http.request(method, url)?;
         Ok(match &*self.authorization.borrow() {
             // It is not sent to another host that the registry redirects to.
             Some(authorization) => asked.header(AUTHORIZATION, authorization.clone()),
@@ -217,7 +249,11 @@ impl<'a> Client<'a> {
                 "it asks for credentials to be sent without TLS",
             ));
         }
-        let scope = format!("repository:{}:pull", self.image.repository());
+        let actions = match self.access {
+            Access::Pull => "pull",
+            Access::PullAndPush => "pull,push",
+        };
+        let scope = format!("repository:{}:{actions}", self.image.repository());
         url.query_pairs_mut().append_pair("scope", &scope);
         if let Some(service) = service {
             url.query_pairs_mut().append_pair("service", service);
@@ -242,9 +278,13 @@ impl<'a> Client<'a> {
 }
 
 /// Returns a successful response.
-fn accepted(answer: Response) -> Result<Response, RegistryError> {
+pub(super) fn accepted(answer: Response) -> Result<Response, RegistryError> {
     match answer.status() {
-        StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(answer),
+        StatusCode::OK
+        | StatusCode::PARTIAL_CONTENT
+        | StatusCode::CREATED
+        | StatusCode::ACCEPTED
+        | StatusCode::NO_CONTENT => Ok(answer),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(RegistryError::Login),
         StatusCode::NOT_FOUND => Err(RegistryError::Missing),
         StatusCode::TOO_MANY_REQUESTS => Err(RegistryError::TooMany),

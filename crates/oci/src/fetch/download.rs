@@ -27,7 +27,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Downloads the blobs of an image.
 pub(super) struct Downloads<'a> {
-    pub(super) client: &'a Client<'a>,
+    pub(super) client: &'a Client,
 }
 
 /// What is to be downloaded into a file.

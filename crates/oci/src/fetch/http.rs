@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{NoProxy, Proxy, RequestBuilder, Response, Url};
+use reqwest::{Method, NoProxy, Proxy, RequestBuilder, Response, Url};
 
 use super::address::{AddressRule, Refused};
 use super::settings::Proxies;
@@ -100,8 +100,13 @@ impl Http {
     /// Starts a GET request.
     pub(super) fn get(&self, url: &str) -> Result<RequestBuilder, HttpError> {
         let url = Url::parse(url).map_err(|_| HttpError::BadUrl)?;
+        self.request(Method::GET, url)
+    }
+
+    /// Starts a request.
+    pub(super) fn request(&self, method: Method, url: Url) -> Result<RequestBuilder, HttpError> {
         self.guard.check(&url)?;
-        Ok(self.client.get(url))
+        Ok(self.client.request(method, url))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Fetches images by name.
 //!
 //! [`BaseImages`] tries several sources in order: the library of imported images, the local Docker engine, the
-//! registry.
+//! registry. A [`Repository`] has documents and blobs by name, and is written too.
 
 mod address;
 mod base_images;
@@ -12,6 +12,7 @@ mod download;
 mod http;
 mod log;
 mod registry;
+mod repository;
 mod settings;
 mod tool;
 mod unpack;
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 
 pub use address::{AddressRule, BadListed, Listed, Refused};
 pub use base_images::BaseImages;
+pub use repository::{Artifact, ArtifactBlob, Repository, RepositoryError, RepositoryPlace};
 pub use settings::{Proxies, Settings};
 
 /// Takes the lines that are logged while an image is fetched, as bytes.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use visible::{Size, counted};
 
 use super::credentials::{Login, server_name};
-use super::distribution::{Auth, Client, RegistryError};
+use super::distribution::{Access, Auth, Client, RegistryError};
 use super::download::{Blob, DownloadError, Downloads};
 use super::http::Http;
 use super::log::Log;
@@ -29,7 +29,7 @@ const LAYERS_AT_ONCE: usize = 3;
 pub(super) struct Registry<'a> {
     settings: &'a Settings,
     image: &'a Reference,
-    client: Client<'a>,
+    client: Client,
     login: Login,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Registry<'a> {
         Ok(Self {
             settings,
             image,
-            client: Client::new(http, image, is_insecure, login.auth.clone()),
+            client: Client::new(http, image, Access::Pull, is_insecure, login.auth.clone()),
             login,
         })
     }

@@ -56,6 +56,9 @@ pub enum UnpackError {
         /// The limit.
         limit: u64,
     },
+    /// A part of it would be left out.
+    #[error("cannot unpack all of it: {0}")]
+    Incomplete(String),
     /// A system call failed.
     #[error("cannot write {}: {source}", OneLine(.path.to_string_lossy().as_ref()))]
     Write {

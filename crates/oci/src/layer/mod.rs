@@ -1,5 +1,6 @@
 //! Unpacks the layers of an image into a root filesystem, one over the other.
 
+mod apply;
 mod attributes;
 mod files;
 mod limits;
@@ -16,6 +17,7 @@ use rustix::fs::{AtFlags, Mode, Timestamps};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
+pub use apply::apply_layer;
 use limits::{Bounded, is_too_large};
 pub use limits::{Limits, UnpackError};
 use place::{cleaned, is_whiteout_device, split, timespec, timestamps};

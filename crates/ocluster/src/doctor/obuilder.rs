@@ -195,6 +195,7 @@ async fn run_container(
         sandbox: SandboxOptions::default(),
         registries: AddressRule::default(),
         env: std::env::vars_os().collect(),
+        shared: None,
     };
     let builder = setup.open().map_err(|error| error.to_string())?;
     builder

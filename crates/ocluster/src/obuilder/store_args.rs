@@ -148,6 +148,7 @@ impl StoreArgs {
             },
             registries: self.registries.iter().cloned().collect(),
             env: config::environment_of_others(),
+            shared: None,
         })
     }
 

@@ -97,6 +97,7 @@ impl OBuilderArgs {
                 },
                 registries: self.obuilder_registries.into_iter().collect(),
                 env: config::environment_of_others(),
+                shared: None,
             },
             upkeep: Upkeep {
                 prune_threshold: self.obuilder_prune_threshold,

@@ -45,6 +45,12 @@ fn not_public(address: IpAddr) -> String {
 }
 
 impl AddressRule {
+    /// Returns this rule with one more entry.
+    pub(super) fn and(mut self, listed: Listed) -> Self {
+        self.0.push(listed);
+        self
+    }
+
     /// Checks whether the host of a URL may be contacted, as far as is known before its name is resolved. An IPv6
     /// address may be in brackets.
     ///
