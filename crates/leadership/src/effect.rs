@@ -19,8 +19,8 @@ pub enum Effect {
     Take(AskId, Seen),
     /// Renew the lease with this number if that is the latest, and report [`renewed`](crate::Leadership::renewed).
     Renew(AskId, Fence),
-    /// Have every peer show a sign of life, and report each with [`peer_heard`](crate::Leadership::peer_heard): the
-    /// standbys cannot connect to this leader.
+    /// Have every peer show a sign of life, and report each with [`peer_heard`](crate::Leadership::peer_heard): a
+    /// standby cannot connect to this leader.
     Probe,
     /// Lead: restore what the database has, which is to be read after this, then listen. Each write carries this fence.
     Lead(Fence),
@@ -43,7 +43,7 @@ pub enum StopReason {
     Expired,
     /// An operator asked for it, and a standby takes over.
     StepDown,
-    /// No standby can connect to this scheduler, and no peer shows a sign of life.
+    /// A standby cannot connect to this scheduler, and no peer shows a sign of life.
     CutOff,
     /// The program ends.
     Shutdown,
@@ -55,7 +55,9 @@ impl fmt::Display for StopReason {
             Self::Deposed => "another scheduler leads",
             Self::Expired => "the lease could not be renewed in the database in time",
             Self::StepDown => "an operator asked for a handover",
-            Self::CutOff => "no standby and no peer can reach this scheduler",
+            Self::CutOff => {
+                "a standby cannot reach this scheduler, and no peer shows a sign of life"
+            }
             Self::Shutdown => "this scheduler shuts down",
         })
     }

@@ -48,16 +48,17 @@ pub struct Seen {
 pub struct Standbys {
     /// How many have looked within the last minute: one that is restarted is still expected.
     pub expected: u32,
-    /// How many have looked within the duration of a lease: they would lead at once.
+    /// How many have looked within the duration of a lease: they would lead at once. A note from the future, as the
+    /// clock of the database was set back, is an old one.
     pub present: u32,
     /// How many of those that are present could not connect to the leader's public address.
     pub cut_off: u32,
 }
 
 impl Standbys {
-    /// All that are present could not connect to the leader, and at least one is.
+    /// Whether peers may not reach the leader either. One standby is enough, as the leader asks its peers then.
     pub(crate) fn miss_the_leader(self) -> bool {
-        self.present > 0 && self.cut_off >= self.present
+        self.cut_off > 0
     }
 }
 

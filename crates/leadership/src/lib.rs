@@ -1,8 +1,8 @@
 //! Decides which of several schedulers on one database leads.
 //!
-//! [`Leadership`] is a plain value, like the pool: it performs no I/O and never reads a clock. Callers report events and
-//! the time, then drain [`Leadership::next_effect`] for what they must do. Each scheduler of a cluster has one; all of
-//! them talk about one row of their database, the *lease*.
+//! [`Leadership`] is a plain value, like the pool: it performs no I/O and never reads a clock. Callers report events
+//! and the time, then drain [`Leadership::next_effect`] for what they must do. Each scheduler of a cluster has one; all
+//! of them talk about one row of their database, the *lease*.
 //!
 //! ```
 //! use leadership::{Effect, HolderId, Leadership, Seen, Standbys, TakeAnswer, Timing};
@@ -24,15 +24,15 @@
 //!
 //! # One leader writes
 //!
-//! Every write carries the number of its leader's lease ([`Fence`]), and the database refuses one whose number is not the
-//! latest. So no clock has to be right for the state to be right: a leader that was frozen for an hour and does not
+//! Every write carries the number of its leader's lease ([`Fence`]), and the database refuses one whose number is not
+//! the latest. So no clock has to be right for the state to be right: a leader that was frozen for an hour and does not
 //! know it writes nothing. Clocks only decide how soon another scheduler leads, and when an old leader closes the
 //! connections of peers that should go to the new one.
 //!
 //! # Which clock
 //!
-//! A standby takes a lease that has expired by the database's clock, or that it saw unchanged for the duration of a lease
-//! by its own: a database whose clock was set back delays nothing. A leader counts from when it *sent* the latest
+//! A standby takes a lease that has expired by the database's clock, or that it saw unchanged for the duration of a
+//! lease by its own: a database whose clock was set back delays nothing. A leader counts from when it *sent* the latest
 //! question to which the database answered that it leads.
 #![cfg_attr(not(test), no_std)]
 

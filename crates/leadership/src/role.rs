@@ -73,7 +73,7 @@ pub(crate) struct Term {
     pub(crate) confirmed: Time,
     pub(crate) standbys: Standbys,
     pub(crate) next_renewal: Time,
-    /// Since when the leader waits for a sign of life, as its standbys cannot connect to it.
+    /// Since when the leader waits for a sign of life, as a standby cannot connect to it.
     pub(crate) doubted: Option<Time>,
     /// When a peer last showed a sign of life.
     pub(crate) heard: Option<Time>,

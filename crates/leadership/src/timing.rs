@@ -13,11 +13,12 @@ pub struct Timing {
     pub look: Duration,
     /// How long to wait for an answer of the database. Less than a lease, so that one lost answer costs none.
     pub answer: Duration,
-    /// How long a leader that its standbys cannot reach waits for a sign of life of any peer.
+    /// How long a leader that a standby cannot reach waits for a sign of life of any peer.
     pub silence: Duration,
     /// How long a leader that is asked to stop may take to finish the write that is on its way.
     pub drain: Duration,
-    /// How long a scheduler that has given up its lease leaves it to others.
+    /// How long a scheduler that has given up its lease leaves it to others. So short that it leads again within ten
+    /// seconds if the standby fails right then.
     pub pause: Duration,
 }
 
@@ -30,7 +31,7 @@ impl Default for Timing {
             answer: Duration::from_secs(2),
             silence: Duration::from_secs(3),
             drain: Duration::from_millis(500),
-            pause: Duration::from_secs(10),
+            pause: Duration::from_secs(5),
         }
     }
 }

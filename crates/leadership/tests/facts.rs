@@ -316,7 +316,7 @@ fn a_leader_steps_down_for_a_standby() {
         Some(Effect::Stop(StopReason::StepDown))
     );
     leadership.stopped(at(140));
-    // For ten seconds it leaves the lease to others; then it takes it again if nobody has.
+    // For five seconds it leaves the lease to others; then it takes it again if nobody has.
     let given_up = Seen {
         holder: None,
         ..expired(7)
@@ -324,9 +324,9 @@ fn a_leader_steps_down_for_a_standby() {
     let ask = look(&mut leadership);
     leadership.looked(at(140), ask, Some(given_up));
     assert_eq!(leadership.next_effect(), None);
-    leadership.advance(at(10_140));
+    leadership.advance(at(5_140));
     let ask = look(&mut leadership);
-    leadership.looked(at(10_140), ask, Some(given_up));
+    leadership.looked(at(5_140), ask, Some(given_up));
     take(&mut leadership);
 }
 
