@@ -29,12 +29,14 @@ fn main() -> ExitCode {
         }
     };
     let jobs = |seed| simulate(seed, None).map_err(|failure| failure.to_string());
-    let clusters = |seed| cluster::live(seed, None);
+    let clusters = |seed| cluster::live(seed, cluster::Setup::Alone, None);
+    let standbys = |seed| cluster::live(seed, cluster::Setup::Standbys, None);
     let of_jobs = all((first, seeds), "jobs", jobs);
     let of_clusters = all((first, seeds), "clusters", clusters);
-    match (of_jobs, of_clusters) {
-        (Ok(()), Ok(())) => ExitCode::SUCCESS,
-        (Err(()), _) | (_, Err(())) => ExitCode::FAILURE,
+    let of_standbys = all((first, seeds), "clusters with standbys", standbys);
+    match of_jobs.and(of_clusters).and(of_standbys) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(()) => ExitCode::FAILURE,
     }
 }
 

@@ -3,9 +3,12 @@
 mod cluster;
 mod simulate;
 
-use cluster::{ClusterFault, live};
+use cluster::{ClusterFault, Setup, live};
 use jobs::Fault;
 use simulate::{Counts, Mistake, simulate};
+
+/// Each takes some milliseconds; `cargo xtask simulate` lives through more.
+const STANDBY_HISTORIES: u64 = 2_000;
 
 /// Ten thousand histories, in which everything happens often.
 #[test]
@@ -88,7 +91,7 @@ fn planted_faults_are_found() {
 fn the_promises_hold_in_a_cluster() {
     let mut seen = Counts::default();
     for seed in 0..10_000 {
-        match live(seed, None) {
+        match live(seed, Setup::Alone, None) {
             Ok(counts) => seen.add(&counts),
             Err(problem) => panic!("seed {seed}: {problem}"),
         }
@@ -131,9 +134,75 @@ fn planted_faults_of_a_cluster_are_found() {
         (ClusterFault::ForgetsOnEnd, "accepted means kept"),
         (ClusterFault::RunsAgain, "the log stays"),
     ];
+    let wrong = not_found_as(Setup::Alone, &faults);
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Histories of clusters with standbys, in which everything happens often.
+#[test]
+fn the_promises_hold_in_a_cluster_with_standbys() {
+    let mut seen = Counts::default();
+    for seed in 0..STANDBY_HISTORIES {
+        match live(seed, Setup::Standbys, None) {
+            Ok(counts) => seen.add(&counts),
+            Err(problem) => panic!("seed {seed}: {problem}"),
+        }
+    }
+    let expected = [
+        "acknowledgement",
+        "adoption",
+        "cut off",
+        "deposed",
+        "doubt",
+        "expired",
+        "frozen",
+        "handover",
+        "log taken after the end",
+        "new leader",
+        "refused write",
+        "sent again, and saved before",
+    ];
+    for what in expected {
+        assert!(
+            seen.of(what) >= 30,
+            "only {} times {what}: {seen:?}",
+            seen.of(what)
+        );
+    }
+    // Most deposed leaders know it before they write.
+    assert!(seen.of("refused for its number") >= 5, "{seen:?}");
+}
+
+/// The table of `docs/design/0028-leadership.md`: which check finds which fault.
+#[test]
+fn planted_faults_of_standbys_are_found() {
+    let faults = [
+        (ClusterFault::WritesUnfenced, "one leader writes"),
+        (ClusterFault::TrustsItsClock, "one leader writes"),
+        (ClusterFault::ReusesLeaseNumbers, "durable before reported"),
+        (ClusterFault::WaitsForDatabaseClock, "another leads"),
+        (ClusterFault::KeepsConnections, "accepted means kept"),
+        (ClusterFault::KeepsLeaseUnreached, "another leads"),
+        (ClusterFault::RestoresOldRows, "one outcome"),
+        (ClusterFault::WritesTwice, "one outcome"),
+        (ClusterFault::BelievesLatestAnswer, "one outcome"),
+        (
+            ClusterFault::ReportsUnsavedAtHandover,
+            "durable before reported",
+        ),
+        (ClusterFault::AcknowledgesBeforeUpload, "the log stays"),
+        (ClusterFault::ForgetsUnsharedLog, "the log stays"),
+        (ClusterFault::ForgetsToUpload, "the log stays"),
+    ];
+    let wrong = not_found_as(Setup::Standbys, &faults);
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Returns which faults are not found, or found as a breach of another promise.
+fn not_found_as(setup: Setup, faults: &[(ClusterFault, &str)]) -> String {
     let mut wrong = String::new();
-    for (fault, promise) in faults {
-        let found = (0..2_000).find_map(|seed| Some((seed, live(seed, Some(fault)).err()?)));
+    for (fault, promise) in faults.iter().copied() {
+        let found = (0..2_000).find_map(|seed| Some((seed, live(seed, setup, Some(fault)).err()?)));
         match found {
             Some((_, problem)) if problem.starts_with(promise) => {}
             Some((seed, problem)) => {
@@ -142,5 +211,5 @@ fn planted_faults_of_a_cluster_are_found() {
             None => wrong += &format!("{fault:?} was not found\n"),
         }
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    wrong
 }

@@ -96,7 +96,10 @@ impl Client {
     pub(crate) fn disconnected(&mut self, context: &mut Context<'_>, connection: ConnectionId) {
         if self.connection == Some(connection) {
             self.connection = None;
-            let seconds = context.random.pick(&[1, 5, 20]);
+            let seconds = match context.has_standbys() {
+                true => context.random.pick(&[0, 1]),
+                false => context.random.pick(&[1, 5, 20]),
+            };
             self.dial(context, seconds);
         }
     }
@@ -130,7 +133,7 @@ impl Client {
     }
 
     /// Submits, or asks for the job if it has an id.
-    fn begin(&mut self, context: &mut Context<'_>, wish: usize) {
+    pub(crate) fn begin(&mut self, context: &mut Context<'_>, wish: usize) {
         if self.connection.is_none() {
             return;
         }
@@ -183,7 +186,13 @@ impl Client {
             // The user submits again.
             ToClient::Refused { wish } => {
                 context.oracle.count("refusal");
-                self.begin(context, wish);
+                if context.has_standbys() {
+                    let (client, life) = (self.which, self.life);
+                    let again = Event::Resubmit { client, life, wish };
+                    context.after(Duration::from_secs(5), again);
+                } else {
+                    self.begin(context, wish);
+                }
             }
             ToClient::Unknown { job } => {
                 context

@@ -23,4 +23,30 @@ pub(crate) enum ClusterFault {
     ForgetsOnEnd,
     /// A worker that was restarted runs again what it ran.
     RunsAgain,
+    /// The database compares no numbers.
+    WritesUnfenced,
+    /// The database compares no numbers; a leader writes while its lease is valid by its own clock.
+    TrustsItsClock,
+    /// A lease that is taken has the number of the one before.
+    ReusesLeaseNumbers,
+    /// A standby takes a lease only when that has expired by the clock of the database.
+    WaitsForDatabaseClock,
+    /// A leader that was deposed keeps its connections.
+    KeepsConnections,
+    /// A leader that no peer can reach keeps its lease.
+    KeepsLeaseUnreached,
+    /// A new leader restores what it read when it became a standby, and not what is there when it has the lease.
+    RestoresOldRows,
+    /// A batch whose answer was lost is written again without a look at its number.
+    WritesTwice,
+    /// A batch whose answer was lost is taken for one that was not saved, as there is no space when it is sent again.
+    BelievesLatestAnswer,
+    /// A leader that steps down reports what it could not save any more.
+    ReportsUnsavedAtHandover,
+    /// An attempt is acknowledged when its log is on the leader's disk.
+    AcknowledgesBeforeUpload,
+    /// A worker is told to forget an attempt of a job that has ended, though nobody has its whole log.
+    ForgetsUnsharedLog,
+    /// A leader that has restarted does not copy the logs that it has to the store.
+    ForgetsToUpload,
 }

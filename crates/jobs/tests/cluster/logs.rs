@@ -1,4 +1,5 @@
-//! The scheduler's logs of attempts: files that only grow.
+//! The scheduler's logs of attempts: files that only grow; and the store in which several schedulers share those that
+//! are whole.
 
 use std::collections::BTreeMap;
 
@@ -59,6 +60,12 @@ impl Logs {
         file.is_complete = true;
     }
 
+    /// Returns the attempts whose logs are whole here.
+    pub(crate) fn whole(&self) -> impl Iterator<Item = AttemptId> {
+        let whole = self.0.iter().filter(|(_, file)| file.is_complete);
+        whole.map(|(attempt, _)| *attempt)
+    }
+
     /// The machine loses power: of what was not synced, any part may be lost.
     pub(crate) fn lose_power(&mut self, random: &mut Random) {
         for file in self.0.values_mut() {
@@ -66,6 +73,31 @@ impl Logs {
             let kept = file.synced + random.below(unsynced + 1);
             file.bytes.truncate(kept);
             file.is_complete &= unsynced == 0;
+        }
+    }
+}
+
+/// The store that all schedulers share: each log in it is whole, and never changes.
+#[derive(Debug, Default)]
+pub(crate) struct LogStore {
+    logs: Logs,
+    pub(crate) is_down: bool,
+}
+
+impl LogStore {
+    pub(crate) fn has(&self, attempt: AttemptId) -> bool {
+        self.logs.is_complete(attempt)
+    }
+
+    /// Returns the logs that can be read.
+    pub(crate) fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    pub(crate) fn put(&mut self, attempt: AttemptId, log: &[u8]) {
+        if !self.has(attempt) {
+            self.logs.append(attempt, 0, log);
+            self.logs.finish(attempt, true);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Connections: ordered, with delays; they close, or fall silent without a word.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use pool::Time;
 
+use super::database::Database;
 use super::events::{Event, Events, Party};
 use super::message::Message;
 use crate::simulate::random::Random;
@@ -32,6 +33,8 @@ impl Side {
 #[derive(Debug)]
 struct Connection {
     dialler: Party,
+    /// The scheduler that accepted it.
+    listener: usize,
     /// Nothing arrives any more.
     is_cut: bool,
     scheduler: SideState,
@@ -49,11 +52,13 @@ struct SideState {
 pub(crate) struct Network {
     last: u64,
     connections: BTreeMap<ConnectionId, Connection>,
+    /// The schedulers that no peer reaches.
+    pub(crate) unreachable: BTreeSet<usize>,
 }
 
 impl Network {
     /// A connection is made.
-    pub(crate) fn connect(&mut self, now: Time, dialler: Party) -> ConnectionId {
+    pub(crate) fn connect(&mut self, now: Time, dialler: Party, listener: usize) -> ConnectionId {
         self.last += 1;
         let id = ConnectionId(self.last);
         let side = || SideState {
@@ -62,6 +67,7 @@ impl Network {
         };
         let connection = Connection {
             dialler,
+            listener,
             is_cut: false,
             scheduler: side(),
             dialler_side: side(),
@@ -74,6 +80,33 @@ impl Network {
         self.connections
             .get(&id)
             .map(|connection| connection.dialler)
+    }
+
+    /// Whether a standby can connect to the leader, as the database names it.
+    pub(crate) fn reaches_leader(&self, standby: usize, database: &Database) -> bool {
+        let is_cut_off = |which| self.unreachable.contains(&which);
+        !is_cut_off(standby) && !database.holder().is_some_and(is_cut_off)
+    }
+
+    /// Returns the scheduler at the other end.
+    pub(crate) fn listener(&self, id: ConnectionId) -> Option<usize> {
+        self.connections
+            .get(&id)
+            .map(|connection| connection.listener)
+    }
+
+    /// Whether a side has not closed it, and does not know that the other one has.
+    pub(crate) fn is_open(&self, id: ConnectionId, side: Side) -> bool {
+        self.connections
+            .get(&id)
+            .is_some_and(|connection| connection.side(side).is_open)
+    }
+
+    /// Whether nothing arrives over it any more.
+    pub(crate) fn is_cut(&self, id: ConnectionId) -> bool {
+        self.connections
+            .get(&id)
+            .is_some_and(|connection| connection.is_cut)
     }
 
     /// Whether something that is on its way to a side arrives.
@@ -134,18 +167,21 @@ impl Network {
     /// The connections of a party, open on its side.
     pub(crate) fn of(&self, party: Party) -> Vec<(ConnectionId, Side)> {
         let side = match party {
-            Party::Scheduler => Side::Scheduler,
+            Party::Scheduler(_) => Side::Scheduler,
             Party::Worker(_) | Party::Client(_) => Side::Dialler,
         };
         self.connections
             .iter()
-            .filter(|(_, connection)| party == Party::Scheduler || connection.dialler == party)
+            .filter(|(_, connection)| match party {
+                Party::Scheduler(which) => connection.listener == which,
+                Party::Worker(_) | Party::Client(_) => connection.dialler == party,
+            })
             .filter(|(_, connection)| connection.side(side).is_open)
             .map(|(id, _)| (*id, side))
             .collect()
     }
 
-    /// The connection of a worker or client falls silent: each side learns it when it misses the other's signs of life.
+    /// The connections of a party fall silent: each side learns it when it misses the other's signs of life.
     pub(crate) fn cut(&mut self, events: &mut Events, random: &mut Random, now: Time, of: Party) {
         for (id, _) in self.of(of) {
             if let Some(connection) = self.connections.get_mut(&id)

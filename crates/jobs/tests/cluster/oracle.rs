@@ -7,6 +7,7 @@ use jobs::{AttemptEnd, AttemptId, Change, JobId, LossReason, NewJob, Outcome, Ve
 use pool::{ClientId, Time};
 
 use super::logs::Logs;
+use super::network::ConnectionId;
 use crate::simulate::Counts;
 use crate::simulate::disk::Disk;
 
@@ -39,6 +40,12 @@ pub(crate) struct Oracle {
     runs: BTreeMap<AttemptId, Run>,
     /// Since when the scheduler has missed each worker; `None` while it is connected.
     missed: BTreeMap<usize, Option<Time>>,
+    /// The latest connection over which a scheduler had each worker.
+    over: BTreeMap<usize, ConnectionId>,
+    /// The disk of a scheduler is gone, and with it logs that nobody else had.
+    pub(crate) has_burnt: bool,
+    /// When the database last was too late with an answer about the lease.
+    pub(crate) last_lost_answer: Option<Time>,
     /// The first promise that was broken.
     problem: Option<String>,
     pub(crate) seen: Counts,
@@ -138,15 +145,29 @@ impl Oracle {
         }
     }
 
-    /// The scheduler has a connection to a worker.
-    pub(crate) fn has_worker(&mut self, worker: usize) {
-        self.missed.insert(worker, None);
+    /// An answer of the database was lost: another scheduler may take longer to lead.
+    pub(crate) fn answer_was_lost(&mut self, now: Time) {
+        self.last_lost_answer = Some(now);
     }
 
-    /// The scheduler misses a worker from now on.
-    pub(crate) fn misses_worker(&mut self, worker: usize, now: Time) {
-        let missed = self.missed.entry(worker).or_default();
-        missed.get_or_insert(now);
+    /// The scheduler has a connection to a worker.
+    pub(crate) fn has_worker(&mut self, worker: usize, connection: ConnectionId) {
+        self.missed.insert(worker, None);
+        self.over.insert(worker, connection);
+    }
+
+    /// The scheduler misses a worker from now on, unless another one has it.
+    pub(crate) fn misses_worker(&mut self, worker: usize, over: ConnectionId, now: Time) {
+        if self.over.get(&worker) == Some(&over) {
+            self.missed.entry(worker).or_default().get_or_insert(now);
+        }
+    }
+
+    /// The scheduler misses all workers from now on: it is down, or another one leads from now on.
+    pub(crate) fn misses_all(&mut self, now: Time) {
+        for missed in self.missed.values_mut() {
+            missed.get_or_insert(now);
+        }
     }
 
     /// The scheduler saves a change.
@@ -213,7 +234,11 @@ impl Oracle {
                 number: row.saved.attempts,
             };
             if let Outcome::Done(Verdict::Succeeded(_) | Verdict::Failed { .. }) = outcome {
-                let truth = self.runs.get(&deciding).map_or(&[][..], |run| &run.log);
+                let run = self.runs.get(&deciding);
+                if self.has_burnt && run.is_some_and(|run| !run.survives) {
+                    continue;
+                }
+                let truth = run.map_or(&[][..], |run| &run.log);
                 if logs.read(deciding, 0) != truth {
                     let kept = logs.length(deciding);
                     let problem = format!(

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use pool::Time;
 
+use super::Setup;
+use super::database::Database;
 use super::events::{Event, Events};
 use super::fault::ClusterFault;
+use super::logs::LogStore;
 use super::message::Message;
 use super::network::{ConnectionId, Network, Side};
 use super::oracle::Oracle;
@@ -18,6 +21,10 @@ pub(crate) struct Context<'a> {
     pub(crate) network: &'a mut Network,
     pub(crate) random: &'a mut Random,
     pub(crate) oracle: &'a mut Oracle,
+    pub(crate) setup: Setup,
+    pub(crate) database: &'a mut Database,
+    /// The logs that are whole, where all schedulers find them.
+    pub(crate) store: &'a mut LogStore,
     pub(crate) fault: Option<ClusterFault>,
 }
 
@@ -34,6 +41,10 @@ impl Context<'_> {
 
     pub(crate) fn after(&mut self, delay: Duration, event: Event) {
         self.events.at(self.now + delay, event);
+    }
+
+    pub(crate) fn has_standbys(&self) -> bool {
+        self.setup == Setup::Standbys
     }
 
     pub(crate) fn planted(&self, fault: ClusterFault) -> bool {

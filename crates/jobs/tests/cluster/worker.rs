@@ -31,7 +31,7 @@ pub(crate) struct Worker {
     which: usize,
     name: WorkerName,
     /// Whether it keeps its jobs while it is disconnected. Upstream's workers do not.
-    survives: bool,
+    pub(crate) survives: bool,
     pub(crate) is_up: bool,
     pub(crate) life: u32,
     connection: Option<ConnectionId>,
@@ -117,7 +117,7 @@ impl Worker {
         for (id, kept) in &mut self.attempts {
             context.oracle.ends(*id);
             kept.reader = None;
-            if crash == Crash::Machine {
+            if crash != Crash::Process {
                 let unsynced = kept.log.len() - kept.synced;
                 kept.log
                     .truncate(kept.synced + context.random.below(unsynced + 1));
@@ -184,7 +184,10 @@ impl Worker {
             let (worker, life) = (self.which, self.life);
             context.events.at(deadline, Event::Grace { worker, life });
         }
-        let delay = context.random.pick(&[1, 5, 10]);
+        let delay = match context.has_standbys() {
+            true => context.random.pick(&[0, 1]),
+            false => context.random.pick(&[1, 5, 10]),
+        };
         self.dial(context, Duration::from_secs(delay));
     }
 

@@ -28,9 +28,10 @@ impl Scheduler {
         connection: ConnectionId,
         message: Message,
     ) {
-        if self.process.is_none() {
+        if self.process.as_ref().is_none_or(|process| process.drains) {
             return;
         }
+        self.peer_heard(context);
         match message {
             Message::FromClient(message) => self.client_asks(context, connection, message),
             Message::FromWorker(message) => self.worker_asks(context, connection, message),
@@ -45,6 +46,12 @@ impl Scheduler {
         connection: ConnectionId,
         message: FromClient,
     ) {
+        if !context.database.reaches(self.which) {
+            if let Some(process) = &mut self.process {
+                process.parked.push((connection, message));
+            }
+            return;
+        }
         match message {
             FromClient::Submit {
                 wish,
@@ -65,7 +72,7 @@ impl Scheduler {
                 self.submit(context, connection, wish, new);
             }
             FromClient::Find { wish, job } => {
-                if self.knows(job) {
+                if self.knows(context, job) {
                     self.watched(connection, job);
                     reply(context, connection, ToClient::Found { wish, job });
                 } else {
@@ -129,7 +136,7 @@ impl Scheduler {
             .and_then(|key| process.jobs.with_key(&new.client, key));
         let ended = key
             .as_ref()
-            .and_then(|key| self.disk.with_key(&new.client, key));
+            .and_then(|key| context.database.disk.with_key(&new.client, key));
         if let (None, Some(job)) = (known, ended) {
             self.watched(connection, job);
             reply(context, connection, ToClient::Accepted { wish, job });
@@ -142,12 +149,26 @@ impl Scheduler {
         }
     }
 
-    fn knows(&self, job: JobId) -> bool {
+    fn knows(&self, context: &Context<'_>, job: JobId) -> bool {
         let live = self
             .process
             .as_ref()
             .and_then(|process| process.jobs.stage(job));
-        live.is_some() || self.disk.row(job).is_some()
+        live.is_some() || context.database.disk.row(job).is_some()
+    }
+
+    /// Answers what clients asked while the database could not be read.
+    pub(super) fn ask_again(&mut self, context: &mut Context<'_>) {
+        if let Some(process) = &mut self.process
+            && !process.drains
+            && !process.parked.is_empty()
+            && context.database.reaches(self.which)
+        {
+            for (connection, message) in std::mem::take(&mut process.parked) {
+                self.client_asks(context, connection, message);
+            }
+            self.perform(context);
+        }
     }
 
     fn watched(&mut self, connection: ConnectionId, job: JobId) {
@@ -164,6 +185,9 @@ impl Scheduler {
         let Some(process) = &mut self.process else {
             return;
         };
+        if !context.database.reaches(self.which) {
+            return;
+        }
         let watchers = std::mem::take(&mut process.watchers);
         for watcher in watchers {
             let Watcher {
@@ -173,15 +197,16 @@ impl Scheduler {
                 version,
             } = watcher;
             let live = process.jobs.stage(job).is_some();
+            let row = context.database.disk.row(job);
             let (latest, outcome) = match process.shown.get(&job) {
                 Some((latest, _)) if live => (*latest, None),
                 None if live => (0, None),
-                _ => match self.disk.row(job).and_then(|row| row.outcome.clone()) {
+                _ => match row.and_then(|row| row.outcome.clone()) {
                     Some(outcome) => (u64::MAX, Some(outcome)),
                     None => (0, None),
                 },
             };
-            let attempt = self.disk.row(job).map_or(0, |row| row.saved.attempts);
+            let attempt = row.map_or(0, |row| row.saved.attempts);
             if outcome.is_none() && latest <= version && version > 0 {
                 process.watchers.push(watcher);
                 continue;
@@ -230,7 +255,7 @@ impl Scheduler {
                 bytes,
                 is_complete,
             } => self.log_arrived(context, connection, (attempt, start), &bytes, is_complete),
-            FromWorker::End { attempt, end } => self.end_arrived(connection, attempt, end),
+            FromWorker::End { attempt, end } => self.end_arrived(context, connection, attempt, end),
         }
     }
 
@@ -261,7 +286,7 @@ impl Scheduler {
             connection.worker = Some((name.clone(), id, survives));
         }
         if let Some(Party::Worker(worker)) = context.network.dialler(connection) {
-            context.oracle.has_worker(worker);
+            context.oracle.has_worker(worker, connection);
         }
         let request = Request::Return {
             connection,
@@ -317,6 +342,7 @@ impl Scheduler {
         }
         process.watchers.retain(|watcher| watcher.connection != id);
         process.readers.retain(|reader| reader.connection != id);
+        process.parked.retain(|(connection, _)| *connection != id);
         self.perform(context);
     }
 
@@ -338,7 +364,7 @@ impl Scheduler {
         process.held.retain(|_, (connection, _)| *connection != id);
         process.jobs.worker_left(context.now, POOL, &name);
         if let Some(Party::Worker(worker)) = context.network.dialler(id) {
-            context.oracle.misses_worker(worker, context.now);
+            context.oracle.misses_worker(worker, id, context.now);
         }
         if !context.planted(ClusterFault::BelievesOldConnection)
             && let Some(connection) = process.connections.get_mut(&id)

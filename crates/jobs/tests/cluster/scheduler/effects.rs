@@ -1,10 +1,11 @@
 //! Performs the effects of the jobs and of the pool, one by one: it may be killed between any two.
 
-use jobs::{AttemptId, Effect, HeldAnswer, JobId, RequestId, Stage};
+use jobs::{AttemptId, Effect, HeldAnswer, JobId, Outcome, RequestId, Stage};
 use pool::{Effect as PoolEffect, PopId, TicketId};
 
 use super::connections::reply;
 use super::{Process, Request, Scheduler};
+use crate::cluster::fault::ClusterFault;
 use crate::cluster::message::{Message, ToClient, ToWorker};
 use crate::cluster::network::{ConnectionId, Side};
 use crate::cluster::process::Context;
@@ -29,6 +30,7 @@ impl Scheduler {
                 break;
             }
         }
+        self.ask_again(context);
         self.answer_watchers(context);
         self.answer_readers(context);
         self.plan(context);
@@ -114,7 +116,8 @@ impl Scheduler {
         let Some((connection, ticket)) = process.held.remove(&attempt) else {
             return;
         };
-        let known = self
+        let known = context
+            .database
             .disk
             .row(attempt.job)
             .map_or(0, |row| row.saved.attempts);
@@ -167,9 +170,14 @@ impl Scheduler {
         }
         let mut forget = Vec::new();
         let mut keep = Vec::new();
+        let mut keep_log = Vec::new();
         for (attempt, answer) in held.into_iter().zip(answers) {
             match answer {
                 HeldAnswer::Keep => keep.push(attempt),
+                HeldAnswer::Forget if self.wants_log(context, attempt) => {
+                    context.oracle.count("log taken after the end");
+                    keep_log.push(attempt);
+                }
                 HeldAnswer::Forget => {
                     context.oracle.count("supersession");
                     forget.push(attempt);
@@ -182,6 +190,21 @@ impl Scheduler {
             context.oracle.count("adoption");
             self.follow(context, (connection, None), attempt);
         }
+        for attempt in keep_log {
+            self.follow(context, (connection, None), attempt);
+        }
+    }
+
+    /// The job has ended with this attempt under an earlier leader, which did not come to share the log.
+    fn wants_log(&self, context: &Context<'_>, attempt: AttemptId) -> bool {
+        let row = context.database.disk.row(attempt.job);
+        let has_decided = row.is_some_and(|row| {
+            row.saved.attempts == attempt.number && matches!(row.outcome, Some(Outcome::Done(_)))
+        });
+        context.has_standbys()
+            && has_decided
+            && !context.store.has(attempt)
+            && !context.planted(ClusterFault::ForgetsUnsharedLog)
     }
 }
 

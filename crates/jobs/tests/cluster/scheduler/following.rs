@@ -1,10 +1,14 @@
 //! Keeps the log of an attempt, and takes its end when the log is whole.
 
-use jobs::{AttemptEnd, AttemptId};
+use std::time::Duration;
+
+use jobs::{AttemptEnd, AttemptId, Outcome, SavedStage};
 use pool::TicketId;
 
 use super::{Reader, Scheduler};
+use crate::cluster::events::Event;
 use crate::cluster::fault::ClusterFault;
+use crate::cluster::logs::Logs;
 use crate::cluster::message::{Message, ToClient, ToWorker};
 use crate::cluster::network::{ConnectionId, Side};
 use crate::cluster::process::Context;
@@ -27,7 +31,7 @@ impl Scheduler {
         (connection, ticket): (ConnectionId, Option<TicketId>),
         attempt: AttemptId,
     ) {
-        let log_is_whole = self.logs.is_complete(attempt);
+        let log_is_whole = self.log(context, attempt).is_complete(attempt);
         let Some(process) = &mut self.process else {
             return;
         };
@@ -39,7 +43,7 @@ impl Scheduler {
         };
         process.following.insert(attempt, following);
         if log_is_whole {
-            self.settle(attempt);
+            self.settle(context, attempt);
         } else {
             self.read_on(context, connection, attempt);
         }
@@ -81,7 +85,8 @@ impl Scheduler {
             if let Some(following) = process.following.get_mut(&attempt) {
                 following.log_is_whole = true;
             }
-            self.settle(attempt);
+            self.settle(context, attempt);
+            self.share(context, attempt);
         } else {
             self.read_on(context, connection, attempt);
         }
@@ -90,6 +95,7 @@ impl Scheduler {
 
     pub(super) fn end_arrived(
         &mut self,
+        context: &Context<'_>,
         connection: ConnectionId,
         attempt: AttemptId,
         end: AttemptEnd,
@@ -101,12 +107,12 @@ impl Scheduler {
             && following.connection == connection
         {
             following.end = Some(end);
-            self.settle(attempt);
+            self.settle(context, attempt);
         }
     }
 
-    /// Reports the end of an attempt once its log is whole.
-    fn settle(&mut self, attempt: AttemptId) {
+    /// Reports the end of an attempt once its log is whole, and the log once all schedulers find it.
+    fn settle(&mut self, context: &Context<'_>, attempt: AttemptId) {
         let Some(process) = &mut self.process else {
             return;
         };
@@ -121,7 +127,7 @@ impl Scheduler {
             return;
         }
         let end = following.end.take();
-        let ticket = following.ticket;
+        let (ticket, connection) = (following.ticket, following.connection);
         process.following.remove(&attempt);
         if let Some(ticket) = ticket {
             process.pool.job_finished(ticket);
@@ -130,7 +136,53 @@ impl Scheduler {
             let now = process.pool.now();
             process.jobs.attempt_ended(now, attempt, &name, end);
         }
-        process.jobs.log_kept(attempt, &name);
+        let is_shared = !context.has_standbys()
+            || context.store.has(attempt)
+            || context.planted(ClusterFault::AcknowledgesBeforeUpload);
+        if is_shared {
+            process.jobs.log_kept(attempt, &name);
+        } else {
+            process.unshared.insert(attempt, (connection, name));
+        }
+    }
+
+    /// Has a log that is whole copied to the store, after a while.
+    pub(super) fn share(&self, context: &mut Context<'_>, attempt: AttemptId) {
+        if context.has_standbys() && !context.store.has(attempt) {
+            let delay = context.random.pick(&[10, 1_000, 10_000, 100_000]);
+            let upload = Event::Upload {
+                scheduler: self.which,
+                starts: self.starts,
+                attempt,
+            };
+            context.after(Duration::from_millis(delay), upload);
+        }
+    }
+
+    /// A log is due to be copied to the store. A standby does that, too.
+    pub(crate) fn upload(&mut self, context: &mut Context<'_>, attempt: AttemptId) {
+        if context.store.is_down {
+            return self.share(context, attempt);
+        }
+        context.store.put(attempt, self.logs.read(attempt, 0));
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        if let Some((connection, name)) = process.unshared.remove(&attempt)
+            && process.registered.get(&name) == Some(&connection)
+        {
+            process.jobs.log_kept(attempt, &name);
+            self.perform(context);
+        }
+    }
+
+    /// The logs among which that of an attempt is: those on this disk, unless only the store has it whole.
+    fn log<'a>(&'a self, context: &'a Context<'_>, attempt: AttemptId) -> &'a Logs {
+        if context.store.has(attempt) && !self.logs.is_complete(attempt) {
+            context.store.logs()
+        } else {
+            &self.logs
+        }
     }
 
     /// Stops following what is followed over a connection.
@@ -155,20 +207,23 @@ impl Scheduler {
         let Some(process) = &mut self.process else {
             return;
         };
-        let (jobs, logs) = (&process.jobs, &self.logs);
-        let grows = |attempt: AttemptId| {
-            !logs.is_complete(attempt)
-                && jobs
-                    .stage(attempt.job)
-                    .and_then(|stage| stage.attempt())
-                    .is_some_and(|current| current.number == attempt.number)
+        let readers = std::mem::take(&mut process.readers);
+        let Some(process) = &self.process else {
+            return;
         };
-        let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut process.readers)
-            .into_iter()
-            .partition(|reader| {
-                logs.length(reader.attempt) > reader.start || !grows(reader.attempt)
-            });
-        process.readers = waiting;
+        let jobs = &process.jobs;
+        let grows = |attempt: AttemptId| {
+            let is_current = jobs
+                .stage(attempt.job)
+                .and_then(|stage| stage.attempt())
+                .is_some_and(|current| current.number == attempt.number);
+            !self.log(context, attempt).is_complete(attempt)
+                && (is_current || comes_from_worker(context, attempt))
+        };
+        let (ready, waiting): (Vec<_>, Vec<_>) = readers.into_iter().partition(|reader| {
+            self.log(context, reader.attempt).length(reader.attempt) > reader.start
+                || !grows(reader.attempt)
+        });
         for Reader {
             connection,
             wish,
@@ -176,7 +231,8 @@ impl Scheduler {
             start,
         } in ready
         {
-            let bytes = logs.read(attempt, start).to_vec();
+            let log = self.log(context, attempt);
+            let bytes = log.read(attempt, start).to_vec();
             let is_complete = bytes.is_empty();
             let log = ToClient::Log {
                 wish,
@@ -186,5 +242,24 @@ impl Scheduler {
             };
             context.send(connection, Side::Dialler, Message::ToClient(log));
         }
+        if let Some(process) = &mut self.process {
+            process.readers = waiting;
+        }
     }
+}
+
+/// The log of an attempt that has decided its job is with its worker, which returns some day: no leader has read all of
+/// it and is there.
+fn comes_from_worker(context: &Context<'_>, attempt: AttemptId) -> bool {
+    let row = context.database.disk.row(attempt.job);
+    context.has_standbys()
+        && row.is_some_and(|row| {
+            let survives = match &row.saved.stage {
+                SavedStage::Assigned(attempt) => attempt.survives,
+                SavedStage::Queued { .. } => false,
+            };
+            survives
+                && row.saved.attempts == attempt.number
+                && matches!(row.outcome, Some(Outcome::Done(_)))
+        })
 }

@@ -1,37 +1,48 @@
-//! A scheduler: its disk, and while it is up its jobs, its pool and its connections.
+//! A scheduler: its disk, and while it leads its jobs, its pool and its connections.
 
 mod connections;
 mod effects;
 mod following;
+mod leading;
+mod saving;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use jobs::{AttemptId, Change, ChangeId, Config, JobId, Jobs, RequestId, Stage};
+use jobs::{AttemptId, Change, ChangeId, Config, JobId, Jobs, RequestId, Saved, Stage};
+use leadership::Fence;
 use pool::{Pool, PopId, TicketId, Time, WorkerId, WorkerName};
 
 use self::following::Following;
+use self::leading::Candidate;
+use self::saving::Sent;
 use crate::cluster::events::{Crash, Event};
 use crate::cluster::fault::ClusterFault;
 use crate::cluster::logs::Logs;
+use crate::cluster::message::FromClient;
 use crate::cluster::network::ConnectionId;
 use crate::cluster::oracle::GRACE;
 use crate::cluster::process::Context;
-use crate::simulate::disk::Disk;
 
 /// The only pool.
 const POOL: &str = "pool";
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Scheduler {
+    which: usize,
+    /// Counts how often it began to lead, and its ends.
     pub(crate) life: u32,
-    pub(crate) disk: Disk,
+    /// On its own disk.
     pub(crate) logs: Logs,
     last_id: u64,
+    /// Counts the starts of its program.
+    pub(crate) starts: u32,
+    /// What it is among several, while its program runs.
+    candidate: Option<Candidate>,
     process: Option<Process>,
 }
 
-/// What a scheduler has in memory.
+/// What a scheduler that leads has in memory.
 #[derive(Debug)]
 struct Process {
     jobs: Jobs,
@@ -56,6 +67,19 @@ struct Process {
     /// Changes on their way to the disk.
     unsaved: VecDeque<(ChangeId, Change)>,
     commits: bool,
+    /// What each write to a shared database carries; `None` for a scheduler that is alone.
+    fence: Option<Fence>,
+    last_batch: u64,
+    /// The changes that were sent to a shared database, until it answers.
+    sent: Option<Sent>,
+    /// The latest write was refused, as there is no space.
+    backs_off: bool,
+    /// It accepts nothing more.
+    drains: bool,
+    /// What clients asked while the database could not be read.
+    parked: Vec<(ConnectionId, FromClient)>,
+    /// Attempts that have ended, and whose logs are not in the shared store yet.
+    unshared: BTreeMap<AttemptId, (ConnectionId, WorkerName)>,
     deadline: Option<Time>,
     refuses: bool,
     /// It is killed after so many more actions.
@@ -102,18 +126,46 @@ struct Reader {
 }
 
 impl Scheduler {
-    pub(crate) fn is_up(&self) -> bool {
-        self.process.is_some()
+    pub(crate) fn new(which: usize) -> Self {
+        Self {
+            which,
+            life: 0,
+            logs: Logs::default(),
+            // No two schedulers choose the same id.
+            last_id: (which as u64) << 32,
+            starts: 0,
+            candidate: None,
+            process: None,
+        }
     }
 
-    /// Starts, and goes on with what is on disk.
+    /// Whether its program runs.
+    pub(crate) fn is_up(&self) -> bool {
+        self.process.is_some() || self.candidate.is_some()
+    }
+
+    /// Whether it accepts connections.
+    pub(crate) fn listens(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| !process.drains)
+    }
+
     pub(crate) fn start(&mut self, context: &mut Context<'_>) {
+        if context.has_standbys() {
+            self.stand_by(context);
+        } else {
+            let saved = context.database.disk.unfinished();
+            self.begin(context, saved, None);
+        }
+    }
+
+    /// Goes on with what is on disk.
+    fn begin(&mut self, context: &mut Context<'_>, saved: Vec<Saved>, fence: Option<Fence>) {
         self.life += 1;
         let config = Config {
             return_timeout: GRACE,
             ..Config::default()
         };
-        let jobs = Jobs::restore(config, context.now, self.disk.unfinished());
+        let jobs = Jobs::restore(config, context.now, saved);
         self.process = Some(Process {
             jobs,
             pool: Pool::default(),
@@ -131,6 +183,13 @@ impl Scheduler {
             readers: Vec::new(),
             unsaved: VecDeque::new(),
             commits: false,
+            fence,
+            last_batch: 0,
+            sent: None,
+            backs_off: false,
+            drains: false,
+            parked: Vec::new(),
+            unshared: BTreeMap::new(),
             deadline: None,
             refuses: false,
             fuse: None,
@@ -141,18 +200,25 @@ impl Scheduler {
 
     /// Ends as if it were killed. Some of what is not saved may reach the disk nevertheless.
     pub(crate) fn crash(&mut self, context: &mut Context<'_>, crash: Crash) {
-        let Some(process) = self.process.take() else {
-            return;
-        };
-        for worker in 0..3 {
-            context.oracle.misses_worker(worker, context.now);
+        self.candidate = None;
+        self.life += 1;
+        let process = self.process.take();
+        if process.is_some() {
+            context.oracle.misses_all(context.now);
         }
-        let reaches = context.random.below(process.unsaved.len() + 1);
-        for (_, change) in process.unsaved.into_iter().take(reaches) {
-            self.save(context, &change);
+        // What was sent to a shared database is on its way, whatever becomes of the sender.
+        if let Some(process) = process
+            && !context.has_standbys()
+        {
+            let reaches = context.random.below(process.unsaved.len() + 1);
+            for (_, change) in process.unsaved.into_iter().take(reaches) {
+                Self::save(context, &change);
+            }
         }
-        if crash == Crash::Machine {
-            self.logs.lose_power(context.random);
+        match crash {
+            Crash::Process => {}
+            Crash::Machine => self.logs.lose_power(context.random),
+            Crash::Disk => self.logs = Logs::default(),
         }
     }
 
@@ -170,6 +236,10 @@ impl Scheduler {
 
     /// Its disk answers: some of what was to be saved is.
     pub(crate) fn committed(&mut self, context: &mut Context<'_>) {
+        if context.has_standbys() {
+            self.send_batch(context);
+            return;
+        }
         let Some(process) = &mut self.process else {
             return;
         };
@@ -188,7 +258,7 @@ impl Scheduler {
             .min(process.unsaved.len());
         let group: Vec<_> = process.unsaved.drain(..group).collect();
         for (_, change) in &group {
-            self.save(context, change);
+            Self::save(context, change);
         }
         let last = group.last().map(|(number, _)| *number);
         if let (Some(process), Some(last)) = (&mut self.process, last) {
@@ -197,9 +267,9 @@ impl Scheduler {
         self.perform(context);
     }
 
-    fn save(&mut self, context: &mut Context<'_>, change: &Change) {
+    fn save(context: &mut Context<'_>, change: &Change) {
         context.oracle.saves(change, context.now);
-        if let Err(problem) = self.disk.save(change) {
+        if let Err(problem) = context.database.disk.save(change) {
             context.oracle.broken(problem);
         }
     }
@@ -225,21 +295,26 @@ impl Scheduler {
 
     /// Plans the next write, and the next look at the clock.
     fn plan(&mut self, context: &mut Context<'_>) {
-        let life = self.life;
+        let (scheduler, life) = (self.which, self.life);
         let Some(process) = &mut self.process else {
             return;
         };
-        if !process.unsaved.is_empty() && !process.commits {
+        if !process.unsaved.is_empty() && !process.commits && !process.drains {
             process.commits = true;
-            let delay = context.random.pick(&[1, 5, 20, 2_000]);
-            context.after(Duration::from_millis(delay), Event::Commit { life });
+            let delay = match std::mem::take(&mut process.backs_off) {
+                true => 1_000,
+                false => context.random.pick(&[1, 5, 20, 2_000]),
+            };
+            let commit = Event::Commit { scheduler, life };
+            context.after(Duration::from_millis(delay), commit);
         }
         let next = [process.jobs.next_deadline(), process.pool.next_deadline()];
         let next = next.into_iter().flatten().min();
         if next.is_some() && process.deadline.is_none_or(|planned| Some(planned) > next) {
             process.deadline = next;
             let next = next.unwrap_or_default().max(context.now);
-            context.events.at(next, Event::Deadline { life });
+            let deadline = Event::Deadline { scheduler, life };
+            context.events.at(next, deadline);
         }
         if context.planted(ClusterFault::ReportsUnsynced)
             && let Some((last, _)) = process.unsaved.back()

@@ -1,13 +1,19 @@
 //! The whole cluster, and what happens to it.
 
+mod accidents;
+mod leaders;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use pool::Time;
 
+use super::Setup;
 use super::client::Client;
+use super::database::Database;
 use super::events::{Crash, Event, Events, Party, Wish};
 use super::fault::ClusterFault;
+use super::logs::LogStore;
 use super::message::Message;
 use super::network::{ConnectionId, Network, Side};
 use super::oracle::Oracle;
@@ -17,8 +23,7 @@ use super::worker::Worker;
 use crate::simulate::Counts;
 use crate::simulate::random::Random;
 
-/// How long accidents happen.
-const TROUBLE: usize = 1_500;
+use self::leaders::Watch;
 
 /// How long all has to recover after that.
 const RECOVERY: Duration = Duration::from_secs(6_000);
@@ -27,7 +32,7 @@ const RECOVERY: Duration = Duration::from_secs(6_000);
 const MOST_EVENTS: u32 = 100_000;
 
 struct Processes {
-    scheduler: Scheduler,
+    schedulers: Vec<Scheduler>,
     workers: Vec<Worker>,
     clients: Vec<Client>,
 }
@@ -38,6 +43,13 @@ pub(crate) struct World {
     events: Events,
     network: Network,
     oracle: Oracle,
+    setup: Setup,
+    database: Database,
+    store: LogStore,
+    /// What happens to the schedulers, and who leads.
+    watch: Watch,
+    /// For how many seconds accidents happen.
+    trouble: usize,
     fault: Option<ClusterFault>,
     processes: Processes,
     /// The latest events, if they are to be shown.
@@ -45,16 +57,26 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, fault: Option<ClusterFault>) -> Self {
+    pub(crate) fn new(seed: u64, setup: Setup, fault: Option<ClusterFault>) -> Self {
+        let mut random = Random::new(seed);
+        let (schedulers, trouble) = match setup {
+            Setup::Alone => (1, 1_500),
+            Setup::Standbys => (random.pick(&[2, 2, 2, 1, 3]), 600),
+        };
         Self {
             now: Time::from_secs(1_000),
-            random: Random::new(seed),
+            random,
             events: Events::default(),
             network: Network::default(),
             oracle: Oracle::default(),
+            setup,
+            database: Database::default(),
+            store: LogStore::default(),
+            watch: Watch::new(schedulers),
+            trouble,
             fault,
             processes: Processes {
-                scheduler: Scheduler::default(),
+                schedulers: (0..schedulers).map(Scheduler::new).collect(),
                 // The last one is of upstream's kind.
                 workers: vec![
                     Worker::new(0, true),
@@ -74,7 +96,7 @@ impl World {
     /// The promise that is broken, with the latest events.
     pub(crate) fn live(mut self) -> Result<Counts, String> {
         self.plan_everything();
-        let end = self.now + Duration::from_secs(TROUBLE as u64) + RECOVERY;
+        let end = self.trouble_ends() + RECOVERY;
         for _ in 0..MOST_EVENTS {
             let Some((time, event)) = self.events.pop() else {
                 break;
@@ -84,20 +106,28 @@ impl World {
             }
             self.now = time;
             self.remember(&event);
-            self.happen(event);
-            if self.processes.scheduler.has_burnt_down() {
+            let scheduler = event
+                .scheduler(&self.network)
+                .filter(|which| *which < self.processes.schedulers.len());
+            self.happen_or_wait(event);
+            if let Some(which) = scheduler
+                && self.processes.schedulers[which].has_burnt_down()
+            {
                 self.oracle.count("killed at a point");
-                self.kill(Party::Scheduler, Crash::Process, Duration::from_secs(3));
+                let party = Party::Scheduler(which);
+                self.kill(party, Crash::Process, Duration::from_secs(3));
             }
-            let checked = self.processes.scheduler.check().err();
+            let checked = scheduler.map(|which| self.processes.schedulers[which].check());
+            let checked = checked.and_then(Result::err).or_else(|| self.leaders());
             if let Some(problem) = self.oracle.problem().or(checked) {
                 return Err(self.explained(&problem));
             }
         }
-        self.oracle.review(
-            &self.processes.scheduler.disk,
-            &self.processes.scheduler.logs,
-        );
+        let logs = match self.setup {
+            Setup::Alone => &self.processes.schedulers[0].logs,
+            Setup::Standbys => self.store.logs(),
+        };
+        self.oracle.review(&self.database.disk, logs);
         if let Some(problem) = self.oracle.problem() {
             return Err(self.explained(&problem));
         }
@@ -142,7 +172,7 @@ impl World {
     }
 
     fn trouble_ends(&self) -> Time {
-        Time::from_secs(1_000 + TROUBLE as i64)
+        Time::from_secs(1_000 + self.trouble as i64)
     }
 
     /// Nothing is left to do.
@@ -153,15 +183,19 @@ impl World {
                 .workers
                 .iter()
                 .all(|worker| worker.holds().next().is_none())
+            && self.all_is_shared()
     }
 
     fn some_time(&mut self) -> Time {
-        self.now + Duration::from_millis(self.random.below(TROUBLE * 1_000) as u64)
+        self.now + Duration::from_millis(self.random.below(self.trouble * 1_000) as u64)
     }
 
     fn plan_everything(&mut self) {
+        if self.setup == Setup::Standbys {
+            self.plan_accidents();
+        }
         for party in [
-            Party::Scheduler,
+            Party::Scheduler(0),
             Party::Worker(0),
             Party::Worker(1),
             Party::Worker(2),
@@ -174,12 +208,12 @@ impl World {
             }
             for _ in 0..self.random.below(3) {
                 let time = self.some_time();
-                if party != Party::Scheduler {
+                if party != Party::Scheduler(0) {
                     self.events.at(time, Event::Cut { party });
                 }
             }
         }
-        self.plan_kill(Party::Scheduler);
+        self.plan_kill(Party::Scheduler(0));
         for _ in 0..2 + self.random.below(5) {
             let (time, client) = (self.some_time(), self.random.below(2));
             let terms = self.random.below(1_000);
@@ -199,9 +233,10 @@ impl World {
         }
         for _ in 0..self.random.below(3) {
             let (time, actions) = (self.some_time(), 1 + self.random.below(40) as u32);
-            self.events.at(time, Event::Fuse { actions });
+            let scheduler = 0;
+            self.events.at(time, Event::Fuse { scheduler, actions });
         }
-        if self.random.once_in(2) {
+        if self.setup == Setup::Alone && self.random.once_in(2) {
             let time = self.some_time();
             self.events.at(time, Event::FullDisk);
         }
@@ -209,7 +244,13 @@ impl World {
 
     fn plan_kill(&mut self, party: Party) {
         let time = self.some_time();
-        let crash = self.random.pick(&[Crash::Process, Crash::Machine]);
+        let crash = match (self.setup, party) {
+            (Setup::Standbys, Party::Scheduler(_)) => {
+                self.random
+                    .pick(&[Crash::Process, Crash::Machine, Crash::Disk])
+            }
+            _ => self.random.pick(&[Crash::Process, Crash::Machine]),
+        };
         let down = Duration::from_secs(self.random.pick(&[1, 10, 60, 250, 500]));
         self.events.at(time, Event::Kill { party, crash, down });
     }
@@ -226,14 +267,18 @@ impl World {
                 seen_by,
                 silently,
             } => self.connection_ended(connection, seen_by, silently),
-            Event::Commit { life } if life == self.processes.scheduler.life => {
+            Event::Commit { scheduler, life }
+                if life == self.processes.schedulers[scheduler].life =>
+            {
                 self.with(|processes, context| {
-                    processes.scheduler.committed(context);
+                    processes.schedulers[scheduler].committed(context);
                 });
             }
-            Event::Deadline { life } if life == self.processes.scheduler.life => {
+            Event::Deadline { scheduler, life }
+                if life == self.processes.schedulers[scheduler].life =>
+            {
                 self.with(|processes, context| {
-                    processes.scheduler.deadline(context);
+                    processes.schedulers[scheduler].deadline(context);
                 });
             }
             Event::Build {
@@ -257,8 +302,10 @@ impl World {
             Event::Wish { client, wish } => self.with(|processes, context| {
                 processes.clients[client].wish(context, wish);
             }),
-            Event::Fuse { actions } => self.processes.scheduler.set_fuse(actions),
-            Event::FullDisk => self.processes.scheduler.refuse_next_write(),
+            Event::Fuse { scheduler, actions } => {
+                self.processes.schedulers[scheduler].set_fuse(actions);
+            }
+            Event::FullDisk => self.processes.schedulers[0].refuse_next_write(),
             Event::Cut { party } => {
                 let (network, events) = (&mut self.network, &mut self.events);
                 network.cut(events, &mut self.random, self.now, party);
@@ -266,6 +313,12 @@ impl World {
             Event::Dial { from, life } => self.dial(from, life),
             Event::Kill { party, crash, down } => self.kill(party, crash, down),
             Event::Start { party } => self.start(party),
+            Event::Resubmit { client, life, wish } => {
+                if self.life(Party::Client(client)) == (true, life) {
+                    self.with(|processes, context| processes.clients[client].begin(context, wish));
+                }
+            }
+            other => self.happen_to_leaders(other),
         }
     }
 
@@ -277,6 +330,9 @@ impl World {
             network: &mut self.network,
             random: &mut self.random,
             oracle: &mut self.oracle,
+            setup: self.setup,
+            database: &mut self.database,
+            store: &mut self.store,
             fault: self.fault,
         };
         act(&mut self.processes, &mut context)
@@ -286,10 +342,13 @@ impl World {
         if !self.network.arrives(connection, to) {
             return;
         }
-        let dialler = self.network.dialler(connection);
+        let (dialler, listener) = (
+            self.network.dialler(connection),
+            self.network.listener(connection).unwrap_or_default(),
+        );
         self.with(|processes, context| match (to, dialler, message) {
             (Side::Scheduler, _, message) => {
-                processes.scheduler.receive(context, connection, message);
+                processes.schedulers[listener].receive(context, connection, message);
             }
             (Side::Dialler, Some(Party::Worker(worker)), Message::ToWorker(message)) => {
                 processes.workers[worker].receive(context, message);
@@ -305,32 +364,35 @@ impl World {
     }
 
     fn connection_ended(&mut self, connection: ConnectionId, seen_by: Side, silently: bool) {
-        let dialler = self.network.dialler(connection);
+        let (dialler, listener) = (
+            self.network.dialler(connection),
+            self.network.listener(connection).unwrap_or_default(),
+        );
         if !self.network.learned(connection, seen_by) {
             return;
         }
         self.with(|processes, context| match (seen_by, dialler) {
-            (Side::Scheduler, _) => processes
-                .scheduler
-                .disconnected(context, connection, silently),
+            (Side::Scheduler, _) => {
+                processes.schedulers[listener].disconnected(context, connection, silently);
+            }
             (Side::Dialler, Some(Party::Worker(worker))) => {
                 processes.workers[worker].disconnected(context, connection);
             }
             (Side::Dialler, Some(Party::Client(client))) => {
                 processes.clients[client].disconnected(context, connection);
             }
-            (Side::Dialler, Some(Party::Scheduler) | None) => {}
+            (Side::Dialler, Some(Party::Scheduler(_)) | None) => {}
         });
     }
 
     fn life(&self, party: Party) -> (bool, u32) {
         let Processes {
-            scheduler,
+            schedulers,
             workers,
             clients,
         } = &self.processes;
         match party {
-            Party::Scheduler => (scheduler.is_up(), scheduler.life),
+            Party::Scheduler(which) => (schedulers[which].is_up(), schedulers[which].life),
             Party::Worker(worker) => (workers[worker].is_up, workers[worker].life),
             Party::Client(client) => (clients[client].is_up, clients[client].life),
         }
@@ -340,18 +402,30 @@ impl World {
         if self.life(from) != (true, life) {
             return;
         }
-        if !self.processes.scheduler.is_up() {
-            let again = self.now + Duration::from_secs(self.random.pick(&[2, 5, 10]));
-            self.events.at(again, Event::Dial { from, life });
-            return;
-        }
-        let connection = self.network.connect(self.now, from);
+        let listener = match self.setup {
+            Setup::Alone => self.processes.schedulers[0]
+                .is_up()
+                .then_some(0)
+                .ok_or_else(|| {
+                    let seconds = self.random.pick(&[2, 5, 10]);
+                    Duration::from_secs(seconds)
+                }),
+            Setup::Standbys => self.find(from),
+        };
+        let listener = match listener {
+            Ok(listener) => listener,
+            Err(wait) => {
+                self.events.at(self.now + wait, Event::Dial { from, life });
+                return;
+            }
+        };
+        let connection = self.network.connect(self.now, from, listener);
         self.with(|processes, context| {
-            processes.scheduler.connected(connection);
+            processes.schedulers[listener].connected(connection);
             match from {
                 Party::Worker(worker) => processes.workers[worker].connected(context, connection),
                 Party::Client(client) => processes.clients[client].connected(context, connection),
-                Party::Scheduler => {}
+                Party::Scheduler(_) => {}
             }
         });
     }
@@ -360,13 +434,18 @@ impl World {
         if !self.life(party).0 {
             return;
         }
+        if let Party::Scheduler(which) = party {
+            self.watch.ends(which);
+            self.watch.latest_accident = self.now;
+            self.oracle.has_burnt |= crash == Crash::Disk;
+        }
         self.with(|processes, context| match party {
-            Party::Scheduler => processes.scheduler.crash(context, crash),
+            Party::Scheduler(which) => processes.schedulers[which].crash(context, crash),
             Party::Worker(worker) => processes.workers[worker].crash(context, crash),
             Party::Client(client) => processes.clients[client].crash(),
         });
         for connection in self.network.of(party) {
-            let silently = crash == Crash::Machine;
+            let silently = crash != Crash::Process;
             self.network.close(
                 &mut self.events,
                 &mut self.random,
@@ -383,7 +462,7 @@ impl World {
             return;
         }
         self.with(|processes, context| match party {
-            Party::Scheduler => processes.scheduler.start(context),
+            Party::Scheduler(which) => processes.schedulers[which].start(context),
             Party::Worker(worker) => processes.workers[worker].start(context),
             Party::Client(client) => processes.clients[client].start(context),
         });

@@ -1,0 +1,97 @@
+//! What a scheduler is, and what it knows in that role.
+
+use pool::Time;
+
+use crate::{Fence, Seen, Standbys, StopReason, Timing};
+
+/// What a scheduler is. Only one that leads has a fence.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role {
+    /// It waits for the lease to be free.
+    Standby(Watch),
+    /// It leads.
+    Leading(Term),
+    /// It leads until the write that is on its way is finished, or this time comes.
+    Draining {
+        term: Term,
+        until: Time,
+        reason: StopReason,
+    },
+    /// It tells the database that it gives the lease up. It writes nothing else.
+    Resigning { reason: StopReason },
+    /// It was told to stop, and has not reported that it has.
+    Stopping { reason: StopReason },
+    /// The program ends.
+    Ended,
+}
+
+/// What a standby knows of the lease.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watch {
+    /// The lease as it was seen last, and since when it has been that; `None` before the first look.
+    seen: Option<(Seen, Time)>,
+    pub(crate) next_look: Time,
+    /// Until when it leaves the lease to others.
+    not_before: Time,
+}
+
+impl Watch {
+    pub(crate) fn new(next_look: Time, not_before: Time) -> Self {
+        Self {
+            seen: None,
+            next_look,
+            not_before,
+        }
+    }
+
+    /// Takes note of the lease. `sent` is when the look was sent, `now` when its answer arrived. Returns how long it
+    /// was certainly not renewed, by the clock of this machine.
+    pub(crate) fn note(&mut self, seen: Seen, sent: Time, now: Time) -> core::time::Duration {
+        let same = |known: &Seen| (known.number, known.renewals) == (seen.number, seen.renewals);
+        match &mut self.seen {
+            Some((known, since)) if same(known) => {
+                *known = seen;
+                sent.since(*since)
+            }
+            other => {
+                *other = Some((seen, now));
+                core::time::Duration::ZERO
+            }
+        }
+    }
+
+    pub(crate) fn may_take(&self, now: Time) -> bool {
+        now >= self.not_before
+    }
+}
+
+/// What a leader knows of its lease.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Term {
+    pub(crate) fence: Fence,
+    /// When the latest question was sent to which the database answered that this scheduler leads.
+    pub(crate) confirmed: Time,
+    pub(crate) standbys: Standbys,
+    pub(crate) next_renewal: Time,
+    /// Since when the leader waits for a sign of life, as a standby cannot connect to it.
+    pub(crate) doubted: Option<Time>,
+    /// When a peer last showed a sign of life.
+    pub(crate) heard: Option<Time>,
+}
+
+impl Term {
+    /// When another scheduler may lead; `None` if there is none to expect.
+    pub(crate) fn expires(&self, timing: &Timing) -> Option<Time> {
+        (self.standbys.expected > 0).then(|| self.confirmed + timing.lease)
+    }
+
+    /// When peers have been silent for too long; `None` if nobody doubts that they can reach this leader.
+    pub(crate) fn silence_ends(&self, timing: &Timing) -> Option<Time> {
+        self.doubted.map(|since| since + timing.silence)
+    }
+
+    /// Whether no peer has shown a sign of life since the leader began to wait for one.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.heard < self.doubted
+    }
+}
