@@ -66,6 +66,7 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("dpkg-dev", &["dpkg-shlibdeps"]),
     package("chromium", &["chromium"]),
     package("npm", &["npm"]),
+    package("python3-pip", &["pip3"]),
 ];
 
 /// The program by which Debian decides which services may start during an installation. Ours allows none (101).
