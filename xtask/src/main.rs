@@ -11,6 +11,7 @@ mod deb;
 mod demo;
 mod doc;
 mod fuzz;
+mod kubernetes;
 mod project;
 mod screenshots;
 mod simulate;

@@ -8,7 +8,7 @@ use rig::{DEMO_PACKAGES, DOCKER_PACKAGES, Session, Setup, TEST_PACKAGES};
 
 use crate::project::{build_programs, cargo};
 use crate::tally::Tally;
-use crate::{axe, deb, doc};
+use crate::{axe, deb, doc, kubernetes};
 
 /// The tests that make network namespaces.
 const ROOT_TESTS: &str = "vat/root-tests";
@@ -27,6 +27,9 @@ pub(crate) fn run() -> Result<ExitCode> {
         println!("{missing:#}");
     }
     if let Err(missing) = axe::ensure() {
+        println!("{missing:#}");
+    }
+    if let Err(missing) = kubernetes::ensure() {
         println!("{missing:#}");
     }
     check(

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use cluster_api::{Outcome, RpcError};
-use pool::JobEnd;
+use pool::{Capacity, JobEnd};
 use prometheus_text::Histogram;
 
 /// Seconds that tell apart what a person would: at once, a moment, a coffee, a day.
@@ -80,6 +80,8 @@ pub(crate) struct History {
     /// How often a worker registered, and how often it was one known before.
     pub(crate) registrations: u64,
     pub(crate) reconnections: u64,
+    /// How many jobs the worker may run at once that registered last; 0 before the first one.
+    pub(crate) last_capacity: u32,
     /// Jobs that started in the range that was forecast for them first, and those that did not.
     pub(crate) forecasts_held: u64,
     pub(crate) forecasts_missed: u64,
@@ -96,6 +98,7 @@ impl Default for History {
             lost: 0,
             registrations: 0,
             reconnections: 0,
+            last_capacity: 0,
             forecasts_held: 0,
             forecasts_missed: 0,
         }
@@ -119,7 +122,9 @@ impl History {
         self.forecasts_missed += u64::from(!held);
     }
 
-    pub(crate) fn registered(&mut self, was_known: bool) {
+    /// A worker has registered that may run so many jobs at once.
+    pub(crate) fn registered(&mut self, was_known: bool, capacity: Capacity) {
+        self.last_capacity = capacity.get();
         self.registrations += 1;
         self.reconnections += u64::from(was_known);
     }

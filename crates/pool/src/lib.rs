@@ -135,6 +135,11 @@ impl Capacity {
     pub fn announced(jobs: i32) -> Self {
         Self(u32::try_from(jobs).unwrap_or(0))
     }
+
+    /// Returns the number of jobs.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
 }
 
 /// The result of an attempt to cancel a ticket.

@@ -67,6 +67,7 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("chromium", &["chromium"]),
     package("npm", &["npm"]),
     package("postgresql", &["psql"]),
+    package("python3-pip", &["pip3"]),
 ];
 
 /// The program by which Debian decides which services may start during an installation. Ours allows none (101).

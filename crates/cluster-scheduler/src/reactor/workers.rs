@@ -28,7 +28,7 @@ impl Reactor {
         let (id, _) = self.apply(|state, now| {
             let was_known = state.pool.worker(&name).is_some();
             let id = state.pool.register(name.clone(), capacity)?;
-            state.history.registered(was_known);
+            state.history.registered(was_known, capacity);
             state.workers.insert(now, id, name, worker, peer);
             // It was registered just now.
             let _: Result<(), Disconnected> = state.pool.heard_from(id, now);

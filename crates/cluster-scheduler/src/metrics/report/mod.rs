@@ -1,6 +1,7 @@
 //! The scheduler's own page.
 
 mod durable;
+mod wanted;
 mod web;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use pool::{ByPriority, Stats};
 use prometheus_text::{Family, Histogram, Kind, Page, cpu_time};
 use vat::{Counters, Traffic};
 
+use self::wanted::workers_wanted;
 use super::stalls::Stalls;
 use crate::cluster::Cluster;
 use crate::db::WriterStats;
@@ -130,6 +132,11 @@ impl Report {
         let help = "Aggregate capacity of connected workers";
         let mut family = page.family("ocluster_pool_workers_capacity", Kind::Gauge, help);
         self.each(&mut family, |pool| pool.stats.capacity);
+        let help = "Number of workers that would run all queued and running jobs at once";
+        let mut family = page.family("ocluster_pool_workers_wanted", Kind::Gauge, help);
+        self.each(&mut family, |pool| {
+            workers_wanted(&pool.stats, pool.history.last_capacity)
+        });
         let help = "Number of workers ready to accept a new job";
         let mut family = page.family("ocluster_pool_workers_ready", Kind::Gauge, help);
         self.each(&mut family, |pool| pool.stats.ready);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cluster_api::{Phase, PhaseKind};
 use expect_test::expect_file;
-use pool::{ByPriority, ClientId, ClientStats, Stats, WorkerName, WorkerStats};
+use pool::{ByPriority, Capacity, ClientId, ClientStats, Stats, WorkerName, WorkerStats};
 use prometheus_text::Histogram;
 use vat::Traffic;
 
@@ -45,8 +45,8 @@ fn busy_stats() -> Stats {
 /// Returns the history of that pool.
 fn busy_history() -> History {
     let mut history = History::default();
-    history.registered(false);
-    history.registered(true);
+    history.registered(false, Capacity::new(4));
+    history.registered(true, Capacity::new(4));
     history.waited.add(0.25);
     history.waited.add(200_000.0);
     history.job_ended(JobResult::Succeeded, 30.5);
