@@ -172,6 +172,22 @@ impl Page {
         })
     }
 
+    /// Loads the page again until an expression is true, for what the page does not follow by itself.
+    ///
+    /// # Errors
+    /// When that does not happen; then with the text of the page.
+    pub fn reload_until(&self, condition: &str) -> Result<()> {
+        let happened = wait_for(condition, WAIT_LIMIT, || {
+            self.reload()?;
+            let value = self.evaluate(&format!("Boolean({condition})"));
+            Ok(value.is_ok_and(|value| value == true).then_some(()))
+        });
+        happened.with_context(|| {
+            let body = self.body().unwrap_or_else(|error| error.to_string());
+            format!("the page is:\n{body}")
+        })
+    }
+
     /// Waits until a text is on the page.
     ///
     /// # Errors

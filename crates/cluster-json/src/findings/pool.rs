@@ -115,3 +115,53 @@ fn busy(connected: &[&ConnectedWorker]) -> String {
         format!("{slots}, {apart}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cluster_api::WorkerDetails;
+
+    use super::*;
+
+    fn found(backlog: u32, obstacle: Option<&str>) -> (Severity, String, Option<String>) {
+        let commands = Commands {
+            cap: "admin.cap",
+            pool: "linux",
+        };
+        let worker = WorkerDetails {
+            name: "w1".to_owned(),
+            paused: false,
+            registrations: 1,
+            presence: Presence::Left(Duration::from_secs(60)),
+        };
+        let details = PoolDetails {
+            workers: vec![worker],
+            backlog,
+            oldest_wait: Duration::ZERO,
+            clients: Vec::new(),
+        };
+        let findings = of_pool(commands, &details, obstacle);
+        let names: Vec<_> = findings.iter().map(|found| found.worker.clone()).collect();
+        assert_eq!(names, [None, Some("w1".to_owned())]);
+        let pool = findings.into_iter().next();
+        let Finding {
+            severity,
+            found,
+            advice,
+            ..
+        } = pool.expect("there is one");
+        (severity, found, advice)
+    }
+
+    #[test]
+    fn an_obstacle_is_told_with_the_jobs_that_it_stops() {
+        let obstacle = Some("w1 left 1 min ago; start it");
+        let text = |text: &str| text.to_owned();
+        let expected = text("2 jobs wait: w1 left 1 min ago; start it");
+        assert_eq!(found(2, obstacle), (Severity::Problem, expected, None));
+        let expected = text("no job could run: w1 left 1 min ago; start it");
+        assert_eq!(found(0, obstacle), (Severity::Warning, expected, None));
+        let expected = text("no worker is connected, 2 wait, and no worker accepts jobs");
+        let advice = Some(text("start a worker"));
+        assert_eq!(found(2, None), (Severity::Problem, expected, advice));
+    }
+}

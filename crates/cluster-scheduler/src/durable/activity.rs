@@ -124,3 +124,100 @@ fn has_failed(end: &AttemptEnd) -> Option<bool> {
         AttemptEnd::Stopped => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten days after 1970.
+    const NOW: i64 = 10 * DAY_MICROS;
+
+    fn hours_ago(hours: i64) -> Time {
+        Time::from_micros(NOW - hours * 3_600_000_000)
+    }
+
+    fn attempt(worker: &str, started: i64, end: Option<(AttemptEnd, i64)>) -> AttemptRecord {
+        AttemptRecord {
+            number: 1,
+            worker: worker.to_owned(),
+            started: hours_ago(started),
+            end: end.map(|(end, at)| (end, hours_ago(at))),
+        }
+    }
+
+    fn record(client: &str, state: State, attempt: AttemptRecord) -> Record {
+        Record {
+            id: "28t5cy4tqkff".parse().unwrap(),
+            client: client.to_owned(),
+            pool: "linux".to_owned(),
+            hint: String::new(),
+            urgent: false,
+            key: None,
+            kind: "docker".to_owned(),
+            attached: false,
+            labels: Vec::new(),
+            submitted: hours_ago(100),
+            state,
+            end: None,
+            attempts: vec![attempt],
+        }
+    }
+
+    fn succeeded() -> AttemptEnd {
+        AttemptEnd::Done(Verdict::Succeeded("".into()))
+    }
+
+    fn sums(records: &[Record]) -> Activity {
+        let now = Time::from_micros(NOW);
+        let mut sums = Sums {
+            now,
+            since: Time::from_micros(NOW - DAY_MICROS),
+            served: BTreeMap::new(),
+            ended: HashMap::new(),
+        };
+        records.iter().for_each(|record| sums.add(record));
+        sums.activity()
+    }
+
+    #[test]
+    fn a_client_is_served_while_its_jobs_run_within_the_day() {
+        let activity = sums(&[
+            // It ended before the day, it began before the day, it runs, and one whose end is not known.
+            record(
+                "alice",
+                State::Succeeded,
+                attempt("w1", 50, Some((succeeded(), 30))),
+            ),
+            record(
+                "alice",
+                State::Succeeded,
+                attempt("w1", 30, Some((succeeded(), 20))),
+            ),
+            record("bob", State::Running, attempt("w1", 3, None)),
+            record("bob", State::Lost, attempt("w1", 2, None)),
+        ]);
+        let hours = |client: &str| activity.served[client].as_secs() / 3_600;
+        assert_eq!((hours("alice"), hours("bob")), (4, 3));
+    }
+
+    #[test]
+    fn a_worker_has_its_last_twenty_jobs() {
+        let end = |hours: i64| match hours % 3 {
+            0 => AttemptEnd::Stopped,
+            1 => succeeded(),
+            _ => AttemptEnd::Lost(jobs::LossReason::WorkerGone),
+        };
+        let records: Vec<Record> = (1..50)
+            .map(|hours| {
+                let attempt = attempt("w1", hours + 1, Some((end(hours), hours)));
+                record("alice", State::Succeeded, attempt)
+            })
+            .collect();
+        let last = LastJobs {
+            ended: 20,
+            failed: 10,
+            latest: SystemTime::UNIX_EPOCH + Duration::from_micros((NOW - 3_600_000_000) as u64),
+        };
+        assert_eq!(sums(&records).workers["w1"], last);
+    }
+}

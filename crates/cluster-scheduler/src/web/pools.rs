@@ -18,7 +18,7 @@ use crate::reactor::Reactor;
 const MAX_AGE_OF_RECENT: Duration = Duration::from_secs(15);
 
 /// How long what pools did of late is shared.
-const MAX_AGE_OF_ACTIVITY: Duration = Duration::from_secs(60);
+const MAX_AGE_OF_ACTIVITY: Duration = Duration::from_secs(15);
 
 /// The time that [`Recent`] is about.
 const RECENT: Duration = Duration::from_secs(60 * 60);

@@ -135,12 +135,7 @@ impl Readings {
     /// Returns whether a worker is to be asked now, and records that it is.
     fn is_due(&self, pool: &str, worker: &WorkerName, now: Time, count: &mut usize) -> bool {
         let mut pools = self.0.borrow_mut();
-        if !pools.contains_key(pool) {
-            pools.insert(pool.to_owned(), BTreeMap::new());
-        }
-        let Some(workers) = pools.get_mut(pool) else {
-            return false;
-        };
+        let workers = pools.entry(pool.to_owned()).or_default();
         if let Some(history) = workers.get_mut(worker) {
             let is_due = history.asked.is_none_or(|asked| now >= asked + PERIOD);
             if is_due {
@@ -264,12 +259,7 @@ impl History {
     }
 }
 
-/// Returns a number as it is kept: anything that is not too large.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "it is clamped"
-)]
+/// Returns a number as it is kept: cut if it is too large.
 fn rounded(number: f64) -> u16 {
     number.round().clamp(0.0, f64::from(NONE - 1)) as u16
 }

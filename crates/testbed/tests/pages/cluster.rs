@@ -1,12 +1,13 @@
 //! A cluster whose scheduler serves pages, with a worker that runs scripts, and visitors of these pages.
 
 use std::cell::RefCell;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use anyhow::{Context as _, Result, ensure};
 use browser::{Browser, Device, Page, Profile};
 use rig::Rig;
-use testbed::{POOL, Site, peak_memory};
+use testbed::{POOL, Site, WAIT_LIMIT, peak_memory};
 
 /// The options of a worker that runs the payload of a custom job as a script, and nothing else.
 const SCRIPTS: &str = "--custom=script=bash";
@@ -38,8 +39,10 @@ impl Pages {
             .local_addr()?
             .port();
         let web = format!("--web={port}");
+        // So that its log has all that it would ever have of addresses.
+        let verbose = "--verbosity=debug";
         let url = format!("--web-url=http://{host}:{port}");
-        let mut site = Site::start_with(&rig, &[POOL, "linux-arm64"], &[&web, &url])?;
+        let mut site = Site::start_with(&rig, &[POOL, "linux-arm64"], &[&web, &url, verbose])?;
         site.cluster
             .start_obuilder_worker(POOL, "w1", &[SCRIPTS, "--capacity=2"])?;
         Ok(Some(Self {
@@ -108,6 +111,21 @@ impl Pages {
         // The command ends as the job does.
         self.site.run(&line)?;
         Ok(id)
+    }
+
+    /// Returns the answer to a program without a cookie, headers and all.
+    pub(crate) fn get(&self, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(WAIT_LIMIT))?;
+        let host = format!("{}:{}", self.host, self.address.port());
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = Vec::new();
+        // A server may close the connection before it has read all of a long path.
+        drop(stream.read_to_end(&mut answer));
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
     /// Returns the peak memory of the scheduler so far, in bytes.

@@ -35,6 +35,10 @@ fn a_log_is_followed_over_a_restart_linked_and_searched() -> Result<()> {
     page.evaluate("window.isTheSamePage = true")?;
     fs::write(folder.join("second"), "")?;
     page.wait_for_text("second part")?;
+    // So does the time at which it was written, a moment later.
+    let written = "[...document.querySelectorAll('#lines li')]
+        .find(line => line.textContent.includes('second part'))?.querySelector(':scope > i')?.textContent";
+    page.wait_for(&format!("/^[0-9]/.test({written} ?? '')"))?;
 
     // Chapter: the scheduler is restarted, and the page goes on.
     pages.site.cluster.stop_scheduler()?;
@@ -64,6 +68,15 @@ fn a_log_is_followed_over_a_restart_linked_and_searched() -> Result<()> {
     other.open(&format!("{url}{hash}"))?;
     other.wait_for("document.querySelectorAll('#lines .in').length === 4")?;
     check_page(&other, &pages.origin(), "a range of lines")?;
+    // Without scripts, the server marks the range, and brings it into view.
+    let range = hash.trim_start_matches("#L");
+    let plain = operator.page(&Device::PHONE.without_scripts())?;
+    plain.open(&format!("{url}?lines={range}"))?;
+    let marked = "[...document.querySelectorAll('#lines .in')]";
+    assert_eq!(plain.evaluate(&format!("{marked}.length"))?, 4);
+    let top = format!("{marked}[0].getBoundingClientRect().top");
+    plain.wait_for(&format!("{top} >= 0 && {top} < innerHeight"))?;
+    check_page(&plain, &pages.origin(), "a range of lines without scripts")?;
 
     // Chapter: a search finds what is in the log, with scripts and without.
     page.press("/")?;

@@ -2,6 +2,8 @@
 
 mod cluster;
 mod every_page;
+mod feeds;
 mod following;
 mod hostile;
 mod pictures;
+mod worker;
