@@ -92,6 +92,7 @@ impl DurableJobs {
                 attempt,
                 since: self.clock.unix_now(),
                 bytes,
+                length: None,
             }));
         }
         if self.logs.whole() > self.settings.max_logs_bytes {
