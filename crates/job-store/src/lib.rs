@@ -45,6 +45,7 @@ mod attached;
 mod committer;
 mod entry;
 mod error;
+pub mod log_store;
 pub mod logs;
 mod phase;
 mod query;

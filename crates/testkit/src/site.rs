@@ -228,6 +228,7 @@ pub fn config_in(directory: &Path) -> SchedulerConfig {
         update_timeout: DEFAULT_UPDATE_TIMEOUT,
         limits: Limits::default(),
         jobs: JobSettings::default(),
+        log_store: None,
         connections: ServeOptions::default(),
         web: None,
     }

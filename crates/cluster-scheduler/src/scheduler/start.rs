@@ -58,6 +58,14 @@ impl Opened {
             logs: state_dir.job_logs(),
             // Not the id of any service: a secret that only those with the key have.
             sealer: Sealer::new(&identity.derive("sealed-jobs").digest()),
+            log_store: config
+                .log_store
+                .clone()
+                .map(|settings| durable::LogStorePlace {
+                    settings,
+                    secret: identity.derive("log-store").digest().to_vec(),
+                    clock,
+                }),
         };
         let durable_jobs = durable::open(places, clock.unix_now())?;
         Ok(Self {

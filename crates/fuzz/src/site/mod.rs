@@ -60,6 +60,7 @@ impl Site {
             update_timeout: Duration::from_millis(200),
             limits: Default::default(),
             jobs: Default::default(),
+            log_store: None,
             connections: Default::default(),
             web: None,
         };
