@@ -14,6 +14,7 @@ use visible::{Name, NameError};
 
 use crate::job_settings::JobSettings;
 use crate::limits::Limits;
+use crate::log_store_settings::LogStoreSettings;
 
 /// How to run a scheduler.
 #[derive(Clone, Debug)]
@@ -45,6 +46,8 @@ pub struct SchedulerConfig {
     pub limits: Limits,
     /// How durable jobs are kept.
     pub jobs: JobSettings,
+    /// Where logs are kept beside the disk; `None` for nowhere.
+    pub log_store: Option<LogStoreSettings>,
     /// How peers are treated, and how much they may use.
     pub connections: ServeOptions,
     /// The pages for browsers; `None` for none.

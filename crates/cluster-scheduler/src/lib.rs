@@ -26,6 +26,7 @@
 //!     update_timeout: DEFAULT_UPDATE_TIMEOUT,
 //!     limits: Limits::default(),
 //!     jobs: JobSettings::default(),
+//!     log_store: None,
 //!     connections: ServeOptions::default(),
 //!     web: None,
 //! };
@@ -71,6 +72,7 @@ mod history;
 mod http;
 mod job_settings;
 mod limits;
+mod log_store_settings;
 mod metrics;
 mod overview;
 mod pauses;
@@ -93,7 +95,9 @@ pub use config::{
 pub use derived::DerivedService;
 pub use durable::KeepError;
 pub use job_settings::JobSettings;
+pub use job_store::log_store::{LogStoreAddress, LogStoreCredentials, ParseLogStoreError};
 pub use limits::Limits;
+pub use log_store_settings::{Acknowledge, LogStoreSettings};
 pub use metrics::example_metrics;
 pub use scheduler::{Scheduler, StartError, Status};
 pub use state_dir::StateDirError;

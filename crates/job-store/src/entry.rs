@@ -69,8 +69,10 @@ pub struct KeptLog {
     pub attempt: AttemptId,
     /// Since when it is whole.
     pub since: Time,
-    /// How much of the disk it takes, in bytes.
+    /// How much of the disk or of the log store it takes, in bytes.
     pub bytes: u64,
+    /// How long it is, in bytes; `None` if an older version has saved this.
+    pub length: Option<u64>,
 }
 
 /// What a store knows of the log of an attempt.

@@ -47,6 +47,7 @@ mod columns;
 mod committer;
 mod entry;
 mod error;
+pub mod log_store;
 pub mod logs;
 mod phase;
 mod place;
@@ -267,6 +268,14 @@ pub trait Reader: Send {
     ///
     /// [`StoreError`] when the store cannot be read.
     fn log_status(&mut self, attempt: AttemptId) -> Result<LogStatus, StoreError>;
+
+    /// Returns how long the log of an attempt is, in bytes; `None` if it is not counted, or an older version has counted
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    fn log_length(&mut self, attempt: AttemptId) -> Result<Option<u64>, StoreError>;
 
     /// Returns the phases of an attempt, in the order of their numbers.
     ///

@@ -111,6 +111,7 @@ impl Args {
             update_timeout: DEFAULT_UPDATE_TIMEOUT,
             limits: Limits::default(),
             jobs: JobSettings::default(),
+            log_store: None,
             connections: ServeOptions::default(),
             web: None,
         }

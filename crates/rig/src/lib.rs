@@ -30,6 +30,8 @@ mod protocol;
 mod reaper;
 mod registry;
 mod rootfs;
+#[cfg(feature = "s3")]
+mod s3;
 mod session;
 mod setup;
 mod swarm;
@@ -53,6 +55,8 @@ pub use postgres::PostgreSql;
 pub use reaper::{hold, run_inside, run_offline};
 pub use registry::{Registry, RegistryAccess};
 pub use rootfs::{host_rootfs, import_host};
+#[cfg(feature = "s3")]
+pub use s3::S3Server;
 pub use session::{Rig, Session, report_not_run};
 pub use setup::{DEMO_PACKAGES, DOCKER_PACKAGES, Package, Setup, TEST_PACKAGES, is_root};
 pub use swarm::make_swarm;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use cluster_api::{Admin, PoolAdmin, Submission};
 use cluster_scheduler::{
-    DEFAULT_UPDATE_TIMEOUT, FileName, JobSettings, KeySource, Limits, Scheduler, SchedulerConfig, StoreSettings,
-    Transport,
+    DEFAULT_UPDATE_TIMEOUT, FileName, JobSettings, KeySource, Limits, Scheduler, SchedulerConfig,
+    StoreSettings, Transport,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -229,6 +229,7 @@ pub fn config_in(directory: &Path) -> SchedulerConfig {
         update_timeout: DEFAULT_UPDATE_TIMEOUT,
         limits: Limits::default(),
         jobs: JobSettings::default(),
+        log_store: None,
         connections: ServeOptions::default(),
         web: None,
     }

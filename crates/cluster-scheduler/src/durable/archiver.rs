@@ -14,6 +14,8 @@ pub(super) struct Archived {
     pub(super) attempt: AttemptId,
     /// How many bytes it takes now.
     pub(super) bytes: u64,
+    /// How long it is, in bytes.
+    pub(super) length: u64,
 }
 
 /// Hands logs to the thread. Dropping it waits for the one that is being compressed; the others wait for the next
@@ -46,7 +48,7 @@ impl Archiver {
             yield_to_others();
             let archive = |(attempt, is_leftover)| match compress(&logs, attempt) {
                 // It may be handed over twice, and is counted once.
-                Ok((bytes, is_new)) if is_new || is_leftover => report(Archived { attempt, bytes }),
+                Ok((archived, is_new)) if is_new || is_leftover => report(archived),
                 Ok(_) => {}
                 // It has no bytes, and so no file.
                 Err(LogError::Missing(_)) => {}
@@ -111,10 +113,15 @@ fn yield_to_others() {
 /// The nice value of a thread that can wait.
 const LOWEST_PRIORITY: i32 = 19;
 
-/// Compresses a log. Returns how many bytes it takes then, and whether it was not compressed before.
-fn compress(logs: &Logs, attempt: AttemptId) -> Result<(u64, bool), LogError> {
+/// Compresses a log. Returns what is known of it then, and whether it was not compressed before.
+fn compress(logs: &Logs, attempt: AttemptId) -> Result<(Archived, bool), LogError> {
     let is_new = logs.archive(attempt)?;
-    Ok((logs.stored_bytes(attempt)?, is_new))
+    let archived = Archived {
+        attempt,
+        bytes: logs.stored_bytes(attempt)?,
+        length: logs.length(attempt)?,
+    };
+    Ok((archived, is_new))
 }
 
 #[cfg(test)]
@@ -139,7 +146,14 @@ mod tests {
         let (report, reports) = mpsc::channel();
         let start = || {
             let report = report.clone();
-            let report = move |Archived { attempt, bytes }| report.send((attempt, bytes)).unwrap();
+            let report = move |Archived {
+                                   attempt,
+                                   bytes,
+                                   length,
+                               }| {
+                assert_eq!(length, 4);
+                report.send((attempt, bytes)).unwrap();
+            };
             let logs = Logs::open(folder.path()).unwrap();
             Archiver::start(logs, |_| Ok(vec![ATTEMPT]), report).unwrap()
         };

@@ -119,10 +119,14 @@ fn may_be_retried(state: State) -> bool {
     !matches!(state, State::Queued | State::Running | State::Succeeded)
 }
 
-fn log_length(kept: &Kept, attempt: AttemptId) -> u64 {
+fn log_length(kept: &mut Kept, attempt: AttemptId) -> u64 {
     match kept.logs.length(attempt) {
         Ok(length) => length,
-        Err(LogError::Missing(_)) => 0,
+        // It is in a log store, or there is none.
+        Err(LogError::Missing(_)) => {
+            let known = kept.reader.log_length(attempt);
+            known.ok().flatten().unwrap_or(0)
+        }
         Err(error) => {
             tracing::warn!(target: "scheduler", "Cannot tell how long the log of {attempt} is: {error}");
             0

@@ -74,7 +74,8 @@ impl DurableJobs {
             self.lost_sight(&run).await;
             return;
         }
-        let is_kept = self.finish_log(attempt).await;
+        let is_finished = self.finish_log(attempt).await;
+        let is_kept = is_finished && self.acknowledging_store().is_none();
         let result = match &outcome {
             Some(outcome) => JobResult::of_outcome(outcome),
             None => JobResult::Lost,
@@ -96,28 +97,33 @@ impl DurableJobs {
         });
         self.left_worker(&run, result);
         if !is_kept {
-            self.finish_log_later(&run).await;
+            self.acknowledge_later(&run, is_finished).await;
         }
     }
 
-    /// Completes the log of an attempt that has ended, when the disk takes it again. Until then its worker keeps it.
-    async fn finish_log_later(&self, run: &Rc<Run>) {
-        loop {
+    /// Completes the log of an attempt that has ended, when the disk takes it again, and waits until it is in the log
+    /// store if it is to be there. Until then its worker keeps it.
+    async fn acknowledge_later(&self, run: &Rc<Run>, mut is_finished: bool) {
+        while !is_finished {
             tokio::time::sleep(REWRITE_AFTER).await;
-            let is_followed = {
-                let state = self.state.borrow();
-                let followed = state.runs.get(&run.attempt);
-                followed.is_some_and(|followed| Rc::ptr_eq(&followed.run, run))
-            };
-            if !is_followed {
+            if !self.is_followed(run) {
                 // Its worker has left, and lists it when it returns.
                 return;
             }
-            if self.finish_log(run.attempt).await {
-                self.apply(|jobs, _| jobs.log_kept(run.attempt, &run.worker));
-                return;
-            }
+            is_finished = self.finish_log(run.attempt).await;
         }
+        if self.acknowledging_store().is_some() {
+            self.until_uploaded(run.attempt).await;
+        }
+        if self.is_followed(run) {
+            self.apply(|jobs, _| jobs.log_kept(run.attempt, &run.worker));
+        }
+    }
+
+    fn is_followed(&self, run: &Rc<Run>) -> bool {
+        let state = self.state.borrow();
+        let followed = state.runs.get(&run.attempt);
+        followed.is_some_and(|followed| Rc::ptr_eq(&followed.run, run))
     }
 
     /// A worker has an attempt, which is followed from now on.
@@ -183,6 +189,23 @@ impl DurableJobs {
         };
         self.show_log(attempt, length);
         length
+    }
+
+    /// Appends the log to the store. Returns whether that was all of it, or the connection was lost.
+    pub(super) async fn copy_whole_log(
+        &self,
+        attempt: AttemptId,
+        job: &Job,
+        offset: u64,
+        growth: &Growth,
+    ) -> bool {
+        match self.copy_log(attempt, job, offset, growth).await {
+            LogEnd::Complete => true,
+            LogEnd::Disconnected => {
+                self.store.run(move |kept| kept.pause(attempt)).await;
+                false
+            }
+        }
     }
 
     /// Appends the log to the store as it grows, until it ends or is lost.

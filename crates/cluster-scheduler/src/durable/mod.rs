@@ -14,6 +14,7 @@ mod details;
 mod explain;
 mod follow;
 mod live;
+mod log_store;
 mod lookup;
 mod opened;
 mod outcome;
@@ -30,6 +31,7 @@ mod returning;
 mod saving;
 mod state;
 mod store_thread;
+mod stored_logs;
 mod submission;
 mod sweep;
 mod timeline;
@@ -39,7 +41,7 @@ mod watched;
 mod watching;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -53,14 +55,16 @@ use tokio::sync::Notify;
 
 use self::archiver::{Archived, Archiver};
 use self::audit::AuditLog;
+pub(crate) use self::log_store::LogStoreStats;
+use self::log_store::{LogStoreThread, Uploaded};
 pub use self::opened::KeepError;
 use self::opened::Threads;
-pub(crate) use self::opened::{Opened, Places, open};
+pub(crate) use self::opened::{LogStorePlace, Opened, Places, open};
 #[cfg(test)]
 pub(crate) use self::phase_seconds::PhaseHistograms;
 pub(crate) use self::phase_seconds::PhaseSeconds;
 use self::recent_logs::RecentLogs;
-pub(crate) use self::report::JobsReport;
+pub(crate) use self::report::{JobsReport, LogStoreReport};
 use self::retention::{LogUsage, PRUNE_INTERVAL};
 use self::state::{State, restored};
 use self::store_thread::StoreThread;
@@ -98,6 +102,14 @@ pub(crate) struct DurableJobs {
     descriptions: StoreThread,
     /// Ends after `store`, which has its inbox.
     archiver: Archiver,
+    /// Keeps logs for several schedulers, if there is one.
+    log_store: Option<LogStoreThread>,
+    /// Those who wait for a log to be in the store.
+    until_uploaded: RefCell<HashMap<AttemptId, Vec<oneshot::Sender<()>>>>,
+    /// Those who wait for the entry that says so, by its number.
+    until_saved: RefCell<BTreeMap<u64, Vec<oneshot::Sender<()>>>>,
+    /// Up to where the store was looked through for logs that are not kept.
+    swept_up_to: Cell<Option<AttemptId>>,
     sealer: Sealer,
     state: RefCell<State>,
     /// Those in the history that are not durable.
@@ -106,6 +118,8 @@ pub(crate) struct DurableJobs {
     reports: RefCell<Option<mpsc::UnboundedReceiver<Report>>>,
     /// Logs that were compressed. Taken by [`DurableJobs::run`].
     archived: RefCell<Option<mpsc::UnboundedReceiver<Archived>>>,
+    /// Logs that were uploaded. Taken by [`DurableJobs::run`].
+    uploaded: RefCell<Option<mpsc::UnboundedReceiver<Uploaded>>>,
     /// Why jobs cannot be saved at present.
     save_error: RefCell<Option<String>>,
     /// Held from the look for a key to the submission with it.
@@ -145,6 +159,8 @@ impl DurableJobs {
             descriptions,
             archiver,
             archived,
+            log_store,
+            uploaded,
         } = threads;
         let (saved, of_other_pools): (Vec<_>, Vec<_>) = saved
             .into_iter()
@@ -176,11 +192,16 @@ impl DurableJobs {
             records,
             descriptions,
             archiver,
+            log_store,
+            until_uploaded: RefCell::default(),
+            until_saved: RefCell::default(),
+            swept_up_to: Cell::new(None),
             sealer,
             state: RefCell::new(State::new(jobs, live)),
             attached: AttachedJobs::new(clock),
             reports: RefCell::new(Some(reports)),
             archived: RefCell::new(Some(archived)),
+            uploaded: RefCell::new(Some(uploaded)),
             save_error: RefCell::default(),
             keyed: tokio::sync::Mutex::default(),
             deadline: Cell::new(None),
@@ -229,8 +250,11 @@ impl DurableJobs {
 
     /// Handles what the store reports, what is due, and what was released. Never ends.
     pub(crate) async fn run(self: Rc<Self>) {
-        let (Some(mut reports), Some(mut archived)) = (self.reports.take(), self.archived.take())
-        else {
+        let (Some(mut reports), Some(mut archived), Some(mut uploaded)) = (
+            self.reports.take(),
+            self.archived.take(),
+            self.uploaded.take(),
+        ) else {
             return;
         };
         tokio::task::spawn_local(Rc::clone(&self).sweep_logs());
@@ -246,10 +270,14 @@ impl DurableJobs {
                     Some(report) => self.reported(report),
                     None => return,
                 },
-                Some(Archived { attempt, bytes }) = archived.next() => {
-                    self.log_is_whole(attempt, bytes);
+                Some(Archived { attempt, bytes, length }) = archived.next() => {
+                    self.log_is_compressed(attempt, bytes, length);
                 }
-                _ = prune.tick() => self.prune(),
+                Some(uploaded) = uploaded.next() => self.log_is_uploaded(uploaded),
+                _ = prune.tick() => {
+                    self.prune();
+                    tokio::task::spawn_local(Rc::clone(&self).sweep_log_store());
+                }
                 _ = wipe.tick() => self.wipe(),
                 () = self.wake.notified() => self.clear_left(),
                 () = sleep(wait) => self.apply(|jobs, now| jobs.advance(now)),
@@ -278,7 +306,10 @@ impl DurableJobs {
             Report::Expired(expired) => self.expired(expired),
             Report::Cleanup(cleanup, result) => Self::cleanup_reported(cleanup, result),
             Report::PhasesSaved(result) => Self::phases_reported(result),
-            Report::Appended(up_to) => self.audit.appended(up_to),
+            Report::Appended(up_to) => {
+                self.uploads_saved(up_to);
+                self.audit.appended(up_to);
+            }
             Report::NotAppended { up_to, error } => self.audit.not_appended(up_to, &error),
             Report::Failed { up_to, error } => {
                 // Once, and not every second.

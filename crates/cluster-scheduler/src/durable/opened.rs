@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use futures::channel::mpsc;
+use job_store::log_store::{LogStore, LogStoreError};
 use job_store::logs::{ListedLog, LogError, Logs};
 use job_store::{
     Committer, LogStatus, OpenError, Place, Reader, Report, Sealer, StoreError, Totals, Writer as _,
@@ -14,8 +15,11 @@ use pool::{PastJob, Time};
 use visible::counted;
 
 use super::archiver::{Archived, Archiver};
+use super::log_store::{self, LogStoreThread, Uploaded};
 use super::past;
 use super::store_thread::StoreThread;
+use crate::clock::Clock;
+use crate::log_store_settings::LogStoreSettings;
 
 /// Why durable jobs cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +33,9 @@ pub enum KeepError {
     /// The folder of logs cannot be used.
     #[error(transparent)]
     Logs(#[from] LogError),
+    /// The log store cannot be used with these settings.
+    #[error(transparent)]
+    LogStore(#[from] LogStoreError),
     /// The system has no thread to give.
     #[error("cannot start a thread for the jobs that are kept")]
     Thread(#[source] io::Error),
@@ -40,6 +47,15 @@ pub(crate) struct Places {
     pub(crate) logs: PathBuf,
     /// Seals descriptions.
     pub(crate) sealer: Sealer,
+    pub(crate) log_store: Option<LogStorePlace>,
+}
+
+/// A log store, and what it is used with.
+pub(crate) struct LogStorePlace {
+    pub(crate) settings: LogStoreSettings,
+    /// What only those with the scheduler's key have.
+    pub(crate) secret: Vec<u8>,
+    pub(crate) clock: Clock,
 }
 
 /// What was kept, before the pools are there.
@@ -64,6 +80,9 @@ pub(super) struct Threads {
     pub(super) archiver: Archiver,
     /// What that has compressed.
     pub(super) archived: mpsc::UnboundedReceiver<Archived>,
+    pub(super) log_store: Option<LogStoreThread>,
+    /// What that has uploaded.
+    pub(super) uploaded: mpsc::UnboundedReceiver<Uploaded>,
 }
 
 impl Threads {
@@ -73,6 +92,7 @@ impl Threads {
         logs: &Path,
         unfinished: HashMap<JobId, u32>,
         now: Time,
+        log_store: Option<LogStorePlace>,
     ) -> Result<Self, KeepError> {
         let known = database.open_reader()?;
         let mut leftovers = Leftovers {
@@ -89,7 +109,15 @@ impl Threads {
         let start = |name, reader, archive| {
             StoreThread::start(name, reader, Logs::open(logs)?, archive).map_err(KeepError::Thread)
         };
+        let (reporter, uploaded) = mpsc::unbounded();
+        let log_store = log_store.map(|settings| {
+            // An error means that the scheduler has ended.
+            let report = move |uploaded| drop(reporter.unbounded_send(uploaded));
+            start_log_store(settings, Logs::open(logs)?, report)
+        });
         Ok(Self {
+            log_store: log_store.transpose()?,
+            uploaded,
             store: start("job logs", database.open_reader()?, archiver.inbox())?,
             records: start("job records", database.open_reader()?, None)?,
             descriptions: start("job starts", reader, None)?,
@@ -97,6 +125,35 @@ impl Threads {
             archived,
         })
     }
+}
+
+fn start_log_store(
+    place: LogStorePlace,
+    logs: Logs,
+    report: impl Fn(Uploaded) + Send + 'static,
+) -> Result<LogStoreThread, KeepError> {
+    let LogStorePlace {
+        settings,
+        secret,
+        clock,
+    } = place;
+    let LogStoreSettings {
+        address,
+        credentials,
+        cache_bytes,
+        acknowledge,
+    } = settings;
+    tracing::info!(target: "scheduler", "Keeping logs in {address}");
+    let open = move || LogStore::open(&address, &credentials, &secret);
+    let settings = log_store::Use {
+        cache_bytes,
+        acknowledge,
+        clock,
+    };
+    LogStoreThread::start(open, logs, settings, report).map_err(|error| match error {
+        log_store::StartError::Store(error) => KeepError::LogStore(error),
+        log_store::StartError::Thread(error) => KeepError::Thread(error),
+    })
 }
 
 /// Finds the logs that an earlier process has left: they are whole, and not counted, as it was killed before that.
@@ -147,6 +204,7 @@ pub(crate) fn open(places: Places, now: Time) -> Result<Opened, KeepError> {
         database,
         logs,
         sealer,
+        log_store,
     } = places;
     let (mut writer, mut reader) = database.open()?;
     let saved = writer.restore()?;
@@ -162,7 +220,7 @@ pub(crate) fn open(places: Places, now: Time) -> Result<Opened, KeepError> {
     let description_sizes = reader.description_sizes()?.into_iter().collect();
     let unfinished = saved.iter().map(|saved| (saved.new.id, saved.attempts));
     let unfinished = unfinished.collect();
-    let threads = Threads::start(&database, reader, &logs, unfinished, now)?;
+    let threads = Threads::start(&database, reader, &logs, unfinished, now, log_store)?;
     let (reporter, reports) = mpsc::unbounded();
     // An error means that the scheduler has ended.
     let report = move |report| drop(reporter.unbounded_send(report));

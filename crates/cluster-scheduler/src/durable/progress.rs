@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use cluster_api::{DurableLogChunk, DurableStatus, RpcError};
 use futures::channel::oneshot;
 use job_store::logs::LogError;
-use job_store::{LogStatus, Reader as _};
 use jobs::{AttemptId, CancelledBy, JobId, Jobs, Stage};
 use tokio::sync::watch;
 use visible::Shown;
@@ -107,7 +106,7 @@ impl DurableJobs {
         let settled = SettledAtEnd { jobs: self, job };
         let bytes = match self.growing_log(attempt)? {
             Some(growing) => self.read_growing_log(attempt, start, growing).await?,
-            None => self.read_log(attempt, start).await?,
+            None => self.read_whole_log(attempt, start).await?,
         };
         drop(settled);
         Ok(chunk_at(start)(bytes))
@@ -140,10 +139,12 @@ impl DurableJobs {
         });
         match read.await.ok_or_else(ending)? {
             Ok((bytes, length)) => Ok((bytes, length, is_complete)),
-            Err(LogError::Missing(_)) => {
-                let bytes = self.no_log(attempt).await?;
-                Ok((bytes, 0, is_complete))
+            Err(LogError::Missing(_)) if is_complete => {
+                let (bytes, length) = self.read_stored(attempt, start, at_most).await?;
+                Ok((bytes, length, is_complete))
             }
+            // Nothing was written yet.
+            Err(LogError::Missing(_)) => Ok((Vec::new(), 0, is_complete)),
             Err(error) => Err(RpcError::failed(error.to_string())),
         }
     }
@@ -188,27 +189,37 @@ impl DurableJobs {
         is_copied.then(|| self.recent_logs.borrow_mut().read(attempt, start))?
     }
 
+    /// Returns what a log that does not grow has at an offset; nothing at its end.
+    async fn read_whole_log(&self, attempt: AttemptId, start: u64) -> Result<Vec<u8>, RpcError> {
+        match self.read_on_disk(attempt, start).await? {
+            Some(bytes) => Ok(bytes),
+            None => {
+                let (bytes, _) = self.read_stored(attempt, start, MAX_CHUNK).await?;
+                Ok(bytes)
+            }
+        }
+    }
+
     /// Returns what is kept of a log at an offset; nothing at its end.
     async fn read_log(&self, attempt: AttemptId, start: u64) -> Result<Vec<u8>, RpcError> {
+        // Of one without a file, nothing was written yet.
+        Ok(self.read_on_disk(attempt, start).await?.unwrap_or_default())
+    }
+
+    /// Returns what is on this disk of a log at an offset; `None` if it has no file.
+    async fn read_on_disk(
+        &self,
+        attempt: AttemptId,
+        start: u64,
+    ) -> Result<Option<Vec<u8>>, RpcError> {
         let read = self
             .store
             .run(move |kept| kept.logs.read(attempt, start, MAX_CHUNK))
             .await;
         match read.ok_or_else(ending)? {
-            Ok(bytes) => Ok(bytes),
-            Err(LogError::Missing(_)) => self.no_log(attempt).await,
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(LogError::Missing(_)) => Ok(None),
             Err(error) => Err(RpcError::failed(error.to_string())),
-        }
-    }
-
-    /// Returns the log of an attempt that has no file: nothing was written, or it was removed.
-    async fn no_log(&self, attempt: AttemptId) -> Result<Vec<u8>, RpcError> {
-        let status = self.read(move |reader| reader.log_status(attempt));
-        match status.await? {
-            LogStatus::Uncounted | LogStatus::Counted => Ok(Vec::new()),
-            LogStatus::Removed => Err(RpcError::failed(format!(
-                "the log of {attempt} is not kept any more; see the scheduler's --keep-logs and --max-logs-size"
-            ))),
         }
     }
 

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use job_store::CommitterStats;
 use jobs::Stats;
+use pool::Time;
 
 use super::DurableJobs;
+use super::log_store::LogStoreStats;
 use super::phase_seconds::PhaseHistograms;
 
 /// Numbers about the jobs and their store.
@@ -20,8 +22,18 @@ pub(crate) struct JobsReport {
     pub(crate) logs_failing: bool,
     /// For how long the oldest outcome is known that its worker still keeps; zero if there is none.
     pub(crate) oldest_unacknowledged: Duration,
+    /// How it goes with the log store, if there is one.
+    pub(crate) log_store: Option<LogStoreReport>,
     /// How long phases took.
     pub(crate) phase_seconds: PhaseHistograms,
+}
+
+/// How it goes with a log store.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LogStoreReport {
+    pub(crate) stats: LogStoreStats,
+    /// For how long the oldest log waits for its upload; zero if none does.
+    pub(crate) oldest_waiting: Duration,
 }
 
 impl DurableJobs {
@@ -45,7 +57,19 @@ impl DurableJobs {
         let age = stats
             .oldest_unacknowledged
             .map(|since| now.secs_after(since));
+        let age_of = |since: Option<Time>| {
+            let age = since.map_or(0.0, |since| now.secs_after(since));
+            Duration::try_from_secs_f64(age).unwrap_or_default()
+        };
+        let log_store = self.log_store.as_ref().map(|store| {
+            let stats = store.stats();
+            LogStoreReport {
+                oldest_waiting: age_of(stats.oldest),
+                stats,
+            }
+        });
         JobsReport {
+            log_store,
             stats,
             store: self.store_stats(),
             log_bytes: self.logs.whole().saturating_add(growing),

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use job_store::{Cleanup, Entry, Expired, Expiry, KeptLog, Pruned};
+use job_store::{Cleanup, Expired, Expiry, Pruned};
 use jobs::AttemptId;
 use pool::Time;
 
@@ -38,6 +38,11 @@ impl LogUsage {
         self.failing.get() > 0
     }
 
+    /// Another one is whole.
+    pub(super) fn added(&self, bytes: u64) {
+        self.whole.set(self.whole.get().saturating_add(bytes));
+    }
+
     fn freed(&self, bytes: u64) {
         self.whole.set(self.whole.get().saturating_sub(bytes));
     }
@@ -68,7 +73,7 @@ impl DurableJobs {
         self.expire();
     }
 
-    fn expire(&self) {
+    pub(super) fn expire(&self) {
         if let Some(committer) = &*self.committer.borrow() {
             committer.expire(Expiry {
                 logs_before: self.before(self.settings.keep_logs),
@@ -84,25 +89,20 @@ impl DurableJobs {
         Time::from_micros(self.clock.unix_now().micros().saturating_sub(age))
     }
 
-    /// The log of an attempt is whole, and takes so many bytes. If all logs take too much now, old ones are removed.
-    pub(super) fn log_is_whole(&self, attempt: AttemptId, bytes: u64) {
-        self.logs.whole.set(self.logs.whole().saturating_add(bytes));
-        if let Some(committer) = &*self.committer.borrow() {
-            committer.append(Entry::Log(KeptLog {
-                attempt,
-                since: self.clock.unix_now(),
-                bytes,
-            }));
-        }
-        if self.logs.whole() > self.settings.max_logs_bytes {
-            self.expire();
-        }
-    }
-
     /// These jobs are not in the store any more.
     pub(super) fn pruned(&self, pruned: Vec<Pruned>) {
         self.logs
             .freed(pruned.iter().map(|job| job.log_bytes).sum());
+        if let Some(store) = &self.log_store {
+            let logs = pruned.iter().flat_map(|pruned| {
+                let numbers = 1..=pruned.attempts;
+                numbers.map(|number| AttemptId {
+                    job: pruned.job,
+                    number,
+                })
+            });
+            store.remove(logs.collect());
+        }
         // An error is logged there; nobody waits for it.
         drop(self.store.run(move |kept| kept.remove_logs(&pruned)));
     }
@@ -111,6 +111,9 @@ impl DurableJobs {
     pub(super) fn expired(&self, expired: Expired) {
         self.logs
             .freed(expired.logs.iter().map(|log| log.bytes).sum());
+        if let Some(store) = &self.log_store {
+            store.remove(expired.logs.iter().map(|log| log.attempt).collect());
+        }
         drop(
             self.store
                 .run(move |kept| kept.remove_expired(&expired.logs)),

@@ -160,7 +160,9 @@ impl DurableJobs {
                         target: "scheduler",
                         "Worker {:?} still had {}, which has ended or was given up", worker.as_str(), held.attempt
                     );
-                    forget(held.job);
+                    if let Some(this) = self.this.upgrade() {
+                        tokio::task::spawn_local(this.forget_returned(held));
+                    }
                 }
             }
         }
@@ -226,7 +228,7 @@ impl DurableJobs {
 }
 
 /// Tells a worker that it need not keep an attempt any longer. If it does not get to know, it lists it again.
-fn forget(job: Job) {
+pub(super) fn forget(job: Job) {
     let forgotten = job.forget();
     tokio::task::spawn_local(async move {
         if let Err(error) = forgotten.await {

@@ -63,9 +63,14 @@ impl Kept {
     }
 
     /// Completes the log of an attached job. A small one is neither synced nor compressed: there may be many, and no
-    /// one was told that it is on disk. Returns the size of such a one, in bytes.
-    pub(super) fn finish_attached(&mut self, attempt: AttemptId) -> Result<Option<u64>, LogError> {
-        let is_small = |writer: &LogWriter| writer.length() < SMALL_LOG_BYTES;
+    /// one was told that it is on disk. Returns the size of such a one, in bytes. What is to be uploaded is compressed
+    /// in any case.
+    pub(super) fn finish_attached(
+        &mut self,
+        attempt: AttemptId,
+        is_for_upload: bool,
+    ) -> Result<Option<u64>, LogError> {
+        let is_small = |writer: &LogWriter| !is_for_upload && writer.length() < SMALL_LOG_BYTES;
         if self.writers.get(&attempt).is_none_or(is_small) {
             let writer = self.writers.remove(&attempt);
             return Ok(writer.map(|writer| writer.length()));

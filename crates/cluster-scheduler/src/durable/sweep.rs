@@ -47,9 +47,24 @@ impl DurableJobs {
             let is_kept = |attempt: AttemptId| {
                 unsaved.contains(&attempt.job) || is_kept(reader, attempt).unwrap_or(true)
             };
-            kept.logs.sweep(&folder, is_kept)
+            let removed = kept.logs.sweep(&folder, is_kept)?;
+            let listed = kept.logs.list(&folder)?;
+            let cached = kept.logs.cached_logs(&folder)?;
+            Ok((removed, listed, cached))
         });
-        swept.await.unwrap_or(Ok(0))
+        // `None` while the scheduler ends.
+        let Some((removed, listed, cached)) = swept.await.transpose()? else {
+            return Ok(0);
+        };
+        if let Some(store) = &self.log_store {
+            store.found_cached(cached);
+            // Also those that were counted before there was a store.
+            let to_upload = listed
+                .iter()
+                .filter(|log| log.is_archived && !log.is_cached);
+            to_upload.for_each(|log| store.upload(log.attempt));
+        }
+        Ok(removed)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cluster_api::{LogTimesPage, MAX_LOG_TIMES, Phase, RpcError};
 use job_store::Reader as _;
+use job_store::logs::LogError;
 use jobs::{AttemptId, JobId};
 
 use super::{DurableJobs, convert, ending};
@@ -54,14 +55,26 @@ impl DurableJobs {
         part: Range<u64>,
     ) -> Result<LogTimesPage, RpcError> {
         let attempt = AttemptId { job, number };
+        let stored_part = part.clone();
         let read = self.store.run(move |kept| {
             let Range { start, end } = part;
             // What is known of more than there is of the log came from a process that was killed.
-            let end = end.min(kept.logs.length(attempt).unwrap_or(0));
-            kept.logs.times(attempt, start, end, MAX_LOG_TIMES)
+            let end = match kept.logs.length(attempt) {
+                Err(LogError::Missing(_)) => return Ok(None),
+                length => end.min(length.unwrap_or(0)),
+            };
+            kept.logs
+                .times(attempt, start, end, MAX_LOG_TIMES)
+                .map(Some)
         });
         let times = read.await.ok_or_else(ending)?;
-        let times = times.map_err(|error| RpcError::failed(error.to_string()))?;
+        let times = match times.map_err(|error| RpcError::failed(error.to_string()))? {
+            Some(times) => times,
+            None => {
+                self.stored_times(attempt, stored_part, MAX_LOG_TIMES)
+                    .await?
+            }
+        };
         let times: Vec<_> = times.into_iter().map(convert::log_time).collect();
         let is_full = times.len() >= MAX_LOG_TIMES;
         let next = times.last().filter(|_| is_full).map(|last| last.offset);

@@ -56,12 +56,19 @@ impl Opened {
         // Not the id of any service: a secret that only those with the key have.
         let sealer = Sealer::new(&identity.derive("sealed-jobs").digest());
         let (now, today) = (clock.unix_now(), clock.date());
+        let log_store = config.log_store.clone();
+        let log_store = log_store.map(|settings| durable::LogStorePlace {
+            settings,
+            secret: identity.derive("log-store").digest().to_vec(),
+            clock,
+        });
         let open = || -> Result<_, StartError> {
             let (database, jobs) = open_databases(&config.store, &state_dir, today)?;
             let places = durable::Places {
                 database: jobs,
                 logs: state_dir.job_logs(),
                 sealer,
+                log_store,
             };
             Ok((database, durable::open(places, now)?))
         };

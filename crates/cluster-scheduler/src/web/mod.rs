@@ -63,7 +63,11 @@ pub(crate) fn start(
         for pool in cluster.pools().values() {
             service.activity(pool);
         }
-        tokio::join!(answer(asked, service, delays), changes.run(), readings.run(cluster));
+        tokio::join!(
+            answer(asked, service, delays),
+            changes.run(),
+            readings.run(cluster)
+        );
     };
     Ok((server, work.boxed_local()))
 }

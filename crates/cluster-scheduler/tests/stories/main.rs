@@ -12,6 +12,7 @@ mod job_operators;
 mod job_retention;
 mod learning;
 mod limits;
+mod log_store;
 mod metrics;
 mod operators;
 mod retry;

@@ -29,7 +29,7 @@ async fn send(address: SocketAddr, request: &str) -> String {
 
 /// An answer: status, content type (if there is one) and body.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Answer(pub(crate) u16, Option<String>, String);
+pub(crate) struct Answer(pub(crate) u16, Option<String>, pub(crate) String);
 
 fn answer(status: u16, content_type: Option<&str>, body: &str) -> Answer {
     Answer(status, content_type.map(str::to_owned), body.to_owned())

@@ -8,7 +8,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_api::{Admin, Registration, Submission};
-use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, StoreSettings, Transport};
+use cluster_scheduler::{
+    FileName, KeySource, Scheduler, SchedulerConfig, StoreSettings, Transport,
+};
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{sleep, timeout};
@@ -61,6 +63,7 @@ impl Site {
             update_timeout: Duration::from_millis(200),
             limits: Default::default(),
             jobs: Default::default(),
+            log_store: None,
             connections: Default::default(),
             web: None,
         };

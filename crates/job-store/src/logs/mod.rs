@@ -2,10 +2,12 @@
 //! time.
 //!
 //! The log of an attempt is `ab/abcdefghjkmn.1.log` while it grows and `ab/abcdefghjkmn.1.zst` afterwards, in zstd's
-//! seekable format: an offset in the middle costs one frame. Bytes never change at an offset: a log only grows, and a
+//! seekable format: an offset in the middle costs one frame. It is `ab/abcdefghjkmn.1.cached.zst` once it is also in a
+//! [log store](crate::log_store), so that it can be removed here. Bytes never change at an offset: a log only grows, and a
 //! writer that has missed something is refused. All of this blocks; it is for a thread that may.
 
 mod archive;
+mod cached;
 mod sweep;
 mod times;
 
@@ -16,7 +18,9 @@ use std::path::{Path, PathBuf};
 
 use jobs::{AttemptId, JobId};
 
+pub use self::cached::CachedLog;
 pub use self::times::LogTime;
+pub(crate) use self::times::times_in;
 
 /// The most that one read returns, in bytes.
 pub const MAX_READ_BYTES: usize = 1 << 20;
@@ -29,6 +33,9 @@ const GROWING: &str = "log";
 
 /// How the name of a log ends that is compressed.
 const ARCHIVED: &str = "zst";
+
+/// How the name of a compressed log ends that is in a log store, too.
+const CACHED: &str = "cached.zst";
 
 /// Why a log cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +99,8 @@ pub struct ListedLog {
     pub attempt: AttemptId,
     /// Whether it is compressed, so that nothing is added to it any more.
     pub is_archived: bool,
+    /// Whether it is in a log store, too.
+    pub is_cached: bool,
 }
 
 /// Where the log of an attempt is.
@@ -121,7 +130,7 @@ impl Logs {
     ///
     /// [`LogError::Complete`] when the log is whole, and [`LogError::Disk`] when it cannot be opened.
     pub fn write(&self, attempt: AttemptId) -> Result<LogWriter, LogError> {
-        if self.archived(attempt).exists() {
+        if self.archived(attempt).exists() || self.cached(attempt).exists() {
             return Err(LogError::Complete(attempt));
         }
         let path = self.growing(attempt);
@@ -185,12 +194,31 @@ impl Logs {
                 match read {
                     // It was archived just now.
                     Err(error) if error.kind() == ErrorKind::NotFound => {
-                        archive::read(&self.archived(attempt), offset, at_most)
+                        self.read_archive(attempt, &self.archived(attempt), offset, at_most)
                     }
                     read => read.map_err(disk("read", &path)),
                 }
             }
-            LogFile::Archived(path) => archive::read(&path, offset, at_most),
+            LogFile::Archived(path) => self.read_archive(attempt, &path, offset, at_most),
+        }
+    }
+
+    /// Reads an archive, which may get another name at any time, or be removed.
+    fn read_archive(
+        &self,
+        attempt: AttemptId,
+        path: &Path,
+        offset: u64,
+        at_most: usize,
+    ) -> Result<Vec<u8>, LogError> {
+        match archive::read(path, offset, at_most) {
+            Err(LogError::Disk { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                match self.find(attempt)? {
+                    LogFile::Archived(path) => archive::read(&path, offset, at_most),
+                    LogFile::Growing(_) => Err(LogError::Missing(attempt)),
+                }
+            }
+            read => read,
         }
     }
 
@@ -232,7 +260,8 @@ impl Logs {
     pub fn remove_one(&self, attempt: AttemptId) -> Result<(), LogError> {
         remove(&self.times_path(attempt))?;
         remove(&self.growing(attempt))?;
-        remove(&self.archived(attempt))
+        remove(&self.archived(attempt))?;
+        remove(&self.cached(attempt))
     }
 
     fn find(&self, attempt: AttemptId) -> Result<LogFile, LogError> {
@@ -244,9 +273,11 @@ impl Logs {
         if growing.exists() {
             return Ok(LogFile::Growing(growing));
         }
-        // It may have been archived between the two looks.
-        if archived.exists() {
-            return Ok(LogFile::Archived(archived));
+        // It may have been archived, or uploaded, between two looks.
+        for path in [archived, self.cached(attempt)] {
+            if path.exists() {
+                return Ok(LogFile::Archived(path));
+            }
         }
         Err(LogError::Missing(attempt))
     }
@@ -257,6 +288,10 @@ impl Logs {
 
     fn archived(&self, attempt: AttemptId) -> PathBuf {
         self.path(attempt, ARCHIVED)
+    }
+
+    fn cached(&self, attempt: AttemptId) -> PathBuf {
+        self.path(attempt, CACHED)
     }
 
     fn path(&self, AttemptId { job, number }: AttemptId, extension: &str) -> PathBuf {

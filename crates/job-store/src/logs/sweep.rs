@@ -8,7 +8,7 @@ use jobs::AttemptId;
 
 use super::archive::DRAFT_SUFFIX;
 use super::times::TIMES;
-use super::{ARCHIVED, GROWING, ListedLog, LogError, Logs, disk, remove};
+use super::{ARCHIVED, CACHED, GROWING, ListedLog, LogError, Logs, disk, remove};
 
 /// What a file in a folder of logs is.
 enum Found {
@@ -41,14 +41,12 @@ impl Logs {
         for (_, found) in files(folder)? {
             if let Found::Log(log) = found {
                 // Where both files are, the process was killed before it had removed the one that is not compressed.
-                *listed.entry(log.attempt).or_default() |= log.is_archived;
+                let known = listed.entry(log.attempt).or_insert(log);
+                known.is_archived |= log.is_archived;
+                known.is_cached |= log.is_cached;
             }
         }
-        let listed = listed.into_iter().map(|(attempt, is_archived)| ListedLog {
-            attempt,
-            is_archived,
-        });
-        Ok(listed.collect())
+        Ok(listed.into_values().collect())
     }
 
     /// Removes the logs in a folder that are not kept, and archives that were not completed. Returns how many files
@@ -101,10 +99,12 @@ fn found(name: &str) -> Option<Found> {
     if extension == TIMES {
         return Some(Found::Times(attempt));
     }
-    let is_archived = extension == ARCHIVED;
+    let is_cached = extension == CACHED;
+    let is_archived = extension == ARCHIVED || is_cached;
     let is_log = is_archived || extension == GROWING;
     is_log.then_some(Found::Log(ListedLog {
         attempt,
         is_archived,
+        is_cached,
     }))
 }

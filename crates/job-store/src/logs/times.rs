@@ -82,6 +82,17 @@ impl Logs {
         read().map_err(disk("read the times of", &path))
     }
 
+    /// Returns the file of times of a log as it is; empty if there is none.
+    pub(super) fn all_times(&self, attempt: AttemptId) -> io::Result<Vec<u8>> {
+        let Some(TimesFile { file, count }) = open(&self.times_path(attempt))? else {
+            return Ok(Vec::new());
+        };
+        let count = usize::try_from(count.min(MAX_TIMES)).unwrap_or(0);
+        let mut bytes = vec![0; count * RECORD];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
     /// Returns how much of the disk the times of a log take, in bytes.
     pub(super) fn times_bytes(&self, attempt: AttemptId) -> u64 {
         let metadata = self.times_path(attempt).metadata();
@@ -91,6 +102,18 @@ impl Logs {
     pub(super) fn times_path(&self, attempt: AttemptId) -> PathBuf {
         self.path(attempt, TIMES)
     }
+}
+
+/// Returns the times of the part of a log from `start` to `end`, as [`Logs::times`] does, from what its file of times has.
+pub(crate) fn times_in(bytes: &[u8], start: u64, end: u64, at_most: usize) -> Vec<LogTime> {
+    if start >= end {
+        return Vec::new();
+    }
+    let (records, _) = bytes.as_chunks::<RECORD>();
+    let first = records.partition_point(|record| time_of(*record).offset <= start);
+    let times = records.iter().skip(first.saturating_sub(1)).copied();
+    let times = times.map(time_of).take_while(|time| time.offset < end);
+    times.take(at_most).collect()
 }
 
 /// A file of times.

@@ -27,16 +27,7 @@ fn statement(entry: &Entry) -> Statement {
             "UPDATE audit SET error = $2 WHERE time = $1",
             values![time.micros(), text(error)],
         ),
-        Entry::Log(KeptLog { attempt, since, bytes }) => Statement::new(
-            "INSERT INTO logs (job, number, since, bytes) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (job, number) DO UPDATE SET since = excluded.since, bytes = excluded.bytes",
-            values![
-                column(attempt.job),
-                i64::from(attempt.number),
-                since.micros(),
-                i64::try_from(*bytes).unwrap_or(i64::MAX),
-            ],
-        ),
+        Entry::Log(log) => log_statement(log),
     }
 }
 
@@ -68,6 +59,28 @@ fn audit_statement(entry: &AuditEntry) -> Statement {
             text(object),
             text(detail),
             text(error),
+        ],
+    )
+}
+
+fn log_statement(log: &KeptLog) -> Statement {
+    let KeptLog {
+        attempt,
+        since,
+        bytes,
+        length,
+    } = log;
+    let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    Statement::new(
+        "INSERT INTO logs (job, number, since, bytes, length) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (job, number) DO UPDATE SET since = excluded.since, bytes = excluded.bytes,
+             length = excluded.length",
+        values![
+            column(attempt.job),
+            i64::from(attempt.number),
+            since.micros(),
+            number(*bytes),
+            length.map(number),
         ],
     )
 }
@@ -111,7 +124,7 @@ async fn expired_logs(
     at_most: u32,
 ) -> Result<Vec<KeptLog>, StoreError> {
     let excess = log_bytes.saturating_sub(expiry.max_log_bytes);
-    let oldest = "SELECT logs.job, logs.number, logs.since, logs.bytes FROM logs JOIN jobs ON jobs.id = logs.job
+    let oldest = "SELECT logs.job, logs.number, logs.since, logs.bytes, logs.length FROM logs JOIN jobs ON jobs.id = logs.job
          WHERE logs.bytes IS NOT NULL AND jobs.state > 1 ORDER BY logs.since LIMIT $1";
     let (mut found, mut freed) = (Vec::new(), 0);
     for row in session.query(oldest, &[&i64::from(at_most)]).await? {
@@ -133,6 +146,7 @@ fn kept_log(row: Fields<'_>) -> Result<KeptLog, StoreError> {
         },
         since: row.time("since")?,
         bytes: row.number("bytes")?.unsigned_abs(),
+        length: row.optional_number("length")?.map(i64::unsigned_abs),
     })
 }
 
@@ -166,6 +180,19 @@ pub(super) async fn log_status(
             Some(true) => LogStatus::Removed,
         },
     )
+}
+
+/// Returns how long the log of an attempt is, if that is known.
+pub(super) async fn log_length(
+    session: &Session,
+    attempt: AttemptId,
+) -> Result<Option<u64>, StoreError> {
+    let query = "SELECT length FROM logs WHERE job = $1 AND number = $2";
+    let found = session
+        .first(query, &[&column(attempt.job), &i64::from(attempt.number)])
+        .await?;
+    let length = found.map(|row| Fields(&row).optional_number("length"));
+    Ok(length.transpose()?.flatten().map(i64::unsigned_abs))
 }
 
 /// Returns how many bytes the logs take that these entries are about, as far as they are known.

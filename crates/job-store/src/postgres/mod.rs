@@ -272,6 +272,10 @@ impl Reader for PostgresReader {
         self.read(async |session| beside::log_status(session, attempt).await)
     }
 
+    fn log_length(&mut self, attempt: AttemptId) -> Result<Option<u64>, StoreError> {
+        self.read(async |session| beside::log_length(session, attempt).await)
+    }
+
     fn phases(&mut self, attempt: AttemptId) -> Result<Vec<PhaseRecord>, StoreError> {
         self.read(async |session| phases::load(session, attempt).await)
     }

@@ -77,12 +77,14 @@ pub(super) const JOBS: Part = Part {
         error TEXT NOT NULL
     );
 
-    -- The logs that are whole. since: when they were. bytes: what they take of the disk, null when they were removed.
+    -- The logs that are whole. since: when they were. bytes: what they take of the disk or of the log store, null when
+    -- they were removed. length: how long they are.
     CREATE TABLE logs (
         job BIGINT NOT NULL,
         number BIGINT NOT NULL,
         since BIGINT NOT NULL,
         bytes BIGINT,
+        length BIGINT,
         PRIMARY KEY (job, number)
     );
     CREATE INDEX logs_by_end ON logs (since) WHERE bytes IS NOT NULL;

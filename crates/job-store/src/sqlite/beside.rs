@@ -26,12 +26,19 @@ pub(super) fn append(connection: &Connection, entry: &Entry) -> rusqlite::Result
             attempt,
             since,
             bytes,
+            length,
         }) => {
             let mut insert = connection.prepare_cached(
-                "INSERT OR REPLACE INTO logs (job, number, since, bytes) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR REPLACE INTO logs (job, number, since, bytes, length) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
-            let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
-            let values = params![column(attempt.job), attempt.number, since.micros(), bytes];
+            let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+            let values = params![
+                column(attempt.job),
+                attempt.number,
+                since.micros(),
+                number(*bytes),
+                length.map(number),
+            ];
             insert.execute(values).map(drop)
         }
     }
@@ -95,7 +102,7 @@ fn expired_logs(
 ) -> rusqlite::Result<Vec<KeptLog>> {
     let excess = log_bytes.saturating_sub(expiry.max_log_bytes);
     let mut oldest = connection.prepare_cached(
-        "SELECT logs.job, logs.number, logs.since, logs.bytes FROM logs JOIN jobs ON jobs.id = logs.job
+        "SELECT logs.job, logs.number, logs.since, logs.bytes, logs.length FROM logs JOIN jobs ON jobs.id = logs.job
          WHERE logs.bytes IS NOT NULL AND jobs.state > 1 ORDER BY logs.since LIMIT ?1",
     )?;
     let mut rows = oldest.query([at_most])?;
@@ -119,6 +126,7 @@ fn kept_log(row: &Row<'_>) -> rusqlite::Result<KeptLog> {
         },
         since: Time::from_micros(row.get(2)?),
         bytes: row.get::<_, i64>(3)?.unsigned_abs(),
+        length: row.get::<_, Option<i64>>(4)?.map(i64::unsigned_abs),
     })
 }
 
@@ -160,6 +168,19 @@ pub(super) fn log_status(
         Some(false) => LogStatus::Counted,
         Some(true) => LogStatus::Removed,
     })
+}
+
+/// Returns how long the log of an attempt is, if that is known.
+pub(super) fn log_length(
+    connection: &Connection,
+    attempt: AttemptId,
+) -> rusqlite::Result<Option<u64>> {
+    let mut query =
+        connection.prepare_cached("SELECT length FROM logs WHERE job = ?1 AND number = ?2")?;
+    let found = query.query_row(params![column(attempt.job), attempt.number], |row| {
+        row.get::<_, Option<i64>>(0)
+    });
+    Ok(found.optional()?.flatten().map(i64::unsigned_abs))
 }
 
 /// Returns how many bytes the log of an attempt takes; 0 if it is not known.

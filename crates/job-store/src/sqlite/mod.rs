@@ -212,6 +212,10 @@ impl Reader for SqliteReader {
         Ok(beside::log_status(&self.0, attempt)?)
     }
 
+    fn log_length(&mut self, attempt: AttemptId) -> Result<Option<u64>, StoreError> {
+        Ok(beside::log_length(&self.0, attempt)?)
+    }
+
     fn phases(&mut self, attempt: AttemptId) -> Result<Vec<PhaseRecord>, StoreError> {
         phases::load(&self.0, attempt)
     }

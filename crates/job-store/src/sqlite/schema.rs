@@ -8,13 +8,20 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::OpenError;
 
 /// The version of the tables. A file of an older one is brought up to date when it is opened; see [`STEPS`].
-pub(super) const VERSION: i64 = 5;
+pub(super) const VERSION: i64 = 6;
 
 /// Marks the file as ours: "OCJB".
 const APPLICATION_ID: i64 = 0x4f43_4a42;
 
 /// What brings a file from each version to the next one.
-const STEPS: [&str; VERSION as usize] = [TABLES, ATTACHED, BESIDE, ENDED_DESCRIPTIONS, PHASES];
+const STEPS: [&str; VERSION as usize] = [
+    TABLES,
+    ATTACHED,
+    BESIDE,
+    ENDED_DESCRIPTIONS,
+    PHASES,
+    LOG_LENGTHS,
+];
 
 const TABLES: &str = "
     -- seq: the order of submissions. Times and limits are in microseconds; times since 1970. A job continues without
@@ -125,6 +132,12 @@ const PHASES: &str = "
         cached INTEGER NOT NULL,
         PRIMARY KEY (job, attempt, number)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// How long the logs are that are in a log store: it need not answer for that.
+const LOG_LENGTHS: &str = "
+    -- How long the log is, in bytes; null if an older version has counted it.
+    ALTER TABLE logs ADD COLUMN length INTEGER;
 ";
 
 /// Opens the file for the writer: makes it, or brings it up to date.

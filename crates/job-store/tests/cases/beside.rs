@@ -95,6 +95,7 @@ fn log(job: u64, since: i64, bytes: u64) -> KeptLog {
         attempt,
         since: time(since),
         bytes,
+        length: Some(10 * bytes),
     }
 }
 

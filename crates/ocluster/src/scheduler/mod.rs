@@ -3,6 +3,7 @@
 mod connection_args;
 mod job_args;
 mod limit_args;
+mod log_store_args;
 pub(crate) mod store_args;
 mod web_args;
 
@@ -20,6 +21,7 @@ use vat::Address;
 use self::connection_args::ConnectionArgs;
 use self::job_args::JobArgs;
 use self::limit_args::LimitArgs;
+use self::log_store_args::LogStoreArgs;
 use self::store_args::StoreArgs;
 use self::web_args::WebArgs;
 use cli::error::CommandError;
@@ -94,6 +96,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     jobs: JobArgs,
     #[command(flatten)]
+    log_store: LogStoreArgs,
+    #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
     web: WebArgs,
@@ -159,6 +163,7 @@ impl TryFrom<Args> for SchedulerConfig {
             update_timeout: Duration::from_secs(args.update_timeout.into()),
             limits: args.limits.into(),
             jobs: args.jobs.into(),
+            log_store: args.log_store.settings()?,
             connections: args.connections.into(),
             web: args.web.settings()?,
         })

@@ -32,13 +32,16 @@ impl DurableJobs {
                 MAX_TIME_AFTER_END.as_secs()
             ),
         }
+        let is_for_upload = self.log_store.is_some();
         let finished = self
             .store
-            .run(move |kept| kept.finish_attached(attempt))
+            .run(move |kept| kept.finish_attached(attempt, is_for_upload))
             .await;
         match finished {
             // One that is compressed is counted then.
-            Some(Ok(Some(bytes))) => self.log_is_whole(attempt, bytes),
+            Some(Ok(Some(bytes))) => {
+                self.log_is_whole(attempt, bytes, bytes);
+            }
             Some(Ok(None)) | None => {}
             Some(Err(error)) => {
                 tracing::warn!(target: "scheduler", "Cannot complete the log of {attempt}: {error}");

@@ -2,13 +2,63 @@
 
 use prometheus_text::{Kind, Page};
 
-use crate::durable::JobsReport;
+use crate::durable::{JobsReport, LogStoreReport, LogStoreStats};
 
 /// Writes the numbers of durable jobs.
 pub(super) fn write(page: &mut Page, report: &JobsReport) {
     jobs(page, report);
     phases(page, report);
     store(page, report);
+    if let Some(log_store) = &report.log_store {
+        self::log_store(page, log_store);
+    }
+}
+
+fn log_store(page: &mut Page, report: &LogStoreReport) {
+    let LogStoreReport {
+        stats,
+        oldest_waiting,
+    } = report;
+    let LogStoreStats {
+        waiting,
+        oldest: _,
+        uploads,
+        upload_bytes,
+        upload_time,
+        failures,
+        read_bytes,
+        cached_bytes,
+        away_since,
+    } = stats;
+    let help = "Number of logs that wait for their upload to the log store";
+    page.gauge("ocluster_log_store_waiting", help, *waiting);
+    let help = "Time for which the oldest log waits for its upload; 0 if none does";
+    page.gauge(
+        "ocluster_log_store_oldest_waiting_seconds",
+        help,
+        oldest_waiting.as_secs_f64(),
+    );
+    let help = "Whether the log store does not answer, or refuses access";
+    page.gauge(
+        "ocluster_log_store_away",
+        help,
+        u8::from(away_since.is_some()),
+    );
+    let help = "Number of requests to the log store that failed";
+    page.counter("ocluster_log_store_failures_total", help, *failures);
+    let help = "Time spent uploading logs, each from its first request to its check";
+    page.family("ocluster_log_store_upload_seconds", Kind::Summary, help)
+        .summary(&[], *uploads, upload_time.as_secs_f64());
+    let help = "Bytes of logs that were uploaded, compressed";
+    page.counter(
+        "ocluster_log_store_uploaded_bytes_total",
+        help,
+        *upload_bytes,
+    );
+    let help = "Bytes of logs that were read from the log store, as they were written";
+    page.counter("ocluster_log_store_read_bytes_total", help, *read_bytes);
+    let help = "Bytes on disk of logs that are in the log store, too";
+    page.gauge("ocluster_log_store_cached_bytes", help, *cached_bytes);
 }
 
 fn phases(page: &mut Page, report: &JobsReport) {

@@ -10,7 +10,7 @@ use vat::Traffic;
 
 use super::{PoolReport, Report};
 use crate::db::WriterStats;
-use crate::durable::{JobsReport, PhaseHistograms, PhaseSeconds};
+use crate::durable::{JobsReport, LogStoreReport, LogStoreStats, PhaseHistograms, PhaseSeconds};
 use crate::history::{History, JobResult};
 
 /// Returns the numbers of a pool that has seen everything, with unusual names.
@@ -109,6 +109,20 @@ fn durable_jobs() -> JobsReport {
         logs_failing: true,
         oldest_unacknowledged: Duration::from_millis(15_500),
         phase_seconds: phase_seconds(),
+        log_store: Some(LogStoreReport {
+            oldest_waiting: Duration::from_millis(18_500),
+            stats: LogStoreStats {
+                waiting: 19,
+                oldest: None,
+                uploads: 20,
+                upload_bytes: 21,
+                upload_time: Duration::from_millis(22_500),
+                failures: 23,
+                read_bytes: 24,
+                cached_bytes: 25,
+                away_since: Some(pool::Time::from_secs(26)),
+            },
+        }),
     }
 }
 
