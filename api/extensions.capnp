@@ -1111,6 +1111,10 @@ interface PoolExplanations @0xd3076a544ed30565 {
   explain @2 (most :UInt32) -> (jobs :List(Job), workers :List(Worker));
   # Returns both for the first `most` queued jobs of each queue, but for at most 1,000 jobs, and for all known workers.
 
+  jobIds @3 (tickets :List(UInt64)) -> (ids :List(Text));
+  # Returns the ids of the jobs with these numbers, in the same order: empty for a job that is neither queued nor running,
+  # or is not in the history. Fails for more than 1,000 numbers.
+
   struct Job {
     # A queued job.
 

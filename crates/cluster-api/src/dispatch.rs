@@ -48,7 +48,7 @@ methods! {
         extensions::job_times::Client = 1;
     extensions::extended_pool_admin::Client:
         schema::pool_admin::Client = 8, extensions::temporary_pause::Client = 1, extensions::pool_details::Client = 2,
-        extensions::pool_control::Client = 3, extensions::pool_explanations::Client = 3;
+        extensions::pool_control::Client = 3, extensions::pool_explanations::Client = 4;
     extensions::extended_worker::Client: schema::worker::Client = 3, extensions::worker_control::Client = 2;
     extensions::extended_ticket::Client:
         schema::ticket::Client = 2, extensions::ticket_status::Client = 1, extensions::ticket_number::Client = 1,

@@ -123,7 +123,7 @@ pub use durable::{
 };
 pub use encoded::{EncodedDescription, MAX_DESCRIPTION_BYTES};
 pub use error::{RpcError, RpcErrorKind};
-pub use explanation::{Explanation, Forecast, PoolExplanations, ServeExplained};
+pub use explanation::{Explanation, Forecast, MAX_TICKETS, PoolExplanations, ServeExplained};
 pub use job::{Job, JobPromise, JobResolver, LogChunk, ServeJob};
 pub use jobs_admin::{
     AdminJobQuery, AuditEntry, AuditPage, AuditQuery, JobDetails, ListedJob, ListedJobs,

@@ -67,6 +67,8 @@ pub struct Queue {
 pub struct QueuedJob {
     /// The number of its ticket, by which `cancel` cancels it.
     pub ticket: u64,
+    /// Its id in the history; null if the scheduler does not report it, and for all but the first 1,000 jobs.
+    pub id: Option<String>,
     /// Who submitted it.
     pub client: String,
     /// Its cache hint; empty when it has none.

@@ -14,6 +14,7 @@ impl QueuedJob {
     pub fn of(job: WireJob) -> Self {
         Self {
             ticket: job.ticket,
+            id: None,
             client: job.client,
             cache_hint: job.cache_hint,
             urgent: job.urgent,

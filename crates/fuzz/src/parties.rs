@@ -94,6 +94,8 @@ pub(crate) async fn operator(admin: Admin) {
         pool.workers(),
         pool.details(),
         pool.overview(2),
+        pool.explain(2),
+        pool.job_ids(&[1, 2]),
         pool.worker_details(WORKER)
     ));
     drop(pool.set_active(WORKER, false, true).await);

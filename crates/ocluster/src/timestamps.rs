@@ -5,6 +5,8 @@ use std::time::Duration;
 use cluster_api::LogTime;
 use jiff::{SignedDuration, Timestamp};
 
+use cli::quote::printable;
+
 /// Whether and how the time of each line is shown.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct TimestampArgs {
@@ -37,6 +39,18 @@ impl TimestampArgs {
 /// The error about a scheduler that does not know when logs were written.
 pub(crate) const UNKNOWN: &str = "cannot show when the log was written: this scheduler does not keep that; \
     update the scheduler, or leave out --timestamps and --elapsed";
+
+/// What is said once when a job goes on whose log cannot be shown with times.
+pub(crate) const NOT_SHOWN: &str =
+    "The log has no times: this scheduler does not keep when logs are written";
+
+/// Returns what is said once when the times of an attempt are not known.
+pub(crate) fn unreported(attempt: u32, worker: &str) -> String {
+    let worker = printable(worker);
+    format!(
+        "The log of attempt {attempt} has no times: worker \"{worker}\" has not reported when it was written"
+    )
+}
 
 /// Puts times before the lines of a log.
 #[derive(Debug)]

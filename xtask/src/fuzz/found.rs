@@ -25,7 +25,8 @@ pub(super) fn keep(
         if kind == "crash" {
             let smaller = findings.join("smaller");
             shrink(&path, &smaller)?;
-            if smaller.exists() {
+            // The fuzzer leaves an empty file when it cannot make the input smaller.
+            if fs::metadata(&smaller).is_ok_and(|found| found.len() > 0) {
                 input = smaller;
             }
         }

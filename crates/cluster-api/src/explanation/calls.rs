@@ -2,10 +2,10 @@
 
 use capnp::capability::FromClientHook as _;
 
-use super::{Explanation, PoolExplanations};
+use super::{Explanation, MAX_TICKETS, PoolExplanations};
 use crate::answer::Answer;
 use crate::raw::extensions_capnp::{explained, job_explanations, pool_explanations};
-use crate::text::malformed;
+use crate::text::{check_length, malformed, text};
 use crate::{Admin, DurableJob, PoolAdmin, RpcError, Ticket};
 
 impl Ticket {
@@ -64,6 +64,21 @@ impl PoolAdmin {
         Answer::new(request.send().promise, PoolExplanations::read)
     }
 
+    /// Returns the ids of the jobs with the first [`MAX_TICKETS`] of these numbers, in the same order: `None` for a job that
+    /// is neither queued nor running, or is not in the history.
+    ///
+    /// Not every scheduler with explanations knows this call: older ones answer `Unimplemented`.
+    pub fn job_ids(&self, tickets: &[u64]) -> Answer<Vec<Option<String>>> {
+        let mut request = self.explanations().job_ids_request();
+        let tickets = tickets.get(..MAX_TICKETS).unwrap_or(tickets);
+        let length = u32::try_from(tickets.len()).unwrap_or_default();
+        let mut list = request.get().init_tickets(length);
+        for (index, ticket) in (0..).zip(tickets) {
+            list.set(index, *ticket);
+        }
+        Answer::new(request.send().promise, read_ids)
+    }
+
     fn explanations(&self) -> pool_explanations::Client {
         self.clone().into_raw().cast_to()
     }
@@ -84,6 +99,20 @@ impl Admin {
             },
         )
     }
+}
+
+fn read_ids(
+    results: pool_explanations::job_ids_results::Reader<'_>,
+) -> Result<Vec<Option<String>>, RpcError> {
+    let ids = results
+        .get_ids()
+        .map_err(|error| malformed(&error, "ids"))?;
+    check_length(results.total_size(), ids.len(), "ids")?;
+    let ids = ids.iter().map(|id| {
+        let id = text(id, "ids")?;
+        Ok((!id.is_empty()).then_some(id))
+    });
+    ids.collect()
 }
 
 fn explain(client: &explained::Client) -> Answer<Explanation> {

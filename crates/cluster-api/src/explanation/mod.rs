@@ -15,6 +15,9 @@ pub use server::ServeExplained;
 /// The limit for the text of an explanation, in bytes: it names a few workers with their problems.
 const MAX_TEXT_BYTES: usize = 64 << 10;
 
+/// The most numbers of jobs for which ids can be asked for in one call.
+pub const MAX_TICKETS: usize = 1000;
+
 /// Why a job waits, or why a worker runs no more jobs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Explanation {

@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::rc::Rc;
 
-use super::{Explanation, not_explained};
+use super::{Explanation, MAX_TICKETS, not_explained};
 use crate::handle::Served;
 use crate::raw::extensions_capnp::{explained, job_explanations, pool_explanations};
-use crate::text::text;
+use crate::text::{list_length, text};
 use crate::{RpcError, ServeAdmin, ServePoolAdmin};
 
 /// A job that may wait, as a scheduler implements it.
@@ -77,6 +77,34 @@ impl<S: ServePoolAdmin> pool_explanations::Server for Served<S> {
             drop(params);
             let explanations = pool.explain(most).await?;
             Ok(explanations.write(results.get())?)
+        }
+    }
+
+    fn job_ids(
+        self: Rc<Self>,
+        params: pool_explanations::JobIdsParams,
+        mut results: pool_explanations::JobIdsResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let tickets = {
+                let tickets = params.get()?.get_tickets()?;
+                if tickets.len() as usize > MAX_TICKETS {
+                    let error = format!(
+                        "cannot look up {} numbers of jobs: the limit is {MAX_TICKETS}",
+                        tickets.len()
+                    );
+                    return Err(RpcError::failed(error).into());
+                }
+                tickets.iter().collect()
+            };
+            drop(params);
+            let ids = pool.job_ids(tickets).await?;
+            let mut list = results.get().init_ids(list_length(&ids, "ids")?);
+            for (index, id) in (0..).zip(&ids) {
+                list.set(index, id.as_deref().unwrap_or_default());
+            }
+            Ok(())
         }
     }
 }

@@ -131,6 +131,17 @@ pub trait ServePoolAdmin: 'static {
         futures::future::ready(Err(not_explained()))
     }
 
+    /// See [`PoolAdmin::job_ids`](crate::PoolAdmin::job_ids). Optional: the default answers `Unimplemented`.
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn job_ids(
+        self: Rc<Self>,
+        _tickets: Vec<u64>,
+    ) -> impl Future<Output = Result<Vec<Option<String>>, RpcError>> {
+        futures::future::ready(Err(not_explained()))
+    }
+
     /// See [`PoolAdmin::worker`](crate::PoolAdmin::worker).
     ///
     /// # Errors

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use cluster_api::{
     Admin, DurableDetails, DurableJob, DurableLogChunk, DurableStatus, Explanation, Forecast,
-    PoolAdmin, PoolDetails, PoolExplanations, RpcError, RpcErrorKind, ServeAdmin, ServeDurableJob,
-    ServeExplained, ServePoolAdmin, Submission, Worker, WorkerDetails, WorkerInfo,
+    MAX_TICKETS, PoolAdmin, PoolDetails, PoolExplanations, RpcError, RpcErrorKind, ServeAdmin,
+    ServeDurableJob, ServeExplained, ServePoolAdmin, Submission, Worker, WorkerDetails, WorkerInfo,
 };
 
 use crate::admin::FakeAdmin;
@@ -110,6 +110,13 @@ impl ServePoolAdmin for Explains {
         })
     }
 
+    async fn job_ids(self: Rc<Self>, tickets: Vec<u64>) -> Result<Vec<Option<String>>, RpcError> {
+        let ids = tickets.iter();
+        Ok(ids
+            .map(|ticket| (*ticket > 0).then(|| format!("id-{ticket}")))
+            .collect())
+    }
+
     async fn worker(self: Rc<Self>, _: String) -> Result<Worker, RpcError> {
         unused()
     }
@@ -186,6 +193,10 @@ fn an_explanation_arrives_as_it_was() {
             workers: vec![("w1".to_owned(), Explanation::default())],
         };
         assert_eq!(pool.explain(5).await.unwrap(), all);
+        let ids = pool.job_ids(&[7, 0]).await.unwrap();
+        assert_eq!(ids, [Some("id-7".to_owned()), None]);
+        let most = pool.job_ids(&[1; MAX_TICKETS + 1]).await.unwrap();
+        assert_eq!(most.len(), MAX_TICKETS);
     });
 }
 
@@ -200,8 +211,9 @@ fn an_object_that_explains_nothing_does_not_know_the_call() {
             pool.explain_job(1).await.map(drop),
             pool.explain_worker("w1").await.map(drop),
             pool.explain(1).await.map(drop),
+            pool.job_ids(&[1]).await.map(drop),
         ]
         .map(|answer| answer.unwrap_err().kind);
-        assert_eq!(kinds, [RpcErrorKind::Unimplemented; 4]);
+        assert_eq!(kinds, [RpcErrorKind::Unimplemented; 5]);
     });
 }

@@ -32,8 +32,9 @@ impl AttachedJob {
         }));
     }
 
-    /// A worker was chosen.
-    pub(crate) fn assigned(&self, worker: WorkerName) {
+    /// A worker was chosen, which may be one that tells when the parts of a job began and ended.
+    pub(crate) fn assigned(&self, worker: WorkerName, has_times: bool) {
+        self.has_times.set(has_times);
         let Some(jobs) = self.jobs.upgrade() else {
             return;
         };

@@ -29,6 +29,8 @@ pub(crate) struct AttachedJob {
     pub(super) stage: RefCell<Stage>,
     /// The worker that took it, and when.
     pub(super) attempt: OnceCell<(WorkerName, Time)>,
+    /// Whether its worker tells when its parts began and ended.
+    pub(super) has_times: Cell<bool>,
     /// Grows with each stage.
     pub(super) version: Cell<u64>,
     pub(super) reference: RefCell<Reference>,
@@ -113,6 +115,7 @@ impl AttachedJob {
             ticket: OnceCell::new(),
             stage: RefCell::new(Stage::Queued { since: submitted }),
             attempt: OnceCell::new(),
+            has_times: Cell::default(),
             version: Cell::new(1),
             reference: RefCell::default(),
             log_length: Cell::default(),
@@ -181,6 +184,16 @@ impl AttachedJob {
     /// Returns the name of its pool, and its ticket there, once it has one.
     pub(crate) fn ticket(&self) -> Option<(&str, TicketId)> {
         Some((&self.pool, *self.ticket.get()?))
+    }
+
+    /// Returns the name of its pool.
+    pub(crate) fn pool(&self) -> Arc<str> {
+        Arc::clone(&self.pool)
+    }
+
+    /// Returns whether its worker tells when its parts began and ended.
+    pub(crate) fn has_times(&self) -> bool {
+        self.has_times.get()
     }
 
     /// Returns when it was submitted.

@@ -151,7 +151,7 @@ mod tests {
     fn a_job_is_saved_once_however_often_it_has_changed() {
         let (jobs, client, description) = jobs();
         let job = jobs.add(&client, "pool", &description, true).unwrap();
-        job.assigned(WorkerName::new("w1").unwrap());
+        job.assigned(WorkerName::new("w1").unwrap(), false);
         job.lost_with_worker();
         let piece = jobs.take_unsaved(PIECE);
         assert_eq!(piece.len(), 1);

@@ -67,8 +67,8 @@ pub(super) struct Followed {
 
 /// What is known of the times of an attempt that is followed.
 pub(super) struct AttemptTimes {
-    /// What follows it: over another connection, another one may soon.
-    pub(super) run: Rc<Run>,
+    /// What copies them: over another connection, another one may soon.
+    pub(super) copier: Rc<()>,
     /// By their numbers.
     pub(super) phases: BTreeMap<u32, Phase>,
     /// The times of its log are known up to this offset.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster_api::{Job, JobTimes, LogTime, MAX_PHASES, Phase};
+use cluster_api::{Answer, Job, JobTimes, LogTime, MAX_PHASES, Phase};
 use job_store::ChangedPhases;
 use jobs::AttemptId;
 use tokio::sync::Notify;
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::state::{AttemptTimes, Run};
 use super::watched::Watched;
 use super::{DurableJobs, convert};
+use crate::attached::AttachedJob;
 
 /// How often a worker is asked for the times of an attempt whose log grows.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -72,21 +73,24 @@ struct Position {
 /// Why no more times are copied.
 struct NoTimes;
 
+/// Asks a worker for the times since a version and an offset. `None` if its job is not there any more.
+type Ask<'a> = &'a dyn Fn(u64, u64) -> Option<Answer<JobTimes>>;
+
 /// Forgets the times of an attempt that is not followed any more.
 struct ForgottenAtEnd<'a> {
     jobs: &'a DurableJobs,
-    run: &'a Rc<Run>,
+    attempt: AttemptId,
+    copier: Rc<()>,
 }
 
 impl Drop for ForgottenAtEnd<'_> {
     fn drop(&mut self) {
-        let attempt = self.run.attempt;
         let times = &mut self.jobs.state.borrow_mut().times;
         if times
-            .get(&attempt)
-            .is_some_and(|times| Rc::ptr_eq(&times.run, self.run))
+            .get(&self.attempt)
+            .is_some_and(|times| Rc::ptr_eq(&times.copier, &self.copier))
         {
-            times.remove(&attempt);
+            times.remove(&self.attempt);
         }
     }
 }
@@ -98,23 +102,59 @@ impl DurableJobs {
         if !run.outlives_connection {
             return;
         }
-        let attempt = run.attempt;
+        let _times = self.keep_times_of(run.attempt, kept);
+        let offset = match kept {
+            0 => 0,
+            _ => self.first_unknown(run.attempt).await,
+        };
+        let ask = |version, offset| Some(job.times(version, offset));
+        self.copy_growing_times(run.attempt, offset, growth, &ask)
+            .await;
+    }
+
+    /// Copies the times of an attached job, which nobody may hold while it runs, as [`copy_times`](Self::copy_times)
+    /// does.
+    pub(super) async fn copy_attached_times(&self, job: &AttachedJob, growth: &Growth) {
+        if !job.has_times() {
+            return;
+        }
+        let attempt = job.attempt_id();
+        let _times = self.keep_times_of(attempt, 0);
+        // The job is in the history before its phases are. Those of a short one are asked for once.
+        growth.end_within(INTERVAL).await;
+        let ask = |version, offset| Some(job.job()?.times(version, offset));
+        self.copy_growing_times(attempt, 0, growth, &ask).await;
+    }
+
+    /// Keeps the times of an attempt of whose log so many bytes are kept, until what is returned is dropped.
+    fn keep_times_of(&self, attempt: AttemptId, kept: u64) -> ForgottenAtEnd<'_> {
+        let copier = Rc::new(());
         let times = AttemptTimes {
-            run: Rc::clone(run),
+            copier: Rc::clone(&copier),
             phases: BTreeMap::new(),
             known: Watched::new(kept),
         };
         self.state.borrow_mut().times.insert(attempt, times);
-        let _forgotten = ForgottenAtEnd { jobs: self, run };
-        let offset = match kept {
-            0 => 0,
-            _ => self.first_unknown(attempt).await,
-        };
+        ForgottenAtEnd {
+            jobs: self,
+            attempt,
+            copier,
+        }
+    }
+
+    /// Copies the times of an attempt from an offset on, while its log grows.
+    async fn copy_growing_times(
+        &self,
+        attempt: AttemptId,
+        offset: u64,
+        growth: &Growth,
+        ask: Ask<'_>,
+    ) {
         let mut position = Position { version: 0, offset };
         loop {
             let is_last = growth.next().await;
             if self
-                .copy_new_times(attempt, job, &mut position)
+                .copy_new_times(attempt, ask, &mut position)
                 .await
                 .is_err()
             {
@@ -138,11 +178,11 @@ impl DurableJobs {
     async fn copy_new_times(
         &self,
         attempt: AttemptId,
-        job: &Job,
+        ask: Ask<'_>,
         position: &mut Position,
     ) -> Result<(), NoTimes> {
         loop {
-            let answer = job.times(position.version, position.offset);
+            let answer = ask(position.version, position.offset).ok_or(NoTimes)?;
             let answer = tokio::time::timeout(ANSWER_LIMIT, answer).await;
             let times = match answer {
                 Ok(Ok(times)) => times,
@@ -205,11 +245,13 @@ impl DurableJobs {
     fn count_phases(&self, attempt: AttemptId) {
         let state = self.state.borrow();
         let submitted = state.jobs.submitted(attempt.job);
-        let (Some(job), Some(times)) = (submitted, state.times.get(&attempt)) else {
+        let pool = submitted.map(|job| Arc::clone(&job.pool));
+        let pool = pool.or_else(|| Some(self.attached.find(attempt.job)?.pool()));
+        let (Some(pool), Some(times)) = (pool, state.times.get(&attempt)) else {
             return;
         };
         for phase in times.phases.values() {
-            self.phase_seconds.add(Arc::clone(&job.pool), phase);
+            self.phase_seconds.add(Arc::clone(&pool), phase);
         }
     }
 }

@@ -63,6 +63,11 @@ impl Reactor {
         })
     }
 
+    /// Returns the id of a queued or running job; `None` if it is neither, or is not in the history.
+    pub(crate) fn job_id(&self, ticket: TicketId) -> Option<JobId> {
+        self.state.borrow().tickets.job_id(ticket)
+    }
+
     /// Returns why a worker, connected or not, runs no more jobs; `None` if it is not known.
     pub(crate) fn explain_worker(&self, name: &WorkerName) -> Option<Explanation> {
         let mut state = self.state.borrow_mut();

@@ -148,9 +148,6 @@ impl Assignment {
         attached: Option<Rc<AttachedJob>>,
     ) -> Self {
         reactor.job_given(ticket);
-        if let Some(attached) = &attached {
-            attached.assigned(worker.clone());
-        }
         Self {
             description,
             attempt: None,

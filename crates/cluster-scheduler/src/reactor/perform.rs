@@ -91,6 +91,10 @@ impl Reactor {
                     _reservation: _,
                     attached,
                 } = *request;
+                if let Some(attached) = &attached {
+                    // Workers that keep jobs have times, too.
+                    attached.assigned(name.clone(), pop.keeps_jobs());
+                }
                 let work = (description, job);
                 pop.answer(Assignment::new(reactor, ticket, name, work, attached));
             }

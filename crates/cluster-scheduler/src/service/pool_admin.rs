@@ -259,6 +259,14 @@ impl ServePoolAdmin for PoolAdminService {
         Ok(self.reactor.explanations(most).await)
     }
 
+    async fn job_ids(self: Rc<Self>, tickets: Vec<u64>) -> Result<Vec<Option<String>>, RpcError> {
+        let ids = tickets.into_iter().map(|ticket| {
+            let id = self.reactor.job_id(TicketId::numbered(ticket));
+            id.map(|id| id.to_string())
+        });
+        Ok(ids.collect())
+    }
+
     async fn worker(self: Rc<Self>, name: String) -> Result<Worker, RpcError> {
         let connected = self.reactor.connected(&known_name(&name)?);
         connected

@@ -181,6 +181,11 @@ pub fn failure(lines: &[Line]) -> Option<usize> {
         .iter()
         .map(|line| Severity::of(&line.text()))
         .collect();
+    failure_among(&severities)
+}
+
+/// Returns the same, of lines of which these are known.
+pub fn failure_among(severities: &[Severity]) -> Option<usize> {
     let is_error = |severity: &Severity| *severity == Severity::Error;
     let Some(last) = severities.iter().rposition(is_error) else {
         return severities

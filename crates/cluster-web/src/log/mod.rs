@@ -23,7 +23,7 @@ mod terminal;
 mod tests;
 
 pub use colour::stylesheet;
-pub use failure::{Severity, failure};
+pub use failure::{Severity, failure, failure_among};
 pub use html::{escape, escaped};
 pub use line::{Line, Run};
 pub use search::{Match, Search};

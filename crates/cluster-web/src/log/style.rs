@@ -45,6 +45,46 @@ impl Style {
         self
     }
 
+    /// Returns the colour of the text, of the 256 of terminals; `None` for the usual one.
+    pub fn foreground(self) -> Option<u8> {
+        self.foreground
+    }
+
+    /// Returns the colour behind the text; `None` for the usual one.
+    pub fn background(self) -> Option<u8> {
+        self.background
+    }
+
+    /// Returns whether the text is bold.
+    pub fn is_bold(self) -> bool {
+        self.attributes & Self::BOLD != 0
+    }
+
+    /// Returns whether the text is faint.
+    pub fn is_dim(self) -> bool {
+        self.attributes & Self::DIM != 0
+    }
+
+    /// Returns whether the text is in italics.
+    pub fn is_italic(self) -> bool {
+        self.attributes & Self::ITALIC != 0
+    }
+
+    /// Returns whether the text is underlined.
+    pub fn is_underlined(self) -> bool {
+        self.attributes & Self::UNDERLINED != 0
+    }
+
+    /// Returns whether text and background have changed places.
+    pub fn is_inverse(self) -> bool {
+        self.attributes & Self::INVERSE != 0
+    }
+
+    /// Returns whether the text is struck out.
+    pub fn is_struck(self) -> bool {
+        self.attributes & Self::STRUCK != 0
+    }
+
     /// Applies the parameters of an SGR sequence (`CSI … m`). What is unknown is skipped.
     pub(super) fn apply(&mut self, parameters: &str) {
         let mut parts = parameters.split(';');

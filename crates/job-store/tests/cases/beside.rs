@@ -196,6 +196,12 @@ fn a_store_goes_on_where_it_was() {
     );
     store.job(1, true);
     store.append(&[entry(7), Entry::Log(log(1, 2, 30))]);
+    let length = |store: &mut Store, job| {
+        let found = store.reader.log_length(log(job, 0, 0).attempt);
+        found.expect("it can be read")
+    };
+    assert_eq!(length(&mut store, 1), Some(300));
+    assert_eq!(length(&mut store, 2), None);
     let Store { place, .. } = store;
     let mut store = Store::open(place);
     let expected = Totals {

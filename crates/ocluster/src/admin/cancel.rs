@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use super::Common;
+use super::jobs::job_name::id_of;
 use super::note::operator;
 use super::service::{About, Service};
 use crate::json::admin::{Cancelled, CancelledJob};
@@ -78,7 +79,8 @@ async fn cancel_durable(
 ) -> Result<(), CommandError> {
     let mut jobs: Vec<String> = Vec::new();
     for id in ids {
-        match service.admin().cancel_job(id).await {
+        let id = id_of(service, id.clone()).await?;
+        match service.admin().cancel_job(&id).await {
             Ok(id) => jobs.push(id),
             Err(error) => {
                 let failed = service

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use cluster_api::{
-    Explanation, PoolAdmin, PoolExplanations, PoolOverview, RpcError, RpcErrorKind, WorkerInfo,
-    WorkerNote,
+    Explanation, MAX_TICKETS, PoolAdmin, PoolExplanations, PoolOverview, RpcError, RpcErrorKind,
+    WorkerInfo, WorkerNote,
 };
 use cluster_json::explanation::{JobExplanation, WorkerExplanation};
 use visible::natural;
@@ -53,6 +53,7 @@ pub(crate) async fn pool(pool: &PoolAdmin, most: u32) -> Result<State, Failure> 
     }
     if let Some(explanations) = explanations {
         add_explanations(&mut state, explanations);
+        add_ids(&mut state, pool).await?;
     }
     state.workers.sort_by(|a, b| natural(&a.name, &b.name));
     Ok(state)
@@ -102,6 +103,22 @@ fn add_explanations(state: &mut State, explanations: PoolExplanations) {
         let explanation = workers.remove(&worker.name);
         worker.explanation = explanation.map(WorkerExplanation::of);
     }
+}
+
+/// Adds the ids of the first queued jobs, as far as the scheduler reports them.
+async fn add_ids(state: &mut State, pool: &PoolAdmin) -> Result<(), Failure> {
+    let jobs = || state.queue.iter().flat_map(|queue| &queue.jobs);
+    let tickets: Vec<u64> = jobs().take(MAX_TICKETS).map(|job| job.ticket).collect();
+    if tickets.is_empty() {
+        return Ok(());
+    }
+    let ids = pool.job_ids(&tickets).await;
+    let ids = optional("PoolExplanations.jobIds", ids)?.unwrap_or_default();
+    let jobs = state.queue.iter_mut().flat_map(|queue| &mut queue.jobs);
+    for (job, id) in jobs.zip(ids) {
+        job.id = id;
+    }
+    Ok(())
 }
 
 /// Returns those of the `known` workers that stay paused across reconnects. Upstream's scheduler has no other pause.

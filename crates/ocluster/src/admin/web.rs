@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use super::Common;
+use super::jobs::job_name::id_of;
 use super::service::{About, Service};
 use crate::web_link;
 use cli::error::CommandError;
@@ -23,6 +24,10 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     let job = positionals.optional("JOB")?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
+    let job = match job {
+        Some(job) => Some(id_of(&service, job).await?),
+        None => None,
+    };
     match service.admin().web_link(job.as_deref()).await {
         Ok(link) => web_link::print(common.format(), &link),
         Err(error) => Err(service

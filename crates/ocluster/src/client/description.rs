@@ -7,6 +7,7 @@ use cluster_api::{Action, Description, Secret};
 
 use super::checks;
 use super::durable_args::DurableArgs;
+use crate::timestamps::{TimestampArgs, TimestampStyle};
 use cli::capability_args::{CapFile, ConnectArgs, require_file};
 use cli::error::CommandError;
 use cli::quote::quoted;
@@ -19,6 +20,8 @@ pub(super) struct Request {
     pub(super) urgent: bool,
     pub(super) description: Description,
     pub(super) durable: DurableArgs,
+    /// How the times of the log's lines are shown; `None` if they are not.
+    pub(super) timestamps: Option<TimestampStyle>,
 }
 
 /// Options of all kinds of jobs.
@@ -46,6 +49,8 @@ pub(super) struct JobArgs {
     /// Skip the checks before submission, and let the worker decide
     #[arg(long)]
     unchecked: bool,
+    #[command(flatten)]
+    timestamps: TimestampArgs,
     #[command(flatten)]
     durable: DurableArgs,
 }
@@ -92,6 +97,7 @@ impl JobArgs {
             urgent: self.urgent,
             description,
             durable: self.durable,
+            timestamps: self.timestamps.style(),
         })
     }
 }

@@ -8,8 +8,11 @@ use cluster_client::{DurableError, DurableJob, LogEvent};
 use cluster_json::explanation::JobExplanation;
 use tokio::sync::Mutex;
 
+use super::access::Access;
 use super::events::{INTERVAL, print, print_log};
+use super::followed::begin_of;
 use super::observed::Observed;
+use super::stamped::{StampedLog, stamp};
 use crate::decoder::Decoder;
 use crate::json::client::JobEvent;
 use cli::error::CommandError;
@@ -25,11 +28,12 @@ pub(super) struct FollowEvents {
 }
 
 impl FollowEvents {
-    /// Prints the job's log to its end. The inner result is that of printing.
+    /// Prints the job's log to its end, with times before its lines if there is something that puts them there. The inner result is that of printing.
     pub(super) async fn log(
         &self,
         job: &DurableJob,
         observed: &Observed,
+        (stamps, access): (&mut Option<StampedLog>, &Access),
     ) -> Result<Result<(), CommandError>, DurableError> {
         let mut decoder = Decoder::default();
         let mut output = LogOutput::to_json();
@@ -44,7 +48,10 @@ impl FollowEvents {
                     {
                         return Ok(Err(error));
                     }
-                    print_log(decoder.text(&output.push(&bytes))).await
+                    match stamp(stamps, begin_of(&log, &bytes), &bytes, access).await {
+                        Ok(bytes) => print_log(decoder.text(&output.push(&bytes))).await,
+                        Err(error) => Err(error),
+                    }
                 }
                 LogEvent::Retrying { reason, .. } => {
                     asked = false;

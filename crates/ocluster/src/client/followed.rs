@@ -20,6 +20,7 @@ use super::verdict::verdict;
 use super::waiting::{self, Explains};
 use super::watched::print_result;
 use crate::json::client::JobEvent;
+use crate::timestamps::TimestampStyle;
 use cli::error::{CommandError, Kind};
 use cli::output::Format;
 use cli::print::{print_bytes, print_error};
@@ -46,15 +47,18 @@ pub(super) struct Followed<'a> {
     stamps: Cell<Option<StampedLog>>,
 }
 
-/// Follows a job that this command has submitted until it has ended. The job is cancelled when this is interrupted.
+/// Follows a job that this command has submitted until it has ended, with times before the lines of its log in the
+/// style that is given, if any. The job is cancelled when this is interrupted.
 pub(super) async fn follow(
     access: &Access,
     job: DurableJob,
     pool: String,
-    format: Format,
+    (format, style): (Format, Option<TimestampStyle>),
     interrupts: &mut Interrupts,
 ) -> Result<(), CommandError> {
+    let stamps = style.map(|style| StampedLog::if_possible(job.clone(), style));
     let followed = Followed::new(access, job, pool, format);
+    followed.stamps.set(stamps);
     let mut following = std::pin::pin!(followed.until_end());
     let interrupt = tokio::select! {
         ended = &mut following => return followed.leave(ended).await,
@@ -193,8 +197,10 @@ impl<'a> Followed<'a> {
             },
             Format::Json => {
                 let events = FollowEvents::default();
+                let mut stamps = self.stamps.take();
+                let stamps = (&mut stamps, self.access);
                 tokio::select! {
-                    shown = events.log(&self.job, &self.observed) => match shown {
+                    shown = events.log(&self.job, &self.observed, stamps) => match shown {
                         Ok(shown) => shown.map(|()| true),
                         Err(error) => Err(self.failed(error).await),
                     },

@@ -7,6 +7,7 @@ use cluster_client::DurableJob;
 use super::access::Access;
 use super::followed::follow;
 use super::submit::{announce, detach};
+use crate::timestamps::TimestampArgs;
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::output::Format;
@@ -22,8 +23,10 @@ pub(super) struct Args {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
     /// Print the id of the new job, and exit
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["timestamps", "elapsed"])]
     detach: bool,
+    #[command(flatten)]
+    timestamps: TimestampArgs,
 }
 
 pub(super) async fn run(
@@ -53,7 +56,8 @@ pub(super) async fn run(
         return detach(&again, format).await;
     }
     announce(&again, &pool, format).await?;
-    follow(&access, again, pool, format, &mut interrupts).await
+    let style = args.timestamps.style();
+    follow(&access, again, pool, (format, style), &mut interrupts).await
 }
 
 /// Submits a job again, and returns the new one with its pool.

@@ -7,13 +7,16 @@ use cluster_client::{DurableError, DurableJob};
 use jiff::Timestamp;
 
 use super::access::Access;
-use crate::timestamps::{LineTimes, TimestampStyle, UNKNOWN};
+use crate::timestamps::{LineTimes, NOT_SHOWN, TimestampStyle, UNKNOWN, unreported};
 use cli::error::CommandError;
+use cli::print::print_error;
 
 /// Puts times before the lines of the log of a job, attempt by attempt.
 pub(super) struct StampedLog {
     job: DurableJob,
     style: TimestampStyle,
+    /// Whether the log is better shown without times than not at all.
+    may_leave_out: bool,
     /// The attempt whose lines come at present.
     current: Option<(u32, LineTimes)>,
 }
@@ -23,7 +26,16 @@ impl StampedLog {
         Self {
             job,
             style,
+            may_leave_out: false,
             current: None,
+        }
+    }
+
+    /// The same for a job that was just submitted: if its times are not kept, its log is shown without.
+    pub(super) fn if_possible(job: DurableJob, style: TimestampStyle) -> Self {
+        Self {
+            may_leave_out: true,
+            ..Self::new(job, style)
         }
     }
 
@@ -42,6 +54,9 @@ impl StampedLog {
                 let mut attempts = details.attempts.iter();
                 let found = attempts.find(|found| found.number == attempt);
                 let ago = found.map(|found| found.started_ago).unwrap_or_default();
+                if let (Some(found), true) = (found, times.is_empty()) {
+                    print_error(&format!("{}\n", unreported(attempt, &found.worker)));
+                }
                 let lines = LineTimes::new(self.style, ago, Timestamp::now());
                 &mut other.insert((attempt, lines)).1
             }
@@ -57,11 +72,16 @@ pub(super) async fn stamp<'a>(
     bytes: &'a [u8],
     access: &Access,
 ) -> Result<Cow<'a, [u8]>, CommandError> {
-    let Some(stamps) = stamps else {
+    let Some(stamped_log) = stamps else {
         return Ok(Cow::Borrowed(bytes));
     };
-    match stamps.stamp(at, bytes).await {
+    match stamped_log.stamp(at, bytes).await {
         Ok(stamped) => Ok(Cow::Owned(stamped)),
+        Err(DurableError::Unsupported) if stamped_log.may_leave_out => {
+            *stamps = None;
+            print_error(&format!("{NOT_SHOWN}\n"));
+            Ok(Cow::Borrowed(bytes))
+        }
         Err(DurableError::Unsupported) => Err(CommandError::failed(UNKNOWN)),
         Err(error) => Err(access.failed(error).await),
     }

@@ -12,6 +12,7 @@ use super::events;
 use super::followed::follow;
 use super::watched::{Ended, Watched};
 use crate::json::client::JobEvent;
+use crate::timestamps;
 use cli::connect::connect;
 use cli::error::CommandError;
 use cli::output::Format;
@@ -35,7 +36,8 @@ pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandE
         Ok(job) if request.durable.detach => return detach(&job, format).await,
         Ok(job) => {
             announce(&job, &request.pool, format).await?;
-            return follow(&access, job, request.pool, format, &mut interrupts).await;
+            let shown = (format, request.timestamps);
+            return follow(&access, job, request.pool, shown, &mut interrupts).await;
         }
         Err(DurableError::Unsupported) => {}
         Err(error) => {
@@ -53,6 +55,9 @@ pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandE
         });
     }
     drop(access);
+    if request.timestamps.is_some() {
+        print_error(&format!("{}\n", timestamps::NOT_SHOWN));
+    }
     for attempt in 1..=ATTEMPTS {
         let may_retry = attempt < ATTEMPTS;
         match watch(&request, session, format, &mut interrupts, may_retry).await? {

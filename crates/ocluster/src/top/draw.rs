@@ -1,5 +1,6 @@
 //! Draws a screen.
 
+use cluster_web::log::Style as LogStyle;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Color, Modifier, Style};
@@ -25,12 +26,37 @@ impl Theme {
             Tone::Good => (Modifier::empty(), Some(Color::Green)),
             Tone::Warning => (Modifier::empty(), Some(Color::Yellow)),
             Tone::Bad => (Modifier::BOLD, Some(Color::Red)),
+            Tone::Log(of_log) => return self.of_log(of_log),
         };
         let style = style.add_modifier(modifier);
         match colour.filter(|_| self.has_colours) {
             Some(colour) => style.fg(colour),
             None => style,
         }
+    }
+
+    /// Returns how a part of a log looks: without colours, as any text.
+    fn of_log(self, style: LogStyle) -> Style {
+        let mut shown = Style::default();
+        if !self.has_colours {
+            return shown;
+        }
+        if let Some(colour) = style.foreground() {
+            shown = shown.fg(Color::Indexed(colour));
+        }
+        if let Some(colour) = style.background() {
+            shown = shown.bg(Color::Indexed(colour));
+        }
+        let modifiers = [
+            (style.is_bold(), Modifier::BOLD),
+            (style.is_dim(), Modifier::DIM),
+            (style.is_italic(), Modifier::ITALIC),
+            (style.is_underlined(), Modifier::UNDERLINED),
+            (style.is_inverse(), Modifier::REVERSED),
+            (style.is_struck(), Modifier::CROSSED_OUT),
+        ];
+        let set = modifiers.into_iter().filter(|(is_set, _)| *is_set);
+        set.fold(shown, |shown, (_, modifier)| shown.add_modifier(modifier))
     }
 
     fn line(self, row: &Row, style: Style) -> Line<'static> {

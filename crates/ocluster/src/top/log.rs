@@ -2,22 +2,21 @@
 
 use std::collections::VecDeque;
 
-use cli::terminal::PlainLog;
+use cluster_web::log::{Line, Start, Terminal};
 
-use super::row::harmless;
+use super::row::{Piece, Tone};
 
 /// The most lines that are kept: the last ones.
 const MAX_LINES: usize = 10_000;
-/// The most bytes of a line. The rest of it is a line of its own.
-const MAX_LINE_BYTES: usize = 4096;
+/// The most characters of a line that are shown.
+const MAX_CHARACTERS: usize = 4096;
 
-/// The last lines of a log, without colours.
-#[derive(Debug, Default)]
+/// The last lines of a log, as they are on pages: with colours, with the last state of a progress bar, and with nothing
+/// else that a terminal would obey.
+#[derive(Debug)]
 pub(super) struct Log {
-    plain: PlainLog,
-    lines: VecDeque<String>,
-    /// The beginning of a line.
-    pending: Vec<u8>,
+    terminal: Terminal,
+    lines: VecDeque<LogLine>,
     /// Where the next bytes begin.
     next: u64,
     /// Whether its beginning is not shown.
@@ -25,13 +24,27 @@ pub(super) struct Log {
     has_ended: bool,
 }
 
+#[derive(Debug)]
+struct LogLine {
+    /// Where it begins in the log, which identifies it.
+    offset: u64,
+    pieces: Vec<Piece>,
+}
+
 impl Log {
-    /// Begins with the bytes at `offset`.
+    /// Begins with the bytes at `offset`, or after them with the first whole line.
     pub(super) fn from(offset: u64) -> Self {
+        let start = Start {
+            offset,
+            line: None,
+            is_line: offset == 0,
+        };
         Self {
+            terminal: Terminal::new(start),
+            lines: VecDeque::new(),
             next: offset,
             is_cut: offset > 0,
-            ..Self::default()
+            has_ended: false,
         }
     }
 
@@ -47,30 +60,33 @@ impl Log {
         }
         self.has_ended = bytes.is_empty();
         self.next = next;
-        for byte in self.plain.push(bytes) {
-            match byte {
-                b'\n' => self.end_line(),
-                byte => self.pending.push(byte),
-            }
-            if self.pending.len() >= MAX_LINE_BYTES {
-                self.end_line();
-            }
+        self.terminal.read(bytes);
+        for line in self.terminal.take_changed() {
+            self.put(LogLine::of(&line));
         }
     }
 
-    fn end_line(&mut self) {
-        let line = std::mem::take(&mut self.pending);
+    /// Adds a line, or replaces the one that it was before.
+    fn put(&mut self, line: LogLine) {
+        // Only the last lines change.
+        let before = self.lines.iter_mut().rev();
+        let mut before = before.take_while(|known| known.offset >= line.offset);
+        if let Some(known) = before.find(|known| known.offset == line.offset) {
+            *known = line;
+            return;
+        }
         if self.lines.len() == MAX_LINES {
             self.lines.pop_front();
             self.is_cut = true;
         }
-        self.lines.push_back(shown(&line));
+        self.lines.push_back(line);
     }
 
-    /// Returns its lines, each harmless, with what is there of the last one.
-    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
-        let pending = (!self.pending.is_empty()).then(|| shown(&self.pending));
-        self.lines.iter().cloned().chain(pending)
+    /// Returns the pieces of its lines.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &[Piece]> {
+        let empty_end = usize::from(self.terminal.ends_with_empty_line());
+        let lines = self.lines.len().saturating_sub(empty_end);
+        self.lines.iter().take(lines).map(|line| &*line.pieces)
     }
 
     /// Returns whether lines before the first are not shown.
@@ -84,8 +100,34 @@ impl Log {
     }
 }
 
-fn shown(line: &[u8]) -> String {
-    harmless(&String::from_utf8_lossy(line)).into_owned()
+impl LogLine {
+    fn of(line: &Line) -> Self {
+        let mut room = MAX_CHARACTERS;
+        let mut pieces = Vec::with_capacity(line.runs.len());
+        for run in &line.runs {
+            let end = run.text.char_indices().nth(room);
+            let shown = end.map_or(&*run.text, |(end, _)| run.text.split_at(end).0);
+            pieces.push(Piece::new(shown, Tone::Log(run.style)));
+            if end.is_some() {
+                break;
+            }
+            room -= shown.chars().count();
+        }
+        let all: u64 = line
+            .runs
+            .iter()
+            .map(|run| run.text.chars().count() as u64)
+            .sum();
+        let cut = line.cut + all.saturating_sub(MAX_CHARACTERS as u64);
+        if cut > 0 {
+            let more = format!(" … {cut} more characters");
+            pieces.push(Piece::new(&more, Tone::Faint));
+        }
+        Self {
+            offset: line.offset,
+            pieces,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -93,20 +135,36 @@ mod tests {
     use super::*;
 
     fn lines(log: &Log) -> Vec<String> {
-        log.lines().collect()
+        let text = |line: &[Piece]| line.iter().map(|piece| &*piece.text).collect();
+        log.lines().map(text).collect()
     }
 
     #[test]
-    fn pieces_become_lines_without_colours() {
+    fn pieces_become_lines_in_which_only_colours_are_obeyed() {
         let mut log = Log::from(0);
         log.add(0, b"\x1b[1mone\x1b[0m\ncaf\xc3", 12);
-        assert_eq!(lines(&log), ["one", "caf\u{fffd}"]);
+        assert_eq!(lines(&log), ["one", "caf"]);
+        let Some(first) = log.lines().next() else {
+            panic!("no line")
+        };
+        assert!(
+            matches!(first, [Piece { tone: Tone::Log(style), .. }] if style.is_bold()),
+            "{first:?}"
+        );
         // What comes twice after a new connection is in it once.
         log.add(0, b"one", 3);
-        log.add(12, b"\xa9 \x1b]8;;http://h\x07link\x1b]8;;\x07\x07\n", 40);
-        assert_eq!(lines(&log), ["one", "café link\\u{7}"]);
+        log.add(
+            12,
+            b"\xa9 \x1b]8;;http://h\x07link\x1b]8;;\x07\x07\x1b[2J\n",
+            44,
+        );
+        assert_eq!(lines(&log), ["one", "café link"]);
+        // A progress bar has one line, and so has what is written over it.
+        log.add(44, b"10 %\r20 %", 53);
+        log.add(53, b"\rdone\n", 59);
+        assert_eq!(lines(&log), ["one", "café link", "done"]);
         assert!(!log.is_cut() && !log.has_ended());
-        log.add(40, b"", 40);
+        log.add(59, b"", 59);
         assert!(log.has_ended());
     }
 
@@ -115,11 +173,11 @@ mod tests {
         let mut log = Log::from(100);
         assert!(log.is_cut());
         log.add(100, &b"x\n".repeat(MAX_LINES + 5), 20_110);
-        log.add(20_110, &b"y".repeat(3 * MAX_LINE_BYTES), 40_000);
+        // The first one may be the end of a line.
+        assert_eq!(lines(&log).len(), MAX_LINES - 1);
+        log.add(20_110, &b"y".repeat(3 * MAX_CHARACTERS), 32_398);
         assert_eq!(lines(&log).len(), MAX_LINES);
-        assert_eq!(
-            log.lines().last().map(|line| line.len()),
-            Some(MAX_LINE_BYTES)
-        );
+        let last = lines(&log).pop().unwrap();
+        assert!(last.ends_with("yyy … 8192 more characters"), "{last}");
     }
 }

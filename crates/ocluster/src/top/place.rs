@@ -125,6 +125,13 @@ impl Place {
         }
     }
 
+    /// Goes to a row that is read, with what is just before it.
+    pub(super) fn go_to(&mut self, row: usize, rows: &[Row], height: usize) {
+        let last = rows.len().saturating_sub(height);
+        self.first = row.saturating_sub(2).min(last);
+        self.follows = false;
+    }
+
     fn next_match(&self, rows: &[Row], from: usize) -> Option<usize> {
         let after = rows.iter().enumerate().skip(from);
         let mut found = after.filter(|(_, row)| row.matches(&self.filter));

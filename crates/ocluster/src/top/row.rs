@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use cluster_web::log::Style;
 use ratatui::text::Span;
 use visible::is_text;
 
@@ -16,6 +17,8 @@ pub(super) enum Tone {
     Good,
     Warning,
     Bad,
+    /// Part of a log, which looks as its job has it.
+    Log(Style),
 }
 
 /// A text and its tone. It has one line, and nothing in it that a terminal would obey.
@@ -74,6 +77,12 @@ impl Row {
     pub(super) fn text(&self) -> String {
         let texts = self.pieces.iter().map(|piece| piece.text.as_str());
         texts.collect()
+    }
+
+    /// Returns whether it is part of a log.
+    pub(super) fn is_of_log(&self) -> bool {
+        let mut pieces = self.pieces.iter();
+        pieces.any(|piece| matches!(piece.tone, Tone::Log(_)))
     }
 
     /// Returns whether it has `filter`, in either case.
@@ -163,8 +172,63 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
     short
 }
 
+/// Returns the text in lines of at most so many columns, which begin with a word if that is not too long for a line.
+/// All but the first are indented like the first, or by as many columns as given if that is more.
+pub(super) fn filled(text: &str, columns: usize, indent: usize) -> Vec<String> {
+    let blanks = text.chars().take_while(|c| *c == ' ').count();
+    let indent = " ".repeat(blanks.max(indent).min(columns / 2));
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_inclusive(' ') {
+        let is_begun = !line.trim_start().is_empty();
+        if is_begun && columns_of(&line) + columns_of(word.trim_end()) > columns {
+            lines.push(std::mem::replace(&mut line, indent.clone()));
+        }
+        line.push_str(word);
+        if columns_of(line.trim_end()) > columns {
+            let mut parts = wrapped(line.trim_end(), columns);
+            let blank = if word.ends_with(' ') { " " } else { "" };
+            line = parts.pop().unwrap_or_default() + blank;
+            lines.extend(parts);
+        }
+    }
+    lines.push(line);
+    lines
+        .iter()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+/// Returns pieces in rows of so many columns.
+pub(super) fn wrapped_pieces(pieces: &[Piece], columns: usize) -> Vec<Row> {
+    let mut rows = vec![Row::default()];
+    let mut used = 0;
+    for piece in pieces {
+        let mut text = String::new();
+        for c in piece.text.chars() {
+            let width = width(c);
+            if used + width > columns.max(2) {
+                add_piece(&mut rows, std::mem::take(&mut text), piece.tone);
+                rows.push(Row::default());
+                used = 0;
+            }
+            used += width;
+            text.push(c);
+        }
+        add_piece(&mut rows, text, piece.tone);
+    }
+    rows
+}
+
+/// Adds a text to the last of some rows.
+fn add_piece(rows: &mut [Row], text: String, tone: Tone) {
+    if let (Some(row), false) = (rows.last_mut(), text.is_empty()) {
+        row.pieces.push(Piece { text, tone });
+    }
+}
+
 /// Returns the text in lines of so many columns.
-pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     for c in text.chars() {
@@ -246,6 +310,35 @@ mod tests {
         assert_eq!(wrapped("", 3), [""]);
         assert_eq!(wrapped("abcdefg", 3), ["abc", "def", "g"]);
         assert_eq!(wrapped("a名前", 3), ["a名", "前"]);
+    }
+
+    #[test]
+    fn lines_begin_with_words() {
+        let text = "  state:  queued behind 12 jobs";
+        assert_eq!(filled(text, 80, 10), [text]);
+        assert_eq!(
+            filled(text, 20, 10),
+            ["  state:  queued", "          behind 12", "          jobs"]
+        );
+        assert_eq!(filled("", 20, 10), [""]);
+        assert_eq!(
+            filled("  abcdefghijk lm", 6, 0),
+            ["  abcd", "efghij", "k lm"]
+        );
+    }
+
+    #[test]
+    fn pieces_are_cut_where_the_screen_ends() {
+        let piece = |text: &str, tone| Piece::new(text, tone);
+        let pieces = [piece("ab", Tone::Plain), piece("名前c", Tone::Bad)];
+        let rows = wrapped_pieces(&pieces, 4);
+        let rows: Vec<_> = rows.into_iter().map(|row| row.pieces).collect();
+        let expected = [
+            vec![piece("ab", Tone::Plain), piece("名", Tone::Bad)],
+            vec![piece("前c", Tone::Bad)],
+        ];
+        assert_eq!(rows, expected);
+        assert_eq!(wrapped_pieces(&[], 4), [Row::default()]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The decisions: keys and reports in, screens out. Nothing here waits, reads or prints.
 
+use cluster_web::log::{Severity, failure_among};
+
 use super::facts::Facts;
 use super::job::ShownJob;
 use super::key::Key;
@@ -101,6 +103,9 @@ impl Top {
             Key::PageUp => self.go(Move::Up(page)),
             Key::Char('g') | Key::Home => self.go(Move::First),
             Key::Char('G') | Key::End => self.go(Move::Last),
+            // As on pages.
+            Key::Char('f') if matches!(self.view(), View::Job(_)) => self.go(Move::Last),
+            Key::Char('e') if matches!(self.view(), View::Job(_)) => self.go_to_failure(),
             Key::Char('n') => self.go(Move::NextMatch),
             Key::Char('N') => self.go(Move::PreviousMatch),
             Key::Tab => self.go(Move::NextList),
@@ -143,6 +148,20 @@ impl Top {
         let rows = self.rows();
         let height = self.height();
         self.place_mut().go(movement, &rows, height);
+    }
+
+    /// Goes to where a log says what went wrong, as far as its words show.
+    fn go_to_failure(&mut self) {
+        let rows = self.rows();
+        let height = self.height();
+        let severities = rows.iter().map(|row| match row.is_of_log() {
+            true => Severity::of(&row.text()),
+            false => Severity::Plain,
+        });
+        let severities: Vec<_> = severities.collect();
+        if let Some(failure) = failure_among(&severities) {
+            self.place_mut().go_to(failure, &rows, height);
+        }
     }
 
     fn enter(&mut self) {
@@ -252,6 +271,7 @@ impl Top {
             (View::Pools, _) => "j k move · enter open · / filter · ? keys · q quit",
             (_, true) => "j k move · enter open · tab next list · / filter · esc back · ? keys",
             (View::Help, _) => "esc back · q quit",
+            (View::Job(_), _) => "j k scroll · f follow · e failure · / search · esc back · ? keys",
             (_, false) => "j k scroll · g G begin, end · / search · esc back · ? keys",
         };
         Row::new(

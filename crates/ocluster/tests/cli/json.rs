@@ -95,6 +95,7 @@ fn normalised(text: &str) -> String {
             _ if field.ends_with("_seconds") && value != "null" && value != "null," => {
                 format!("{name}\": SECONDS{comma}")
             }
+            "id" if is_job_id(value) => format!("{name}\": \"ID\"{comma}"),
             "time" => format!("{name}\": \"TIME\"{comma}"),
             "sturdy_ref" | "url" => format!("{name}\": \"SECRET\"{comma}"),
             "total" | "free" => format!("{name}\": BYTES{comma}"),
@@ -104,6 +105,13 @@ fn normalised(text: &str) -> String {
         }
     });
     lines.map(|line| line + "\n").collect()
+}
+
+/// Returns whether a quoted value is the id of a job, which is random.
+fn is_job_id(value: &str) -> bool {
+    let id = value.trim_end_matches(',').trim_matches('"');
+    let is_of_id = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    id.len() == 12 && id.chars().all(is_of_id)
 }
 
 /// Ends a worker, and waits until the scheduler knows.

@@ -23,6 +23,7 @@ mod logs;
 mod man;
 mod mistakes;
 mod obuilder;
+mod older_peers;
 mod operators;
 mod readme;
 mod terminals;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::attached::{AttachedJob, LOG_INTERVAL, MAX_TIME_AFTER_END};
 use crate::durable::DurableJobs;
+use crate::durable::times::Growth;
 
 impl DurableJobs {
     /// Begins to read the logs of attached jobs, one after the other. Never ends.
@@ -24,8 +25,14 @@ impl DurableJobs {
 
     async fn keep_attached_log(self: Rc<Self>, job: Rc<AttachedJob>) {
         let attempt = job.attempt_id();
+        let growth = Growth::default();
+        let copied = async {
+            self.copy_attached_log(&job, &growth).await;
+            growth.end();
+        };
+        let times = self.copy_attached_times(&job, &growth);
         tokio::select! {
-            () = self.copy_attached_log(&job) => {}
+            _ = async { futures::join!(copied, times) } => {}
             () = overtime(&job) => tracing::info!(
                 target: "scheduler",
                 "Kept only the beginning of the log of {attempt}: the rest was not read within {} s of its end",
@@ -52,7 +59,7 @@ impl DurableJobs {
     }
 
     /// Appends the log to the store as it grows, until it ends, or its job is released or lost.
-    async fn copy_attached_log(&self, job: &AttachedJob) {
+    async fn copy_attached_log(&self, job: &AttachedJob, growth: &Growth) {
         let mut offset = 0;
         let mut asked = Instant::now();
         while let Some(answer) = ask_for_log(job, offset)
@@ -66,6 +73,7 @@ impl DurableJobs {
             };
             offset = end;
             job.log_grew(offset);
+            growth.grew();
             self.attached.pace(length, took).await;
             asked = Instant::now();
         }

@@ -3,16 +3,17 @@
 use std::ffi::OsString;
 use std::ops::Range;
 
-use cluster_api::{LogTime, RpcErrorKind};
+use cluster_api::{DurableAttempt, LogTime, RpcErrorKind};
 use jiff::Timestamp;
 use visible::counted;
 
+use super::job_name::id_of;
 use super::show::details;
 use crate::admin::Common;
 use crate::admin::service::{About, Service};
 use crate::decoder::Decoder;
 use crate::json::jobs::LogPiece;
-use crate::timestamps::{LineTimes, TimestampArgs, UNKNOWN};
+use crate::timestamps::{LineTimes, TimestampArgs, UNKNOWN, unreported};
 use cli::error::CommandError;
 use cli::output::{self, Format};
 use cli::print::{print_bytes, print_error};
@@ -21,7 +22,8 @@ use cli::terminal::LogOutput;
 
 /// Print the log of a job
 ///
-/// It is the log of the latest attempt, as far as the scheduler has it. The ID may be shortened while it is unique.
+/// It is the log of the latest attempt, as far as the scheduler has it. The job is given by its id, which may be shortened
+/// while it is unique, or by its pool and its number there, such as linux/7.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin job-log [OPTIONS] [CAP] <JOB>")]
 pub(in crate::admin) struct Args {
@@ -42,6 +44,7 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
     let id = positionals.required("JOB")?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
+    let id = id_of(&service, id).await?;
     let details = details(&service, &id).await?.job;
     let latest = details.attempts.last();
     let number = args.attempt.or(latest.map(|latest| latest.number));
@@ -73,7 +76,7 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
     let mut lines = style.map(|style| LineTimes::new(style, began, Timestamp::now()));
     let mut interrupts = Interrupts::listen()?;
     let copied = tokio::select! {
-        copied = copy(&service, &id, (number, end), format, &mut filter, &mut lines) => copied,
+        copied = copy(&service, &id, (attempt, end), format, &mut filter, &mut lines) => copied,
         interrupt = interrupts.next() => Err(CommandError::interrupted(interrupt, "")),
     };
     // So that what follows is in the usual colour.
@@ -85,15 +88,16 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
 async fn copy(
     service: &Service,
     id: &str,
-    (attempt, end): (u32, u64),
+    (attempt, end): (&DurableAttempt, u64),
     format: Format,
     filter: &mut LogOutput,
     lines: &mut Option<LineTimes>,
 ) -> Result<(), CommandError> {
+    let number = attempt.number;
     let mut decoder = Decoder::default();
     let mut offset = 0;
     while offset < end {
-        let chunk = match service.admin().job_log(id, attempt, offset).await {
+        let chunk = match service.admin().job_log(id, number, offset).await {
             Ok(chunk) => chunk,
             Err(error) => {
                 let about = About::default();
@@ -106,7 +110,10 @@ async fn copy(
         let bytes = match lines {
             None => chunk.bytes,
             Some(lines) => {
-                let times = log_times(service, id, attempt, offset..chunk.next).await?;
+                let times = log_times(service, id, number, offset..chunk.next).await?;
+                if offset == 0 && times.is_empty() {
+                    print_error(&format!("{}\n", unreported(number, &attempt.worker)));
+                }
                 lines.stamp(offset, &chunk.bytes, &times)
             }
         };

@@ -9,6 +9,7 @@ use cluster_api::{
 };
 use visible::CompactElapsed;
 
+use super::job_name::id_of;
 use super::known_job::{FailedCall, KnownJob};
 use crate::admin::Common;
 use crate::admin::service::{About, Service};
@@ -22,7 +23,8 @@ use cluster_json::outcome;
 
 /// Show a job: its state, its attempts and how it ended
 ///
-/// The ID may be shortened while it is unique. What the job runs is not shown, as that may contain secrets.
+/// A job is given by its id, which may be shortened while it is unique, or by its pool and its number there, such as
+/// linux/7: show lists the numbers. What the job runs is not shown, as that may contain secrets.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin job [OPTIONS] [CAP] <JOB>")]
 pub(in crate::admin) struct Args {
@@ -35,6 +37,7 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
     let id = positionals.required("JOB")?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
+    let id = id_of(&service, id).await?;
     let job = match KnownJob::ask(service.admin(), &id).await {
         Ok(job) => job,
         Err(FailedCall { method, error }) => {

@@ -197,6 +197,7 @@ mod tests {
             waiting_seconds: 302.0,
             worker: worker.map(str::to_owned),
             explanation: None,
+            id: None,
         };
         let mut queue = Queue {
             backlog: 17_000,

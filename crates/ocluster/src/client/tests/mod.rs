@@ -71,6 +71,7 @@ impl Files {
                 urgent,
                 description,
                 durable: _,
+                timestamps: _,
             }) => {
                 let cap = cap.path().file_name().unwrap().display();
                 format!("{cap} pool={pool} urgent={urgent}\n{description:#?}\n")

@@ -1,9 +1,11 @@
 //! A job and its log.
 
 use expect_test::expect;
+use ratatui::style::Color;
 
 use super::cluster::{failed_job, pools};
-use super::{check, in_pool, press, text};
+use super::{check, drawn, in_pool, press, text};
+use crate::top::draw::Theme;
 use crate::top::report::{Report, WantedLog};
 use crate::top::state::Top;
 
@@ -56,7 +58,7 @@ fn a_log_is_followed_until_the_reader_scrolls_up() {
             |line 98
             |line 99
             |line 100
-            | j k scroll · g G begin, end · / search · esc back · ? keys
+            | j k scroll · f follow · e failure · / search · esc back · ? keys
         "#]],
     );
     let more = |top: &mut Top, text: &str| {
@@ -115,4 +117,37 @@ fn what_was_known_stays_while_there_is_no_connection() {
         jobs: None,
     });
     assert!(!text(&mut top).contains("reconnecting"));
+}
+
+#[test]
+fn a_log_has_colours_and_is_read_from_its_failure() {
+    let mut top = in_job(1);
+    let more = |top: &mut Top, text: &str| {
+        let log = top.wanted().log.expect("more");
+        let next = log.from + text.len() as u64;
+        let bytes = text.as_bytes().to_vec();
+        top.take(Report::Log { log, bytes, next });
+    };
+    let before = "a line\n".repeat(50);
+    let failure = "src/main.rs:1:1: \u{1b}[1;31merror: no such thing\u{1b}[0m\u{1b}[2J\n";
+    more(&mut top, &(before + failure + &"another\n".repeat(50)));
+    assert!(!text(&mut top).contains("no such thing"));
+    press(&mut top, "e");
+    let shown = text(&mut top);
+    let row = shown
+        .lines()
+        .position(|line| line.ends_with("error: no such thing"));
+    assert_eq!(row, Some(3), "{shown}");
+    let mut red = |theme| {
+        let backend = drawn(&mut top, 80, 24, theme);
+        let cells = backend.buffer().content().iter();
+        let red = cells.filter(|cell| cell.fg == Color::Indexed(1));
+        let red: String = red.map(|cell| cell.symbol()).collect();
+        red
+    };
+    assert_eq!(red(Theme { has_colours: true }), "error: no such thing");
+    assert_eq!(red(Theme { has_colours: false }), "");
+    press(&mut top, "f");
+    more(&mut top, "the last\n");
+    assert!(text(&mut top).contains("the last"));
 }

@@ -227,18 +227,21 @@ fn a_filter_leaves_the_rows_that_have_it() {
 fn a_worker_and_a_queued_job_are_shown_with_what_can_be_done() {
     let mut top = in_pool();
     press(&mut top, "\t\n");
+    // It is in the history.
+    assert_eq!(top.wanted().job.as_deref(), Some("5k3m2z8t0abc"));
+    press(&mut top, "\u{1b}j\n");
     check(
         &mut top,
         &expect![[r#"
-            | pools › linux-x86_64 › job number 41                    build.example.org:9000
+            | pools › linux-x86_64 › job number 42                    build.example.org:9000
             |  state           queued for 5m02s
-            |  why             all workers are busy, and this job is next
-            |  expected start  in 2m00s to 5m00s
-            |  worker          any
-            |  client          alice
-            |  cache hint      project
-            |  urgent          yes
-            |  to cancel it    ocluster-admin cancel -c CAP linux-x86_64 41
+            |  worker          w1
+            |  client          bob
+            |  cache hint      x\u{1b}[2J\u{7}\u{202e}evil
+            |  urgent          no
+            |  to cancel it    ocluster-admin cancel -c CAP linux-x86_64 42
+            |
+            |
             |
             |
             |

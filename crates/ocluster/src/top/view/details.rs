@@ -1,12 +1,16 @@
 //! What is read rather than selected: a worker, a job by its number, a job with its log, and the keys.
 
+use cluster_api::JobState;
 use visible::CompactElapsed;
 
 use crate::admin::{job_text, worker_details};
 use crate::json::pools::Worker;
 use crate::top::facts::Facts;
 use crate::top::job::ShownJob;
-use crate::top::row::{Row, Tone, wrapped};
+use crate::top::row::{Row, Tone, filled, wrapped_pieces};
+
+/// The columns of the names in the text about a job.
+const JOB_INDENT: usize = 12;
 
 /// The keys, and what they do.
 const KEYS: &[(&str, &str)] = &[
@@ -20,6 +24,8 @@ const KEYS: &[(&str, &str)] = &[
     ("enter, right", "open the selected row"),
     ("esc, left", "back"),
     ("/", "show only rows with a text; in a log, search for it"),
+    ("f", "follow a log: go to its end"),
+    ("e", "go to what went wrong in a log"),
     ("n, N", "next, previous place in a log"),
     ("q, Ctrl-C", "quit"),
 ];
@@ -103,7 +109,7 @@ pub(super) fn ticket(facts: &Facts, pool: &str, ticket: u64, width: usize) -> Ve
     lines.push(("to cancel it", cancel));
     let lines = lines.into_iter().filter(|(_, text)| !text.is_empty());
     lines
-        .flat_map(|(name, text)| paragraph(&format!("  {name:16}{text}"), width))
+        .flat_map(|(name, text)| indented(&format!("  {name:16}{text}"), width, 18))
         .collect()
 }
 
@@ -114,11 +120,23 @@ pub(super) fn job(facts: &Facts, width: usize) -> Vec<Row> {
     let mut rows = match &job.known {
         None => vec![Row::new("  Waiting for the scheduler.", Tone::Faint)],
         Some(Err(why)) => vec![Row::new(&format!("  Cannot show it: {why}"), Tone::Bad)],
-        Some(Ok(known)) => paragraph(&job_text(known), width),
+        Some(Ok(known)) => indented(&job_text(known), width, JOB_INDENT),
     };
+    rows.extend(cancellation(job, width));
     rows.push(Row::default());
     rows.extend(log(job, width));
     rows
+}
+
+/// Returns the command line that cancels a job, if that can be done.
+fn cancellation(job: &ShownJob, width: usize) -> Vec<Row> {
+    match job.state() {
+        Some(JobState::Queued | JobState::Running) => {
+            let line = format!("cancel it:  ocluster-admin cancel -c CAP --job {}", job.id);
+            indented(&line, width, JOB_INDENT)
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn log(job: &ShownJob, width: usize) -> Vec<Row> {
@@ -131,8 +149,7 @@ fn log(job: &ShownJob, width: usize) -> Vec<Row> {
             ));
         }
         for line in log.lines() {
-            let lines = wrapped(&line, width).into_iter();
-            rows.extend(lines.map(|line| Row::plain(&line)));
+            rows.extend(wrapped_pieces(line, width));
         }
         if log.has_ended() {
             rows.push(Row::new("… end of the log …", Tone::Faint));
@@ -154,6 +171,11 @@ pub(super) fn help() -> Vec<Row> {
 
 /// Returns lines of text as rows.
 fn paragraph(text: &str, width: usize) -> Vec<Row> {
-    let lines = text.lines().flat_map(|line| wrapped(line, width));
+    indented(text, width, 4)
+}
+
+/// Returns lines of text as rows; what does not fit into one is in others, indented by so many columns.
+fn indented(text: &str, width: usize, indent: usize) -> Vec<Row> {
+    let lines = text.lines().flat_map(|line| filled(line, width, indent));
     lines.map(|line| Row::plain(&line)).collect()
 }

@@ -122,9 +122,12 @@ fn queued_cells(pool: &Pool, job: &QueuedJob) -> Cells {
             plain(&hint),
             plain(&why),
         ],
-        target: Some(Target::Ticket {
-            pool: pool.name.clone(),
-            ticket: job.ticket,
+        target: Some(match &job.id {
+            Some(id) => Target::Job(id.clone()),
+            None => Target::Ticket {
+                pool: pool.name.clone(),
+                ticket: job.ticket,
+            },
         }),
     }
 }
