@@ -91,6 +91,10 @@ impl<R: Reader + ?Sized> Reader for Box<R> {
         (**self).log_status(attempt)
     }
 
+    fn log_length(&mut self, attempt: AttemptId) -> Result<Option<u64>, StoreError> {
+        (**self).log_length(attempt)
+    }
+
     fn phases(&mut self, attempt: AttemptId) -> Result<Vec<PhaseRecord>, StoreError> {
         (**self).phases(attempt)
     }
