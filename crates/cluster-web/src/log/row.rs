@@ -41,6 +41,15 @@ impl Row {
         }
     }
 
+    /// Returns an empty line in the memory of this one.
+    pub(super) fn renewed(mut self, number: Option<u64>, offset: u64) -> Self {
+        self.cells.clear();
+        Self {
+            cells: self.cells,
+            ..Self::new(number, offset)
+        }
+    }
+
     pub(super) fn number(&self) -> Option<u64> {
         self.number
     }

@@ -117,16 +117,22 @@ impl Screen {
             return;
         }
         self.cells += self.rows.back().map_or(0, Row::length);
-        self.rows.push_back(Row::new(number, offset));
-        while self.rows.len() > MAX_ROWS || self.rows.len() > 1 && self.cells > MAX_CELLS {
+        // A row that leaves has the memory for the new one.
+        let mut next = None;
+        while self.rows.len() >= MAX_ROWS || !self.rows.is_empty() && self.cells > MAX_CELLS {
             let Some(row) = self.rows.pop_front() else {
-                return;
+                break;
             };
             self.cells = self.cells.saturating_sub(row.length());
             if row.changed {
                 self.done.push(row.line());
             }
+            next = Some(row);
         }
+        self.rows.push_back(match next {
+            Some(row) => row.renewed(number, offset),
+            None => Row::new(number, offset),
+        });
         self.row = self.rows.len() - 1;
     }
 

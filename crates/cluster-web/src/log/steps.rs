@@ -32,6 +32,8 @@ pub struct Fold {
     pub step: Option<StepMark>,
     /// Its lines. They may be few if the log is not shown from its beginning.
     pub lines: Vec<Line>,
+    /// How bad it is what each of them says.
+    pub severities: Vec<Severity>,
     /// The worst that they say.
     pub severity: Severity,
 }
@@ -60,6 +62,7 @@ impl Fold {
         Self {
             step,
             lines: Vec::new(),
+            severities: Vec::new(),
             severity: Severity::Plain,
         }
     }
@@ -96,7 +99,9 @@ pub fn fold(lines: Vec<Line>, steps: &[StepMark]) -> Vec<Fold> {
             folds.push(Fold::new(begins));
         }
         if let Some(fold) = folds.last_mut() {
-            fold.severity = fold.severity.max(Severity::of(&text));
+            let severity = Severity::of(&text);
+            fold.severity = fold.severity.max(severity);
+            fold.severities.push(severity);
             fold.lines.push(line);
         }
     }

@@ -65,8 +65,17 @@ impl FollowedTime {
 impl LogLine {
     /// Returns a line, with all that equals `marked` marked.
     pub fn of(line: &Line, marks: &[LogMark], marked: Option<&str>) -> Self {
-        let text = line.text();
-        let level = match Severity::of(&text) {
+        Self::with(line, Severity::of(&line.text()), marks, marked)
+    }
+
+    /// Returns a line that is known to be so bad.
+    pub(super) fn with(
+        line: &Line,
+        severity: Severity,
+        marks: &[LogMark],
+        marked: Option<&str>,
+    ) -> Self {
+        let level = match severity {
             Severity::Error | Severity::Consequence => Some("error".to_owned()),
             Severity::Warning => Some("warning".to_owned()),
             Severity::Plain => None,
@@ -77,7 +86,7 @@ impl LogLine {
             offset: line.offset,
             at_seconds: mark.map(|mark| mark.at_seconds),
             html: line.html(marked),
-            text: text.into_owned(),
+            text: line.text().into_owned(),
             level,
             is_marked: false,
             is_first: false,

@@ -239,9 +239,11 @@ impl LogFold {
         let Fold {
             step,
             lines,
+            severities,
             severity,
         } = fold;
-        let lines = lines.iter().map(|line| LogLine::of(line, marks, None));
+        let lines = lines.iter().zip(severities);
+        let lines = lines.map(|(line, severity)| LogLine::with(line, *severity, marks, None));
         let took = step.as_ref().and_then(|step| step.took);
         Self {
             title: step.as_ref().map(|step| step.title.clone()),
