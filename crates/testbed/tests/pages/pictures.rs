@@ -55,7 +55,20 @@ fn pictures_of_the_book() -> Result<()> {
     }
     let waiting = pages.site.custom("script", "true")?.pool("linux-arm64");
     waiting.args(&["--detach"]).run()?.check(0, &[]);
+    let admin = |words: &[&str]| {
+        let mut command = pages.site.cluster.program("ocluster-admin");
+        command
+            .args(words)
+            .args(["-c", "./capnp-secrets/admin.cap"]);
+        pages.site.begin_command(&mut command)?.end()
+    };
+    let note = "--note=replacing its disk, back at noon";
+    admin(&["pause", POOL, "w2", note])?.check(0, &[]);
+    admin(&["unpause", POOL, "w2"])?.check(0, &[]);
     let operator = pages.operator()?;
+    let page = operator.page(&Device::WIDE)?;
+    page.open(&pages.url(&format!("/pool/{POOL}")))?;
+    page.reload_until("document.getElementById('clients').innerText.includes('%')")?;
     let images = browser::built_files().join(FOLDER);
     fs::create_dir_all(&images)?;
     let all = [
