@@ -250,12 +250,7 @@ fn graphs() -> Vec<Graph> {
     ];
     let graphs = [("Load", load.concat()), ("Free disk space", disks.concat())];
     graphs
-        .map(|(title, points)| Graph {
-            title: title.to_owned(),
-            is_time: false,
-            is_line: true,
-            points,
-        })
+        .map(|(title, points)| Graph::of_parts(title, points))
         .into()
 }
 

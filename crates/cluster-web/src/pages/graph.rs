@@ -49,6 +49,16 @@ pub struct Point {
 }
 
 impl Graph {
+    /// Returns a graph of parts, with a line for each kind of points.
+    pub fn of_parts(title: &str, points: Vec<Point>) -> Self {
+        Self {
+            title: title.to_owned(),
+            is_time: false,
+            is_line: true,
+            points,
+        }
+    }
+
     /// Returns the graph as SVG.
     pub(super) fn svg(&self) -> String {
         let points: Vec<&Point> = self.points.iter().take(MAX_POINTS).collect();
