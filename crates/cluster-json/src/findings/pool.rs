@@ -51,27 +51,21 @@ pub fn of_pool(
             "start a worker, or unpause one that is connected",
         )
     };
-    let has_stopped = queued > 0 && active == 0;
-    let (severity, found, advice) = if let Some(obstacle) = obstacle.filter(|_| active == 0) {
-        let severity = match has_stopped {
-            true => Severity::Problem,
-            false => Severity::Warning,
-        };
-        (severity, stopped(queued, obstacle), None)
-    } else if has_stopped {
-        let found = format!("{found}, and no worker accepts jobs");
-        (Severity::Problem, found, Some(start.to_owned()))
-    } else if active == 0 {
-        (Severity::Warning, found, Some(start.to_owned()))
-    } else if *oldest_wait > LONG_WAIT {
-        let found = format!("{found}, the oldest for {}", CompactElapsed(*oldest_wait));
-        let advice = format!(
-            "add workers, or see which client submits so much: {}",
-            commands.line("show", "")
-        );
-        (Severity::Warning, found, Some(advice))
-    } else {
-        (Severity::Fine, found, None)
+    let (severity, found, advice) = match obstacle.filter(|_| active == 0) {
+        Some(obstacle) if queued > 0 => (Severity::Problem, stopped(queued, obstacle), None),
+        Some(obstacle) => (Severity::Warning, stopped(queued, obstacle), None),
+        None if active == 0 && queued > 0 => {
+            let found = format!("{found}, and no worker accepts jobs");
+            (Severity::Problem, found, Some(start.to_owned()))
+        }
+        None if active == 0 => (Severity::Warning, found, Some(start.to_owned())),
+        None if *oldest_wait > LONG_WAIT => {
+            let found = format!("{found}, the oldest for {}", CompactElapsed(*oldest_wait));
+            let show = commands.line("show", "");
+            let advice = format!("add workers, or see which client submits so much: {show}");
+            (Severity::Warning, found, Some(advice))
+        }
+        None => (Severity::Fine, found, None),
     };
     let pool = Finding {
         worker: None,

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-/// Tells, of jobs in the order in which they started, which were warm: those whose worker had run one with the same hint
-/// before. Nothing else is known of caches afterwards.
+/// Tells, of jobs in the order in which they started, which were warm: those whose worker had run one with the same
+/// hint before. Nothing else is known of caches afterwards.
 #[derive(Default)]
 pub(crate) struct Warmth(HashSet<(String, String, String)>);
 

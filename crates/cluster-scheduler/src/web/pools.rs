@@ -20,6 +20,9 @@ const MAX_AGE_OF_RECENT: Duration = Duration::from_secs(15);
 /// How long what pools did of late is shared.
 const MAX_AGE_OF_ACTIVITY: Duration = Duration::from_secs(15);
 
+/// The same of a pool that has done nothing: there is little to read, and what comes first is new.
+const MAX_AGE_OF_NO_ACTIVITY: Duration = Duration::from_secs(2);
+
 /// The time that [`Recent`] is about.
 const RECENT: Duration = Duration::from_secs(60 * 60);
 
@@ -121,7 +124,13 @@ impl WebService {
         let name = reactor.name().to_string();
         let now = reactor.now();
         let known = self.pools.activity.borrow().get(&name).cloned();
-        let is_fresh = |(taken, _): &(Time, Arc<Activity>)| now < *taken + MAX_AGE_OF_ACTIVITY;
+        let is_fresh = |(taken, activity): &(Time, Arc<Activity>)| {
+            let age = match activity.served.is_empty() {
+                true => MAX_AGE_OF_NO_ACTIVITY,
+                false => MAX_AGE_OF_ACTIVITY,
+            };
+            now < *taken + age
+        };
         if !known.as_ref().is_some_and(is_fresh)
             && self.pools.reading.borrow_mut().insert(name.clone())
         {

@@ -1,7 +1,7 @@
 //! What workers report of their machines, once a minute, for graphs: it is in their own metrics.
 //!
-//! Only while pages are served are workers asked. What is kept is bounded: some 32 KiB for a worker and a day, of at most
-//! [`MAX_WORKERS`] workers.
+//! Only while pages are served are workers asked. What is kept is bounded: some 32 KiB for a worker and a day, of at
+//! most [`MAX_WORKERS`] workers.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};

@@ -226,26 +226,35 @@ pub(super) fn workers(count: u32) -> WorkersPage {
     }
 }
 
+fn points(kind: &str, base: f64, height: f64) -> Vec<Point> {
+    // A worker that was away for a while has a gap.
+    let steps = (0..288u32)
+        .rev()
+        .filter(|index| !(120..140).contains(index));
+    steps
+        .map(|index| Point {
+            ago_seconds: f64::from(index) * 300.0,
+            value: base + height * (f64::from(index) / 19.0).sin(),
+            kind: kind.to_owned(),
+            job: None,
+        })
+        .collect()
+}
+
+fn graphs() -> Vec<Graph> {
+    let load = [points("processors", 0.8, 0.5), points("capacity", 0.5, 0.4)];
+    let disks = [
+        points("docker", 0.4, 0.1),
+        points("obuilder", 0.6, 0.05),
+        points("state", 0.9, 0.0),
+    ];
+    let graphs = [("Load", load.concat()), ("Free disk space", disks.concat())];
+    graphs
+        .map(|(title, points)| Graph::of_parts(title, points))
+        .into()
+}
+
 pub(super) fn worker() -> WorkerPage {
-    let points = |kind: &str, base: f64, height: f64| -> Vec<Point> {
-        let points = (0..288u32)
-            .rev()
-            .filter(|index| !(120..140).contains(index));
-        points
-            .map(|index| Point {
-                ago_seconds: f64::from(index) * 300.0,
-                value: base + height * (f64::from(index) / 19.0).sin(),
-                kind: kind.to_owned(),
-                job: None,
-            })
-            .collect()
-    };
-    let graph = |title: &str, points: Vec<Point>| Graph {
-        title: title.to_owned(),
-        is_time: false,
-        is_line: true,
-        points,
-    };
     WorkerPage {
         frame: operator(Section::Pools),
         pool: "linux-x86_64".to_owned(),
@@ -284,21 +293,7 @@ pub(super) fn worker() -> WorkerPage {
                 })
                 .into(),
         ),
-        graphs: vec![
-            graph(
-                "Load",
-                [points("processors", 0.8, 0.5), points("capacity", 0.5, 0.4)].concat(),
-            ),
-            graph(
-                "Free disk space",
-                [
-                    points("docker", 0.4, 0.1),
-                    points("obuilder", 0.6, 0.05),
-                    points("state", 0.9, 0.0),
-                ]
-                .concat(),
-            ),
-        ],
+        graphs: graphs(),
         commands: ["unpause", "drain", "forget"]
             .map(|command| Command {
                 purpose: format!("To {command} it"),

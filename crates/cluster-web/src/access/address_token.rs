@@ -18,8 +18,8 @@ const MAC_BYTES: usize = 32;
 const MAX_BYTES: usize = 500;
 
 impl SessionKey {
-    /// Returns the token with which a holder's feed or badge is read at an address; `None` for a holder that may list no
-    /// jobs.
+    /// Returns the token with which a holder's feed or badge is read at an address; `None` for a holder that may list
+    /// no jobs.
     pub fn address_token(&self, role: &Role, address: &str) -> Option<String> {
         let holder = encode(role)?;
         let mac = self.mac("address", &message(&holder, address)).finalize();

@@ -14,6 +14,8 @@ const SIZE: (f64, f64) = (720.0, 180.0);
 const MARGIN: (f64, f64, f64, f64) = (52.0, 8.0, 10.0, 22.0);
 /// How many points a graph shows.
 const MAX_POINTS: usize = 2_000;
+/// The shortest time that lines are shown for, in seconds.
+const SHORTEST: f64 = 60.0 * 60.0;
 /// How many lines a graph has.
 const MAX_LINES: usize = 6;
 /// Values that are further apart are not joined, in seconds: nothing is known of the time between.
@@ -47,13 +49,23 @@ pub struct Point {
 }
 
 impl Graph {
+    /// Returns a graph of parts, with a line for each kind of points.
+    pub fn of_parts(title: &str, points: Vec<Point>) -> Self {
+        Self {
+            title: title.to_owned(),
+            is_time: false,
+            is_line: true,
+            points,
+        }
+    }
+
     /// Returns the graph as SVG.
     pub(super) fn svg(&self) -> String {
         let points: Vec<&Point> = self.points.iter().take(MAX_POINTS).collect();
         let oldest = points
             .iter()
             .map(|point| point.ago_seconds)
-            .fold(1.0, f64::max);
+            .fold(if self.is_line { SHORTEST } else { 1.0 }, f64::max);
         let largest = points.iter().map(|point| point.value).fold(0.0, f64::max);
         let largest = largest.max(1.0);
         let ((width, height), (left, right, top, bottom)) = (SIZE, MARGIN);
@@ -131,7 +143,7 @@ impl Graph {
                 match is_joined {
                     true => write!(line, "L{x:.1} {y:.1}"),
                     // A value alone is a dot, as the ends of lines are round.
-                    false => write!(line, "M{x:.1} {y:.1}h0"),
+                    false => write!(line, "M{x:.1} {y:.1}h.1"),
                 }
                 .unwrap_or_default();
             }

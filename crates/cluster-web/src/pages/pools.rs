@@ -49,7 +49,7 @@ const FOLDED_FINDINGS: usize = 200;
 /// begin with the problems.
 pub(crate) fn folded(findings: &[Finding]) -> (&[Finding], &[Finding], usize) {
     let problems = findings.iter().take_while(|found| found.is_problem).count();
-    let open = problems.min(OPEN_PROBLEMS).max(OPEN_FINDINGS);
+    let open = problems.clamp(OPEN_FINDINGS, OPEN_PROBLEMS);
     let (open, more) = findings.split_at(open.min(findings.len()));
     let (folded, beyond) = more.split_at(more.len().min(FOLDED_FINDINGS));
     (open, folded, beyond.len())

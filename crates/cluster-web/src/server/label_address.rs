@@ -36,8 +36,8 @@ pub(super) enum Kind {
 
 /// A request for the feed or the badge of a label.
 ///
-/// `/feed/branch=main.atom` is for a visitor with a session; `/feed/TOKEN/branch=main.atom` is for programs that keep no
-/// cookie.
+/// `/feed/branch=main.atom` is for a visitor with a session; `/feed/TOKEN/branch=main.atom` is for programs that keep
+/// no cookie.
 pub(super) struct LabelRequest {
     pub(super) site: Arc<Site>,
     /// Who asks: with a token, its holder.
@@ -88,8 +88,8 @@ impl Kind {
         )
     }
 
-    /// Returns the address for programs without a cookie at which a holder reads about a label, in a pool if that is not
-    /// empty; `None` for a holder who has no such address.
+    /// Returns the address for programs without a cookie at which a holder reads about a label, in a pool if that is
+    /// not empty; `None` for a holder who has no such address.
     pub(super) async fn address(
         self,
         site: &Site,

@@ -15,6 +15,23 @@ fn addresses(page: &Page) -> Result<(String, String)> {
     Ok((link("feed")?, link("badge")?))
 }
 
+/// Checks that the address of a feed opens nothing else, and that nothing is open without one.
+fn check_refused(pages: &Pages, feed: &str) -> Result<()> {
+    let refused = [
+        feed.replace("main", "other"),
+        feed.replace("/feed/", "/badge/").replace(".atom", ".svg"),
+        format!("{feed}?pool=linux-arm64"),
+        feed.replace("/feed/", "/feed/A"),
+        "/feed/branch%3Dmain.atom".to_owned(),
+        "/badge/branch%3Dmain.svg".to_owned(),
+    ];
+    for path in &refused {
+        let answer = pages.get(path)?;
+        assert!(answer.starts_with("HTTP/1.1 40"), "{path}: {answer}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_feed_is_read_without_a_session_until_its_client_has_gone() -> Result<()> {
     let Some(pages) = Pages::start("a_feed_is_read_without_a_session_until_its_client_has_gone")?
@@ -49,18 +66,7 @@ fn a_feed_is_read_without_a_session_until_its_client_has_gone() -> Result<()> {
         answer.contains("<svg") && answer.contains("failed"),
         "{answer}"
     );
-    let refused = [
-        feed.replace("main", "other"),
-        feed.replace("/feed/", "/badge/").replace(".atom", ".svg"),
-        format!("{feed}?pool=linux-arm64"),
-        feed.replace("/feed/", "/feed/A"),
-        "/feed/branch%3Dmain.atom".to_owned(),
-        "/badge/branch%3Dmain.svg".to_owned(),
-    ];
-    for path in &refused {
-        let answer = pages.get(path)?;
-        assert!(answer.starts_with("HTTP/1.1 40"), "{path}: {answer}");
-    }
+    check_refused(&pages, &feed)?;
 
     // Chapter: an operator's has all.
     let operator = pages.operator()?;

@@ -3,10 +3,34 @@
 use std::fs;
 
 use anyhow::Result;
-use browser::Device;
+use browser::{Device, Page, Profile};
 use testbed::WAIT_LIMIT;
 
 use crate::cluster::{Pages, check_page};
+
+/// Checks that another visitor sees a range of four lines, with scripts and without.
+fn check_range(pages: &Pages, operator: &Profile, url: &str, hash: &str) -> Result<()> {
+    let other = operator.page(&Device::PHONE)?;
+    other.open(&format!("{url}{hash}"))?;
+    other.wait_for("document.querySelectorAll('#lines .in').length === 4")?;
+    check_page(&other, &pages.origin(), "a range of lines")?;
+    // The server marks it, and brings it into view.
+    let plain = operator.page(&Device::PHONE.without_scripts())?;
+    let range = hash.trim_start_matches("#L");
+    plain.open(&format!("{url}?lines={range}"))?;
+    let marked = "[...document.querySelectorAll('#lines .in')]";
+    assert_eq!(plain.evaluate(&format!("{marked}.length"))?, 4);
+    let top = format!("{marked}[0].getBoundingClientRect().top");
+    plain.wait_for(&format!("{top} >= 0 && {top} < innerHeight"))?;
+    check_page(&plain, &pages.origin(), "a range of lines without scripts")
+}
+
+/// Waits until the second part has the time at which it was written.
+fn wait_for_time(page: &Page) -> Result<()> {
+    let written = "[...document.querySelectorAll('#lines li')]
+        .find(line => line.textContent.includes('second part'))?.querySelector(':scope > i')?.textContent";
+    page.wait_for(&format!("/^[0-9]/.test({written} ?? '')"))
+}
 
 #[test]
 fn a_log_is_followed_over_a_restart_linked_and_searched() -> Result<()> {
@@ -36,9 +60,7 @@ fn a_log_is_followed_over_a_restart_linked_and_searched() -> Result<()> {
     fs::write(folder.join("second"), "")?;
     page.wait_for_text("second part")?;
     // So does the time at which it was written, a moment later.
-    let written = "[...document.querySelectorAll('#lines li')]
-        .find(line => line.textContent.includes('second part'))?.querySelector(':scope > i')?.textContent";
-    page.wait_for(&format!("/^[0-9]/.test({written} ?? '')"))?;
+    wait_for_time(&page)?;
 
     // Chapter: the scheduler is restarted, and the page goes on.
     pages.site.cluster.stop_scheduler()?;
@@ -64,19 +86,7 @@ fn a_log_is_followed_over_a_restart_linked_and_searched() -> Result<()> {
     page.shift_click(&format!("#{last} > a"))?;
     let hash = page.text("location.hash")?;
     assert_eq!(hash, format!("#{first}-{}", last.trim_start_matches('L')));
-    let other = operator.page(&Device::PHONE)?;
-    other.open(&format!("{url}{hash}"))?;
-    other.wait_for("document.querySelectorAll('#lines .in').length === 4")?;
-    check_page(&other, &pages.origin(), "a range of lines")?;
-    // Without scripts, the server marks the range, and brings it into view.
-    let range = hash.trim_start_matches("#L");
-    let plain = operator.page(&Device::PHONE.without_scripts())?;
-    plain.open(&format!("{url}?lines={range}"))?;
-    let marked = "[...document.querySelectorAll('#lines .in')]";
-    assert_eq!(plain.evaluate(&format!("{marked}.length"))?, 4);
-    let top = format!("{marked}[0].getBoundingClientRect().top");
-    plain.wait_for(&format!("{top} >= 0 && {top} < innerHeight"))?;
-    check_page(&plain, &pages.origin(), "a range of lines without scripts")?;
+    check_range(&pages, &operator, &url, &hash)?;
 
     // Chapter: a search finds what is in the log, with scripts and without.
     page.press("/")?;

@@ -19,6 +19,21 @@ for file in parse lex type emit link; do echo "cc -O2 -c $file.c -o $file.o"; sl
 /// Where they are put, below the folder of everything that is built.
 const FOLDER: &str = "screenshots";
 
+/// Pauses a worker and ends that, for the audit log.
+fn note_a_pause(pages: &Pages) -> Result<()> {
+    let admin = |words: &[&str]| {
+        let mut command = pages.site.cluster.program("ocluster-admin");
+        command
+            .args(words)
+            .args(["-c", "./capnp-secrets/admin.cap"]);
+        pages.site.begin_command(&mut command)?.end()
+    };
+    let note = "--note=replacing its disk, back at noon";
+    admin(&["pause", POOL, "w2", note])?.check(0, &[]);
+    admin(&["unpause", POOL, "w2"])?.check(0, &[]);
+    Ok(())
+}
+
 #[test]
 fn pictures_of_the_book() -> Result<()> {
     let Some(mut pages) = Pages::start("pictures_of_the_book")? else {
@@ -55,7 +70,11 @@ fn pictures_of_the_book() -> Result<()> {
     }
     let waiting = pages.site.custom("script", "true")?.pool("linux-arm64");
     waiting.args(&["--detach"]).run()?.check(0, &[]);
+    note_a_pause(&pages)?;
     let operator = pages.operator()?;
+    let page = operator.page(&Device::WIDE)?;
+    page.open(&pages.url(&format!("/pool/{POOL}")))?;
+    page.reload_until("document.getElementById('clients').innerText.includes('%')")?;
     let images = browser::built_files().join(FOLDER);
     fs::create_dir_all(&images)?;
     let all = [

@@ -18,19 +18,18 @@ fn a_workers_page_has_its_disks_graphs_and_registrations() -> Result<()> {
 
     // Chapter: soon after it has registered, it was asked for its metrics.
     let page = operator.page(&Device::WIDE)?;
+    page.open(&pages.url(&format!("/pool/{POOL}/workers")))?;
+    page.reload_until("document.getElementById('workers').innerText.includes('% free')")?;
     page.open(&url)?;
-    page.reload_until("document.querySelectorAll('.graphs svg.graph').length === 2")?;
-    page.wait_for_text("Free disk space")?;
-    page.wait_for_text("processors")?;
-    page.wait_for_text("state")?;
-    let list = operator.page(&Device::WIDE)?;
-    list.open(&pages.url(&format!("/pool/{POOL}/workers")))?;
-    list.wait_for_text("% free")?;
+    page.wait_for("document.querySelectorAll('.graphs svg.graph').length === 2")?;
+    for text in ["Free disk space", "processors", "state"] {
+        page.wait_for_text(text)?;
+    }
 
     // Chapter: it is stopped, and registers again.
     let worker = pages.site.cluster.worker_named("w1").context("no worker")?;
     pages.site.cluster.stop_worker(&worker)?;
-    page.wait_for("document.querySelector('h1 .state').textContent === 'away'")?;
+    page.wait_for("document.getElementById('worker-state').textContent === 'away'")?;
     pages.site.cluster.start_obuilder_worker(
         POOL,
         "w1",

@@ -26,12 +26,7 @@ pub(super) fn of(readings: &[Reading]) -> Vec<Graph> {
     let graphs = [("Load", load), ("Free disk space", disks)];
     let graphs = graphs.into_iter().filter(|(_, points)| !points.is_empty());
     graphs
-        .map(|(title, points)| Graph {
-            title: title.to_owned(),
-            is_time: false,
-            is_line: true,
-            points,
-        })
+        .map(|(title, points)| Graph::of_parts(title, points))
         .collect()
 }
 
