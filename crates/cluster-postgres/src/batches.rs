@@ -97,10 +97,12 @@ impl Batches {
             let error = match (result, done.take()) {
                 (Ok(()), Some(value)) => {
                     self.saved += 1;
+                    self.is_in_doubt = false;
                     return Ok(value);
                 }
                 (Err(error), Some(value)) if matches!(known(&error), Some(Error::Committed)) => {
                     self.saved += 1;
+                    self.is_in_doubt = false;
                     return Ok(value);
                 }
                 (Err(error), value) => {
@@ -192,4 +194,40 @@ impl std::fmt::Debug for Batches {
             .field("stream", &self.stream)
             .finish_non_exhaustive()
     }
+}
+
+/// How long a large transaction may take, such as the copy of a whole history.
+const LARGE_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Does something large in one transaction, which sees the database as it is at its beginning. It is done once, and has
+/// no place in any stream of batches.
+///
+/// # Errors
+///
+/// What `work` returns; or the database is away, or has another lease.
+pub fn transact<T, E: From<Error> + From<OpenError>>(
+    settings: &Settings,
+    lease: Lease,
+    work: impl AsyncFnOnce(&Session) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut link = Link::open(settings, Purpose::Writing)?;
+    link.set_attempt_limit(LARGE_LIMIT);
+    let attempt = async |session: &Session| {
+        // One statement may take long, and so may what is between two.
+        let begin = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+             BEGIN ISOLATION LEVEL REPEATABLE READ";
+        session.run(begin).await?;
+        // Whoever takes the lease waits for the end.
+        let lead = "SELECT number FROM leadership FOR SHARE";
+        let lead = session.first(lead, &[]).await?;
+        let number = lead.map(|row| row.try_get::<_, i64>("number")).transpose();
+        if number.ok().flatten() != Some(lease.number()) {
+            let text = "another process has taken the lease of the database".to_owned();
+            return Err(Error::Fenced(text).into());
+        }
+        let value = work(session).await?;
+        session.run("COMMIT").await?;
+        Ok(value)
+    };
+    link.attempt(attempt, |_| false)
 }

@@ -16,7 +16,7 @@ mod settings;
 pub mod text;
 mod tls;
 
-pub use batches::{Batches, Settled};
+pub use batches::{Batches, Settled, transact};
 pub use error::{Error, OpenError};
 pub use lease::Lease;
 pub use reads::Reads;

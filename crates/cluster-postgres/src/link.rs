@@ -44,6 +44,7 @@ pub(crate) struct Link {
     session: Option<Session>,
     /// Since when the database is away.
     away_since: Option<Instant>,
+    attempt_limit: Duration,
 }
 
 impl Link {
@@ -58,7 +59,13 @@ impl Link {
             runtime: Some(runtime),
             session: Some(session),
             away_since: None,
+            attempt_limit: ATTEMPT_LIMIT,
         })
+    }
+
+    /// Sets how long an attempt may take.
+    pub(crate) fn set_attempt_limit(&mut self, limit: Duration) {
+        self.attempt_limit = limit;
     }
 
     /// Tells whether the last attempt found the database away.
@@ -69,7 +76,7 @@ impl Link {
     /// Waits, while the connection is served.
     pub(crate) fn wait(&self, time: Duration) {
         if let Some(runtime) = &self.runtime {
-            runtime.block_on(tokio::time::sleep(time));
+            runtime.block_on(async { tokio::time::sleep(time).await });
         }
     }
 
@@ -80,6 +87,7 @@ impl Link {
         is_away: impl Fn(&E) -> bool,
     ) -> Result<T, E> {
         let (settings, purpose) = (&self.settings, self.purpose);
+        let attempt_limit = self.attempt_limit;
         let unreachable = |cause: &str| Error::Unreachable {
             database: settings.to_string(),
             cause: cause.to_owned(),
@@ -100,7 +108,7 @@ impl Link {
             Err(error) => Err(error.into()),
             Ok(session) => {
                 let done = runtime
-                    .block_on(async { tokio::time::timeout(ATTEMPT_LIMIT, work(&session)).await });
+                    .block_on(async { tokio::time::timeout(attempt_limit, work(&session)).await });
                 match done {
                     Ok(result) => {
                         self.session = Some(session);

@@ -71,6 +71,16 @@ impl Session {
         rows.map_err(|error| self.explain(&error))
     }
 
+    /// Returns the rows that a statement without values finds. It is not kept prepared.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    pub async fn query_once(&self, sql: &str) -> Result<Vec<Row>, Error> {
+        let rows = self.client.query(sql, &[]).await;
+        rows.map_err(|error| self.explain(&error))
+    }
+
     /// Returns the first row that a statement finds.
     ///
     /// # Errors

@@ -99,6 +99,11 @@ impl PostgreSql {
         )
     }
 
+    /// Returns the path of its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.run_folder().join(format!(".s.PGSQL.{}", self.port))
+    }
+
     /// Returns the port of loopback.
     pub fn port(&self) -> u16 {
         self.port

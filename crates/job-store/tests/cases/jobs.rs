@@ -56,7 +56,7 @@ impl Store {
     }
 }
 
-fn write(change: Change) -> Write {
+pub(crate) fn write(change: Change) -> Write {
     let details = match &change {
         Change::Submitted { new, .. } => Some(details(new.id)),
         _ => None,
@@ -79,11 +79,11 @@ fn details(id: JobId) -> Details {
     }
 }
 
-fn at(secs: i64) -> Time {
+pub(crate) fn at(secs: i64) -> Time {
     Time::from_secs(secs)
 }
 
-fn id(number: u64) -> JobId {
+pub(crate) fn id(number: u64) -> JobId {
     JobId::from_bits(number)
 }
 
@@ -107,7 +107,7 @@ fn new(number: u64) -> NewJob {
     }
 }
 
-fn submitted(number: u64) -> Change {
+pub(crate) fn submitted(number: u64) -> Change {
     Change::Submitted {
         new: new(number).into(),
         at: at(number.cast_signed()),
@@ -124,7 +124,7 @@ fn attempt(number: u32) -> Attempt {
     }
 }
 
-fn assigned(job: u64, number: u32) -> Change {
+pub(crate) fn assigned(job: u64, number: u32) -> Change {
     Change::Assigned {
         job: id(job),
         attempt: attempt(number),
@@ -140,7 +140,7 @@ fn loss(number: u32, reason: LossReason) -> Loss {
     }
 }
 
-fn ended(job: u64, outcome: Outcome) -> Change {
+pub(crate) fn ended(job: u64, outcome: Outcome) -> Change {
     Change::Ended {
         job: id(job),
         outcome,

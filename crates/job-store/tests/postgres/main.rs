@@ -2,10 +2,13 @@
 
 #[path = "../cases/attached.rs"]
 mod attached;
+mod away;
 #[path = "../cases/beside.rs"]
 mod beside;
+mod cut;
 #[path = "../cases/jobs.rs"]
 mod jobs;
 mod place;
+mod refusals;
 #[path = "../cases/texts.rs"]
 mod texts;

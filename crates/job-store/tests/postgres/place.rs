@@ -1,5 +1,6 @@
 //! A place for one store: a database of its own, in a server that all tests share.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -70,6 +71,23 @@ impl Place {
                     false
                 })
             })
+    }
+
+    pub(crate) fn reader(&self) -> Box<dyn Reader> {
+        Box::new(postgres::open_reader(&self.settings).expect("a good store"))
+    }
+
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.server.address(&self.database)
+    }
+
+    /// Returns the server's socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.server.socket()
     }
 
     pub(crate) fn sql(&self, sql: &str) -> String {
