@@ -80,7 +80,7 @@ impl Leadership {
             timing,
             holder,
             now,
-            role: Role::Standby(Watch::new(now, now)),
+            role: Role::Standby(Watch::new(now, None)),
             asked: None,
             last_ask: 0,
             effects: VecDeque::new(),
@@ -120,6 +120,15 @@ impl Leadership {
         }
     }
 
+    /// Returns the scheduler that leads, as far as this one knows.
+    pub fn leader(&self) -> Option<HolderId> {
+        match &self.role {
+            Role::Leading(_) | Role::Draining { .. } => Some(self.holder),
+            Role::Standby(watch) => watch.leader(),
+            Role::Resigning { .. } | Role::Stopping { .. } | Role::Ended => None,
+        }
+    }
+
     /// Returns since when the database has not confirmed that this scheduler leads; `None` if it does not lead.
     pub fn confirmed(&self) -> Option<Time> {
         match &self.role {
@@ -153,7 +162,7 @@ impl Leadership {
                 let is_free = seen.has_expired
                     || seen.holder.is_none_or(|has_it| has_it == holder)
                     || unchanged >= lease;
-                if is_free && watch.may_take(now) {
+                if is_free && watch.may_take(seen, now) {
                     let ask = self.ask();
                     self.effects.push_back(Effect::Take(ask, seen));
                 }
@@ -205,7 +214,10 @@ impl Leadership {
                     }
                 }
                 Some(RenewAnswer::ReadOnly) => term.confirmed = asked.sent,
-                Some(RenewAnswer::Deposed) => self.stop(StopReason::Deposed),
+                Some(RenewAnswer::Deposed) => {
+                    let fence = term.fence;
+                    self.stop(fence, StopReason::Deposed);
+                }
                 None => {}
             }
         }
@@ -215,8 +227,8 @@ impl Leadership {
     /// The database has refused a write, as its latest lease has this number.
     pub fn write_refused(&mut self, now: Time, number: u64) {
         self.tick(now);
-        if self.fence().is_some_and(|fence| fence.number() < number) {
-            self.stop(StopReason::Deposed);
+        if let Some(fence) = self.fence().filter(|fence| fence.number() < number) {
+            self.stop(fence, StopReason::Deposed);
         }
         self.act();
     }
@@ -268,8 +280,8 @@ impl Leadership {
                 self.drain(term, StopReason::Shutdown);
             }
             Role::Draining { reason, .. }
-            | Role::Resigning { reason }
-            | Role::Stopping { reason } => *reason = StopReason::Shutdown,
+            | Role::Resigning { reason, .. }
+            | Role::Stopping { reason, .. } => *reason = StopReason::Shutdown,
             Role::Standby(_) | Role::Ended => {
                 self.asked = None;
                 self.role = Role::Ended;
@@ -290,9 +302,9 @@ impl Leadership {
     pub fn resigned(&mut self, now: Time, ask: AskId) {
         self.tick(now);
         if self.answered(ask).is_some()
-            && let Role::Resigning { reason } = self.role
+            && let Role::Resigning { fence, reason } = self.role
         {
-            self.stop(reason);
+            self.stop(fence, reason);
         }
         self.act();
     }
@@ -300,16 +312,16 @@ impl Leadership {
     /// This scheduler has stopped leading: nothing of it is left.
     pub fn stopped(&mut self, now: Time) {
         self.tick(now);
-        if let Role::Stopping { reason } = self.role {
-            let pause = match reason {
-                StopReason::StepDown | StopReason::CutOff => self.timing.pause,
-                StopReason::Deposed | StopReason::Expired | StopReason::Shutdown => {
-                    core::time::Duration::ZERO
-                }
-            };
+        if let Role::Stopping { fence, reason } = self.role {
+            let left = (fence, self.now + self.timing.pause);
             self.role = match reason {
+                StopReason::StepDown | StopReason::CutOff => {
+                    Role::Standby(Watch::new(self.now, Some(left)))
+                }
+                StopReason::Deposed | StopReason::Expired => {
+                    Role::Standby(Watch::new(self.now, None))
+                }
                 StopReason::Shutdown => Role::Ended,
-                _ => Role::Standby(Watch::new(self.now, self.now + pause)),
             };
         }
         self.act();
@@ -345,7 +357,8 @@ impl Leadership {
                 self.effects.push_back(Effect::Look(ask));
             }
             Role::Leading(term) if is_past(term.expires(&timing)) => {
-                self.stop(StopReason::Expired);
+                let fence = term.fence;
+                self.stop(fence, StopReason::Expired);
             }
             Role::Leading(term) if is_past(term.silence_ends(&timing)) => {
                 let fence = term.fence;
@@ -368,9 +381,9 @@ impl Leadership {
                 let (fence, reason) = (term.fence, *reason);
                 self.resign(fence, reason);
             }
-            Role::Resigning { reason } if is_unanswered => {
-                let reason = *reason;
-                self.stop(reason);
+            Role::Resigning { fence, reason } if is_unanswered => {
+                let (fence, reason) = (*fence, *reason);
+                self.stop(fence, reason);
             }
             _ => {}
         }
@@ -388,13 +401,13 @@ impl Leadership {
 
     fn resign(&mut self, fence: Fence, reason: StopReason) {
         let ask = self.ask();
-        self.role = Role::Resigning { reason };
+        self.role = Role::Resigning { fence, reason };
         self.effects.push_back(Effect::Resign(ask, fence));
     }
 
-    fn stop(&mut self, reason: StopReason) {
+    fn stop(&mut self, fence: Fence, reason: StopReason) {
         self.asked = None;
-        self.role = Role::Stopping { reason };
+        self.role = Role::Stopping { fence, reason };
         self.effects.push_back(Effect::Stop(reason));
     }
 }

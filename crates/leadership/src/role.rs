@@ -2,7 +2,7 @@
 
 use pool::Time;
 
-use crate::{Fence, Seen, Standbys, StopReason, Timing};
+use crate::{Fence, HolderId, Seen, Standbys, StopReason, Timing};
 
 /// What a scheduler is. Only one that leads has a fence.
 #[derive(Clone, Copy, Debug)]
@@ -18,9 +18,9 @@ pub(crate) enum Role {
         reason: StopReason,
     },
     /// It tells the database that it gives the lease up. It writes nothing else.
-    Resigning { reason: StopReason },
+    Resigning { fence: Fence, reason: StopReason },
     /// It was told to stop, and has not reported that it has.
-    Stopping { reason: StopReason },
+    Stopping { fence: Fence, reason: StopReason },
     /// The program ends.
     Ended,
 }
@@ -31,16 +31,16 @@ pub(crate) struct Watch {
     /// The lease as it was seen last, and since when it has been that; `None` before the first look.
     seen: Option<(Seen, Time)>,
     pub(crate) next_look: Time,
-    /// Until when it leaves the lease to others.
-    not_before: Time,
+    /// The lease that it has given up, and until when it leaves that to others.
+    left: Option<(Fence, Time)>,
 }
 
 impl Watch {
-    pub(crate) fn new(next_look: Time, not_before: Time) -> Self {
+    pub(crate) fn new(next_look: Time, left: Option<(Fence, Time)>) -> Self {
         Self {
             seen: None,
             next_look,
-            not_before,
+            left,
         }
     }
 
@@ -60,8 +60,16 @@ impl Watch {
         }
     }
 
-    pub(crate) fn may_take(&self, now: Time) -> bool {
-        now >= self.not_before
+    /// Who has the lease, unless it has expired.
+    pub(crate) fn leader(&self) -> Option<HolderId> {
+        let (seen, _) = self.seen?;
+        seen.holder.filter(|_| !seen.has_expired)
+    }
+
+    /// Whether it leaves this lease to nobody else. One that another scheduler had meanwhile, it takes as any other.
+    pub(crate) fn may_take(&self, seen: Seen, now: Time) -> bool {
+        let waits = |(fence, until): (Fence, Time)| fence.number() == seen.number && now < until;
+        !self.left.is_some_and(waits)
     }
 }
 

@@ -105,6 +105,7 @@ fn a_free_lease_is_taken_and_renewed() {
         (7, Some(fence)),
         "the lease has the next number"
     );
+    assert_eq!(leadership.leader(), Some(ME));
     // A second after the question, the next one follows.
     assert_eq!(leadership.next_deadline(), Some(at(1_000)));
     leadership.advance(at(999));
@@ -126,6 +127,7 @@ fn a_lease_that_is_renewed_is_left_alone() {
         leadership.looked(now, ask, Some(lease(6, step / 2)));
         assert_eq!(leadership.next_effect(), None);
         assert_eq!(leadership.fence(), None);
+        assert_eq!(leadership.leader(), Some(OTHER));
     }
 }
 
@@ -148,17 +150,28 @@ fn a_lease_that_is_not_renewed_is_taken_though_the_database_says_that_it_is_vali
 
 #[test]
 fn answers_that_are_late_prove_nothing() {
-    // The look of 1 s is answered at 2.9 s, so the one of 5.1 s does not show that five seconds have passed.
+    // The look of 4 s is answered at 5.5 s: it shows only that the lease was not renewed for four seconds.
     let mut leadership = standby();
     let ask = look(&mut leadership);
-    leadership.looked(at(0), ask, None);
-    leadership.advance(at(1_000));
+    leadership.looked(at(0), ask, Some(lease(6, 9)));
+    leadership.advance(at(4_000));
     let ask = look(&mut leadership);
-    leadership.looked(at(2_900), ask, Some(lease(6, 9)));
-    leadership.advance(at(5_100));
-    let ask = look(&mut leadership);
-    leadership.looked(at(5_100), ask, Some(lease(6, 9)));
+    leadership.looked(at(5_500), ask, Some(lease(6, 9)));
     assert_eq!(leadership.next_effect(), None);
+}
+
+#[test]
+fn a_lease_lasts_from_when_it_was_asked_for() {
+    let mut leadership = standby();
+    let ask = look(&mut leadership);
+    leadership.looked(at(0), ask, Some(expired(6)));
+    let ask = take(&mut leadership);
+    let taken = TakeAnswer::Taken {
+        number: 7,
+        standbys: ONE_STANDBY,
+    };
+    leadership.taken(at(1_900), ask, Some(taken));
+    assert_eq!(leadership.confirmed(), Some(at(0)));
 }
 
 #[test]
@@ -327,6 +340,32 @@ fn a_leader_steps_down_for_a_standby() {
     leadership.advance(at(5_140));
     let ask = look(&mut leadership);
     leadership.looked(at(5_140), ask, Some(given_up));
+    take(&mut leadership);
+}
+
+#[test]
+fn a_scheduler_that_has_stepped_down_takes_the_lease_back_at_once_if_its_successor_steps_down() {
+    let (mut leadership, _) = leader(ONE_STANDBY);
+    assert_eq!(leadership.step_down(at(0)), Ok(()));
+    assert_eq!(leadership.next_effect(), Some(Effect::Drain));
+    leadership.drained(at(0));
+    let ask = resign(&mut leadership);
+    leadership.resigned(at(0), ask);
+    assert_eq!(
+        leadership.next_effect(),
+        Some(Effect::Stop(StopReason::StepDown))
+    );
+    leadership.stopped(at(0));
+    let ask = look(&mut leadership);
+    leadership.looked(at(1), ask, Some(lease(8, 0)));
+    assert_eq!(leadership.next_effect(), None);
+    leadership.woken(at(700));
+    let ask = look(&mut leadership);
+    let given_up = Seen {
+        holder: None,
+        ..lease(8, 0)
+    };
+    leadership.looked(at(701), ask, Some(given_up));
     take(&mut leadership);
 }
 
