@@ -54,8 +54,21 @@ impl Group {
 struct HintJobs {
     warm: Window<Log, HINT_JOBS>,
     cold: Window<Log, HINT_JOBS>,
+    known: Known,
     /// When it was last learned from: larger for later.
     used: u64,
+}
+
+impl HintJobs {
+    fn learn(&mut self, is_warm: bool, log: Log) {
+        if is_warm {
+            self.warm.push(log);
+            self.known.warm = self.warm.spread();
+        } else {
+            self.cold.push(log);
+            self.known.cold = self.cold.spread();
+        }
+    }
 }
 
 /// What a pool has learned.
@@ -153,24 +166,22 @@ impl Times {
                 forgotten: None,
             };
         }
-        if let Some(before) = self.known(hint).of(is_warm) {
+        let jobs = self.hints.entry(hint.clone()).or_default();
+        let before = jobs.known.of(is_warm);
+        jobs.learn(is_warm, log);
+        self.by_use.remove(&jobs.used);
+        self.uses += 1;
+        jobs.used = self.uses;
+        let known = jobs.known;
+        self.by_use.insert(self.uses, hint.clone());
+        if let Some(before) = before {
             self.differences.push(log.above(before.median));
             let differences = self.differences.values();
             self.difference = (differences.len() >= usize::from(MIN_GROUP_JOBS))
                 .then(|| deviation(differences.iter().copied(), differences.len()));
         }
-        let jobs = self.hints.entry(hint.clone()).or_default();
-        if is_warm {
-            jobs.warm.push(log);
-        } else {
-            jobs.cold.push(log);
-        }
-        self.by_use.remove(&jobs.used);
-        self.uses += 1;
-        jobs.used = self.uses;
-        self.by_use.insert(self.uses, hint.clone());
         Learned {
-            known: self.known(hint),
+            known,
             forgotten: self.forget_oldest(),
         }
     }
@@ -186,10 +197,8 @@ impl Times {
 
     /// Returns what is known of a hint.
     pub(crate) fn known(&self, hint: &CacheHint) -> Known {
-        self.hints.get(hint).map_or(Known::default(), |jobs| Known {
-            warm: jobs.warm.spread(),
-            cold: jobs.cold.spread(),
-        })
+        let jobs = self.hints.get(hint);
+        jobs.map_or(Known::default(), |jobs| jobs.known)
     }
 
     /// Returns what a job is expected to take, of whose hint and client this is known. What is known of neither is as

@@ -86,10 +86,17 @@ impl Cluster {
     }
 
     pub(crate) fn submit(&mut self, client: usize, hint: usize) -> TicketId {
+        self.submit_as(client, hint, &format!("hint-{hint}"))
+    }
+
+    /// A job that takes as long as those of a hint, but does not have it: it is cold, wherever it runs.
+    pub(crate) fn submit_without_hint(&mut self, client: usize, hint: usize) -> TicketId {
+        self.submit_as(client, hint, "")
+    }
+
+    fn submit_as(&mut self, client: usize, hint: usize, text: &str) -> TicketId {
         let id = self::client(client);
-        let ticket = self
-            .pool
-            .submit(self.now, &id, &format!("hint-{hint}"), false);
+        let ticket = self.pool.submit(self.now, &id, text, false);
         self.queued.insert(ticket, (client, hint));
         self.perform();
         ticket
