@@ -34,7 +34,10 @@ pub(super) fn secure(headers: &mut HeaderMap, is_secure: bool) {
         ),
     ];
     for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
+        // Where an answer has its own, there is a reason: see badges.
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     if is_secure {
         let year = HeaderValue::from_static("max-age=31536000");

@@ -207,6 +207,11 @@ fn badges_and_feeds_are_about_a_label() {
         let badge = stranger(&site).get("/badge/branch=main.svg").await;
         assert_eq!(badge.header("content-type"), Some("image/svg+xml"));
         badge.has("failed").has("main");
+        // Browsers show it on pages of other sites, and nothing else of ours.
+        let policy = "cross-origin-resource-policy";
+        assert_eq!(badge.header(policy), Some("cross-origin"));
+        let page = stranger(&site).get("/").await;
+        assert_eq!(page.header(policy), Some("same-origin"));
         stranger(&site)
             .get("/badge/branch=other.svg")
             .await
