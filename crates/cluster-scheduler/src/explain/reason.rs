@@ -24,7 +24,8 @@ pub(crate) enum Reason<'a> {
     },
     /// No worker takes jobs.
     Obstacle(&'a KnownObstacle),
-    /// It waits for a worker that has its hint cached: in the queue of that one, or in the backlog, where others leave it.
+    /// It waits for a worker that has its hint cached: in the queue of that one, or in the backlog, where others leave
+    /// it.
     CacheWait {
         worker: &'a WorkerName,
         /// How much time that is expected to save.
