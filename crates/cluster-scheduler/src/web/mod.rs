@@ -11,6 +11,7 @@ mod log;
 mod pool_states;
 mod pools;
 mod service;
+mod shared;
 mod submitted;
 
 use std::rc::Rc;
