@@ -12,6 +12,7 @@ mod pool_states;
 mod pools;
 mod readings;
 mod service;
+mod shared;
 mod submitted;
 
 use std::rc::Rc;

@@ -60,25 +60,19 @@ impl WebService {
     }
 
     async fn state(&self, reactor: &Reactor) -> Result<Arc<PoolState>, ClusterError> {
+        let compute = async || {
+            let recent = self.recent(reactor).await?;
+            let mut state = reactor.web_state(MAX_QUEUED, recent).await;
+            state.activity = self.activity(reactor);
+            state.disks = self.readings.disks(&state.name, reactor.now());
+            self.add_labels(&mut state).await?;
+            Ok(state)
+        };
         let name = reactor.name().to_string();
-        if let Some(state) = self.pools.fresh(&name, reactor.now()) {
-            return Ok(state);
-        }
-        let turn = self.pools.turn(&name);
-        let _turn = turn.lock().await;
-        // Another visitor may have had it computed meanwhile.
-        if let Some(state) = self.pools.fresh(&name, reactor.now()) {
-            return Ok(state);
-        }
-        let recent = self.recent(reactor).await?;
-        let (taken, changes) = (reactor.now(), self.pools.changes());
-        let mut state = reactor.web_state(MAX_QUEUED, recent).await;
-        state.activity = self.activity(reactor);
-        state.disks = self.readings.disks(&state.name, reactor.now());
-        self.add_labels(&mut state).await?;
-        let state = Arc::new(state);
-        self.pools.share(name, (taken, Arc::clone(&state)), changes);
-        Ok(state)
+        self.pools
+            .states
+            .get(&name, || reactor.now(), compute)
+            .await
     }
 
     /// Adds the labels of jobs. They do not change, so each is read once.
