@@ -12,8 +12,7 @@ pub(super) fn write(page: &mut Page, report: &JobsReport) {
 }
 
 fn phases(page: &mut Page, report: &JobsReport) {
-    let help =
-        "Time that each ended phase of a durable job took, but for those whose results were cached";
+    let help = "Time that each ended phase of a job took, but for those whose results were cached";
     let mut family = page.family("ocluster_pool_phase_seconds", Kind::Histogram, help);
     for ((pool, phase), histogram) in &report.phase_seconds {
         family.histogram(&[("pool", pool), ("phase", phase.word())], histogram);
