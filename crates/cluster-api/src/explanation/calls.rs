@@ -64,8 +64,8 @@ impl PoolAdmin {
         Answer::new(request.send().promise, PoolExplanations::read)
     }
 
-    /// Returns the ids of the jobs with the first [`MAX_TICKETS`] of these numbers, in the same order: `None` for a job that
-    /// is neither queued nor running, or is not in the history.
+    /// Returns the ids of the jobs with the first [`MAX_TICKETS`] of these numbers, in the same order: `None` for a job
+    /// that is neither queued nor running, or is not in the history.
     ///
     /// Not every scheduler with explanations knows this call: older ones answer `Unimplemented`.
     pub fn job_ids(&self, tickets: &[u64]) -> Answer<Vec<Option<String>>> {

@@ -14,7 +14,7 @@ pub(super) struct DurableArgs {
     /// Print the id of the job, and exit
     ///
     /// The job continues. Its log is read with the command logs.
-    #[arg(long, conflicts_with_all = ["timestamps", "elapsed"])]
+    #[arg(long)]
     pub(super) detach: bool,
     /// Name of this submission: with the same one, no second job is submitted
     ///

@@ -10,9 +10,8 @@ use tokio::sync::Mutex;
 
 use super::access::Access;
 use super::events::{INTERVAL, print, print_log};
-use super::followed::begin_of;
 use super::observed::Observed;
-use super::stamped::{StampedLog, stamp};
+use super::stamped::{StampedLog, begin_of, stamp};
 use crate::decoder::Decoder;
 use crate::json::client::JobEvent;
 use cli::error::CommandError;
@@ -28,7 +27,8 @@ pub(super) struct FollowEvents {
 }
 
 impl FollowEvents {
-    /// Prints the job's log to its end, with times before its lines if there is something that puts them there. The inner result is that of printing.
+    /// Prints the job's log to its end, with times before its lines if there is something that puts them there. The
+    /// inner result is that of printing.
     pub(super) async fn log(
         &self,
         job: &DurableJob,

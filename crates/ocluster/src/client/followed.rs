@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use cluster_api::DurableOutcome;
-use cluster_client::{DurableError, DurableJob, DurableLog, LogEvent};
+use cluster_client::{DurableError, DurableJob, LogEvent};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
@@ -15,7 +15,7 @@ use super::events;
 use super::follow_events::FollowEvents;
 use super::notices;
 use super::observed::Observed;
-use super::stamped::{StampedLog, stamp};
+use super::stamped::{StampedLog, begin_of, stamp};
 use super::verdict::verdict;
 use super::waiting::{self, Explains};
 use super::watched::print_result;
@@ -280,12 +280,6 @@ impl<'a> Followed<'a> {
         }
         ended
     }
-}
-
-/// Returns where a piece begins that was just read: the number of its attempt, and an offset.
-pub(super) fn begin_of(log: &DurableLog, piece: &[u8]) -> (u32, u64) {
-    let (attempt, end) = log.position();
-    (attempt, end.saturating_sub(piece.len() as u64))
 }
 
 /// Writes a piece of a log to standard output.

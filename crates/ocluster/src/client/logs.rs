@@ -7,8 +7,8 @@ use cluster_client::{DurableError, DurableJob, LogEvent};
 
 use super::access::Access;
 use super::events::{self, print_log};
-use super::followed::{self, begin_of, write_log};
-use super::stamped::{StampedLog, stamp};
+use super::followed::{self, write_log};
+use super::stamped::{StampedLog, begin_of, stamp};
 use crate::decoder::Decoder;
 use crate::json::client::JobEvent;
 use crate::timestamps::TimestampArgs;

@@ -23,7 +23,7 @@ pub(super) struct Args {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
     /// Print the id of the new job, and exit
-    #[arg(long, conflicts_with_all = ["timestamps", "elapsed"])]
+    #[arg(long)]
     detach: bool,
     #[command(flatten)]
     timestamps: TimestampArgs,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use cluster_api::LogTime;
-use cluster_client::{DurableError, DurableJob};
+use cluster_client::{DurableError, DurableJob, DurableLog};
 use jiff::Timestamp;
 
 use super::access::Access;
@@ -85,6 +85,12 @@ pub(super) async fn stamp<'a>(
         Err(DurableError::Unsupported) => Err(CommandError::failed(UNKNOWN)),
         Err(error) => Err(access.failed(error).await),
     }
+}
+
+/// Returns where a piece begins that was just read: the number of its attempt, and an offset.
+pub(super) fn begin_of(log: &DurableLog, piece: &[u8]) -> (u32, u64) {
+    let (attempt, end) = log.position();
+    (attempt, end.saturating_sub(piece.len() as u64))
 }
 
 /// Returns all times of a part of a log.

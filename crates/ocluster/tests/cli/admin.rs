@@ -367,10 +367,10 @@ fn show_has_the_running_jobs() {
             versions of workers:
               0.1.0: w1
             legend:
-              WORKER (SECONDS): [...]  SECONDS: total expected length of the jobs in its queue
+              WORKER (SECONDS): [...]  SECONDS: total expected length of its queued jobs
               CLIENT(RATE)+TIME        RATE: its share of the pool, in jobs at once
-                                       +TIME: it has used more than its share, and its next job would start in \
-                TIME
+                                       +TIME: it has used more than its share, and its next
+                                       job would start in TIME
         "#]],
     );
     check(

@@ -98,7 +98,7 @@ fn a_pause_has_its_author_and_reason() {
             versions of workers:
               0.1.0: w1, w2
             legend:
-              WORKER (SECONDS): [...]  SECONDS: total expected length of the jobs in its queue
+              WORKER (SECONDS): [...]  SECONDS: total expected length of its queued jobs
         "#]],
     );
     let _unpaused = cluster.admin("unpause", "linux-x86_64 --all").success();

@@ -45,10 +45,10 @@ fn check_admin(cluster: &Cluster) {
         versions of workers:
           0.1.0: my-host
         legend:
-          WORKER (SECONDS): [...]  SECONDS: total expected length of the jobs in its queue
+          WORKER (SECONDS): [...]  SECONDS: total expected length of its queued jobs
           CLIENT(RATE)+TIME        RATE: its share of the pool, in jobs at once
-                                   +TIME: it has used more than its share, and its next job would start in \
-            TIME
+                                   +TIME: it has used more than its share, and its next
+                                   job would start in TIME
     "#]]
     .assert_eq(&cluster.admin("show", POOL).success().transcript());
     let paused = cluster

@@ -62,8 +62,7 @@ fn log_store(page: &mut Page, report: &LogStoreReport) {
 }
 
 fn phases(page: &mut Page, report: &JobsReport) {
-    let help =
-        "Time that each ended phase of a durable job took, but for those whose results were cached";
+    let help = "Time that each ended phase of a job took, but for those whose results were cached";
     let mut family = page.family("ocluster_pool_phase_seconds", Kind::Histogram, help);
     for ((pool, phase), histogram) in &report.phase_seconds {
         family.histogram(&[("pool", pool), ("phase", phase.word())], histogram);

@@ -22,8 +22,8 @@ use cli::terminal::LogOutput;
 
 /// Print the log of a job
 ///
-/// It is the log of the latest attempt, as far as the scheduler has it. The job is given by its id, which may be shortened
-/// while it is unique, or by its pool and its number there, such as linux/7.
+/// It is the log of the latest attempt, as far as the scheduler has it. The job is given by its id, which may be
+/// shortened while it is unique, or by its pool and its number there, such as linux/7.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin job-log [OPTIONS] [CAP] <JOB>")]
 pub(in crate::admin) struct Args {

@@ -17,15 +17,24 @@ pub(super) fn text(workers: &[&Worker], queue: &Queue) -> String {
             "CLIENT:HINT@TIME(COST)",
             &[
                 "a queued job; the rightmost is the next",
-                "@TIME: its start if each client got exactly its share (s: seconds, m: minutes; negative: overdue)",
-                "COST: its expected length in seconds; +urgent: is scheduled before non-urgent jobs",
+                "@TIME: its start if each client got exactly its share",
+                "(s: seconds, m: minutes; negative: overdue)",
+                "COST: its expected length in seconds",
+                "+urgent: scheduled before jobs that are not urgent",
+            ],
+        );
+        explain(
+            "TICKET",
+            &[
+                "its number; ocluster-admin job CAP POOL/TICKET shows",
+                "all that is known of it, and why it waits",
             ],
         );
     }
     if workers.iter().any(|worker| worker.connected) {
         explain(
             "WORKER (SECONDS): [...]",
-            &["SECONDS: total expected length of the jobs in its queue"],
+            &["SECONDS: total expected length of its queued jobs"],
         );
     }
     if !queue.clients.is_empty() {
@@ -33,7 +42,8 @@ pub(super) fn text(workers: &[&Worker], queue: &Queue) -> String {
             "CLIENT(RATE)+TIME",
             &[
                 "RATE: its share of the pool, in jobs at once",
-                "+TIME: it has used more than its share, and its next job would start in TIME",
+                "+TIME: it has used more than its share, and its next",
+                "job would start in TIME",
             ],
         );
     }
