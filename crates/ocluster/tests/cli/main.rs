@@ -24,6 +24,7 @@ mod man;
 mod mistakes;
 mod obuilder;
 mod operators;
+mod postgres;
 mod readme;
 mod terminals;
 mod timestamps;
