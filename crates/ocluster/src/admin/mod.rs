@@ -18,6 +18,7 @@ mod service;
 mod set_rate;
 mod show;
 pub(crate) mod state;
+mod store;
 mod update;
 mod watch;
 mod web;
@@ -104,6 +105,7 @@ enum Command {
     Exec(exec::Args),
     Audit(audit::Args),
     Web(web::Args),
+    Store(store::Args),
 }
 
 async fn run(args: Args) -> Result<(), CommandError> {
@@ -128,6 +130,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
         Command::Forget(args) => forget::run(&common, args).await,
         Command::Exec(args) => exec::run(&common, args).await,
         Command::Audit(args) => audit::run(&common, args).await,
+        Command::Store(args) => store::run(&common, args).await,
         Command::Web(args) => web::run(&common, args).await,
     }
 }

@@ -42,6 +42,7 @@ pub(super) fn schemas() -> Vec<Output> {
         of::<Executed>("exec", Object),
         of::<Audit>("audit", Object),
         of::<PageLink>("web", Object),
+        of::<CopiedStore>("store copy", Object),
     ]
 }
 
@@ -176,4 +177,22 @@ pub(crate) struct Clients {
 pub(crate) struct Client {
     /// The name it was added under.
     pub(crate) id: String,
+}
+
+/// The tables that were copied.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct CopiedStore {
+    /// All tables of the store.
+    pub(crate) tables: Vec<CopiedStoreTable>,
+}
+
+/// A table that was copied.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct CopiedStoreTable {
+    /// Its name.
+    pub(crate) table: String,
+    /// How many rows were copied.
+    pub(crate) rows: u64,
+    /// How many rows were left out, as their texts are not UTF-8.
+    pub(crate) left_out: u64,
 }

@@ -90,9 +90,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     shutdown_timeout: Duration,
     #[command(flatten)]
-    store: StoreArgs,
-    #[command(flatten)]
     health: HealthArgs,
+    #[command(flatten)]
+    store: StoreArgs,
     #[command(flatten)]
     jobs: JobArgs,
     #[command(flatten)]

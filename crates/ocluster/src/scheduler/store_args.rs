@@ -1,9 +1,10 @@
 //! Options about the place where a scheduler keeps its state.
 
+use std::convert::Infallible;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use cluster_postgres::Settings;
+use cluster_postgres::{Settings, SettingsError};
 use cluster_scheduler::StoreSettings;
 
 use cli::error::CommandError;
@@ -24,13 +25,21 @@ pub(crate) struct StoreArgs {
     /// Connections to other hosts are encrypted, and the server's certificate must have its name. The authorities are
     /// those of this machine, or those in the file that sslrootcert names: ?sslrootcert=FILE. Without encryption:
     /// ?sslmode=disable.
-    #[arg(long, value_name = "URL")]
-    store: Option<Settings>,
+    #[arg(long, value_name = "URL", value_parser = address)]
+    store: Option<Address>,
     /// File with the password of the database's user
     ///
     /// It may also be in the environment, as OCLUSTER_STORE_PASSWORD or PGPASSWORD.
     #[arg(long, value_name = "FILE")]
     store_password_file: Option<PathBuf>,
+}
+
+/// An address, or why it is none. The parser of options would show one that it refuses, which may have a password.
+#[derive(Clone, Debug)]
+struct Address(Result<Settings, SettingsError>);
+
+fn address(text: &str) -> Result<Address, Infallible> {
+    Ok(Address(text.parse()))
 }
 
 impl StoreArgs {
@@ -40,7 +49,10 @@ impl StoreArgs {
             store_password_file: file,
         } = self;
         match (store, file) {
-            (Some(settings), file) => {
+            (Some(Address(settings)), file) => {
+                let settings = settings.map_err(|error| {
+                    CommandError::usage(format_args!("option '--store': {error}"))
+                })?;
                 with_password(settings, file.as_deref()).map(StoreSettings::Postgres)
             }
             (None, None) => Ok(StoreSettings::Files),

@@ -62,6 +62,14 @@ impl Cluster {
         Self { place, scheduler }
     }
 
+    /// Ends the scheduler, does something in between, and starts it again with other options.
+    pub(crate) fn restart(&mut self, options: &str, between: impl FnOnce(&Place)) {
+        self.scheduler.signal(rustix::process::Signal::TERM);
+        self.scheduler.wait_until_ended();
+        between(&self.place);
+        self.scheduler = start_scheduler(&self.place, options, &[]);
+    }
+
     /// Starts a worker, and waits until it is registered and asks for a job.
     pub(crate) fn worker(&mut self, name: &str) -> Running {
         self.worker_with(name, &[])

@@ -192,6 +192,8 @@ fn of_the_admin() {
     let exec =
         "ocluster-admin exec --output json ./capnp-secrets/admin.cap linux-x86_64 -- test {} = w1";
     transcript.add(&cluster.place.run(exec));
+    let copy = "ocluster-admin store copy --output json here there";
+    transcript.add(&cluster.place.run(copy));
     transcript.check(expect_file!["json/ocluster-admin.txt"]);
 }
 

@@ -25,6 +25,7 @@ mod mistakes;
 mod obuilder;
 mod older_peers;
 mod operators;
+mod postgres;
 mod readme;
 mod terminals;
 mod timestamps;
