@@ -85,7 +85,6 @@ impl Attempt {
         shared: &Rc<Shared>,
         step: StepId,
     ) -> Option<(CheckedChain, Beginning, Instant, crate::shared::Fetched)> {
-        let begun = Instant::now();
         let chain = shared.find(step).await?;
         let beginning = match self.core().beginning(shared, &chain, self.base()?).await {
             Ok(beginning) => beginning,
@@ -99,6 +98,8 @@ impl Attempt {
             shared.missed(MissCause::OtherBase, &reason);
             return None;
         };
+        // Not before: to read a large base image, once, is no part of how fast fetches are.
+        let begun = Instant::now();
         let fetched = shared.download(&beginning.missing).await?;
         Some((chain, beginning, begun, fetched))
     }

@@ -16,10 +16,12 @@ impl Core {
         self: &Rc<Self>,
         shared: &Rc<Shared>,
         id: StepId,
+        base: Option<StepId>,
         step: StepId,
         took: Duration,
         has_secrets: bool,
     ) {
+        let has_secrets = has_secrets || self.is_secret(shared, base);
         let note = Note::Own {
             step: step.to_string(),
             took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
@@ -40,6 +42,18 @@ impl Core {
             self.sharing_changed.send_replace(true);
             tokio::task::spawn_local(Rc::clone(self).share_all(Rc::clone(shared)));
         }
+    }
+
+    /// Returns whether a result may contain secrets of builds: it, or one that it is based on, was made with some.
+    pub(super) fn is_secret(&self, shared: &Shared, id: Option<StepId>) -> bool {
+        let note = id.and_then(|id| shared.notes().read(&id));
+        matches!(
+            note,
+            Some(Note::Own {
+                has_secrets: true,
+                ..
+            })
+        )
     }
 
     /// Waits until no result waits to be shared.
@@ -77,7 +91,7 @@ impl Core {
         let Some(step) = todo.first().map(|own| own.step) else {
             return Ok(());
         };
-        if shared.has(step).await? {
+        if !chain.has_room_for(todo.len()) || shared.has(step).await? {
             return Ok(());
         }
         let failed = |error: crate::store::StoreError| NotShared::Internal(error.to_string());

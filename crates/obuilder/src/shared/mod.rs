@@ -6,6 +6,7 @@
 //! (`builder/fetch_shared.rs` and `builder/share.rs`). `docs/design/0027-shared-results.md` gives the reasons.
 
 mod fetching;
+pub(crate) mod fuzzing;
 mod keys;
 mod notes;
 mod options;
