@@ -93,6 +93,11 @@ fn the_page_is_a_file_with_the_same_options() {
         # obuilder-registries =                      # not set
         step-network = "host"                        # default
         fast-sync = true                             # flag
+        # obuilder-cache =                           # not set
+        obuilder-cache-mode = "read-write"           # default
+        # obuilder-cache-accept =                    # not set
+        obuilder-cache-max-age = "30d"               # default
+        obuilder-cache-secrets = false               # default
         obuilder-prune-threshold = 30                # default
         obuilder-min-free = "5GiB"                   # default
         obuilder-prune-limit = 100                   # default
