@@ -122,8 +122,8 @@ impl Attempt {
 }
 
 impl Core {
-    /// Finds the result that is here and nearest to the end of a chain, from `base` to the base image. `None` if the chain
-    /// starts from another content.
+    /// Finds the result that is here and nearest to the end of a chain, from `base` to the base image. `None` if the
+    /// chain starts from another content.
     async fn beginning(
         &self,
         shared: &Shared,

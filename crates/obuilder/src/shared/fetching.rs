@@ -99,8 +99,8 @@ impl Shared {
         )
     }
 
-    /// Downloads the layers of some records, and the log of the last one. `None` if that is not worth it, fails, or takes too
-    /// long: then the step runs.
+    /// Downloads the layers of some records, and the log of the last one. `None` if that is not worth it, fails, or
+    /// takes too long: then the step runs.
     pub(crate) async fn download(&self, missing: &[Record]) -> Option<Fetched> {
         let last = missing.last()?;
         let step = Duration::from_millis(last.took_ms);

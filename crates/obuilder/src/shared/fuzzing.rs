@@ -12,8 +12,8 @@ const NOW: i64 = 1_800_000_000;
 /// The key of the fuzzer.
 const SEED: [u8; 32] = [7; 32];
 
-/// Checks the bytes as a list of records, and each of their lines as a record that an accepted key has signed. Returns how many records
-/// the second has if it is accepted.
+/// Checks the bytes as a list of records, and each of their lines as a record that an accepted key has signed.
+/// Returns how many records the second has if it is accepted.
 ///
 /// # Panics
 /// If what was accepted breaks a rule.

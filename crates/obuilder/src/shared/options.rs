@@ -94,8 +94,8 @@ impl std::fmt::Display for SharedMode {
 }
 
 impl SharedOptions {
-    /// Returns the file with the private key of whoever builds in the store with this state directory. It is made when
-    /// results are first shared.
+    /// Returns the file with the private key of a store with this state directory. It is made when results are first
+    /// shared.
     pub fn key_file(state_dir: &Path) -> PathBuf {
         state_dir.join("shared.key")
     }

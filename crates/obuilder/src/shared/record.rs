@@ -1,5 +1,5 @@
-//! What a worker says about a result that it shares, signed; and the chain of such records, from the first step after the
-//! base image to the result.
+//! What a worker says about a result that it shares, signed; and the chain of such records, from the first step after
+//! the base image to the result.
 
 use std::time::Duration;
 
@@ -76,8 +76,8 @@ pub(crate) struct SignedRecord {
     signature: String,
 }
 
-/// The records from the first step after the base image to a result. Each names the content of the one before, so that the
-/// last one's digest stands for all of them.
+/// The records from the first step after the base image to a result. Each names the content of the one before, so
+/// that the last one's digest stands for all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Chain(Vec<SignedRecord>);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many fetches are remembered. With fewer, one slow fetch would count too much; with more, a network that has become
-/// faster would be distrusted for long.
+/// How many fetches are remembered. With fewer, one slow fetch would count too much; with more, a network that has
+/// become faster would be distrusted for long.
 const REMEMBERED: usize = 15;
 
 /// How long a fetch is remembered. If all results seem not worth it, one is fetched after this, to find out again.

@@ -7,8 +7,8 @@ use cli::error::CommandError;
 
 /// Print the public key that signs the results of a store
 ///
-/// Add it to the lists of the workers that are to use these results: ocluster-worker --obuilder-cache-accept=FILE. The key
-/// is made if there is none yet. This works while a worker uses the store.
+/// Add it to the lists of the workers that are to use these results: ocluster-worker --obuilder-cache-accept=FILE.
+/// The key is made if there is none yet. This works while a worker uses the store.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]

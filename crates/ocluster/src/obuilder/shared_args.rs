@@ -14,8 +14,8 @@ use cli::quantities::age;
 pub(super) struct SharedArgs {
     /// Share results with workers: oci://REGISTRY/REPOSITORY or dir:/PATH
     ///
-    /// A step that another worker has run is fetched rather than run, if that is expected to be faster. Results of steps
-    /// with secrets are not shared.
+    /// A step that another worker has run is fetched rather than run, if that is expected to be faster. Results of
+    /// steps with secrets are not shared.
     #[arg(long, value_name = "PLACE", value_parser = RepositoryPlace::parse, requires = "store")]
     cache: Option<RepositoryPlace>,
     /// Use of the shared results: read, write or read-write

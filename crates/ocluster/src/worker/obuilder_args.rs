@@ -82,8 +82,8 @@ pub(crate) struct OBuilderArgs {
 pub(crate) struct SharedArgs {
     /// Share OBuilder's results with other workers: oci://REGISTRY/REPOSITORY or dir:/PATH
     ///
-    /// A step that another worker has run is fetched rather than run, if that is expected to be faster. Results of steps
-    /// with secrets are not shared.
+    /// A step that another worker has run is fetched rather than run, if that is expected to be faster. Results of
+    /// steps with secrets are not shared.
     #[arg(long, value_name = "PLACE", value_parser = RepositoryPlace::parse, requires = "obuilder_store")]
     obuilder_cache: Option<RepositoryPlace>,
     /// Use of the shared results: read, write or read-write

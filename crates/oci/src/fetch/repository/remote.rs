@@ -30,8 +30,8 @@ pub(super) struct Remote {
     name: Reference,
     settings: Settings,
     access: Access,
-    /// Made when it is needed, because credentials may come from a program; and again when they are refused, because they may
-    /// have expired.
+    /// Made when it is needed, because credentials may come from a program; and again when they are refused, because
+    /// they may have expired.
     client: RefCell<Option<Rc<Client>>>,
 }
 

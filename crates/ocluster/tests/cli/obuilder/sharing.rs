@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use expect_test::expect;
 use rustix::process::Signal;
 
-use crate::harness::Place;
+use crate::harness::{Place, folded};
 
 use super::builder_place;
 
@@ -120,7 +120,7 @@ fn mistakes_with_shared_results() {
         "--cache=dir:/nonexistent/results --cache-mode=some",
         "--cache=dir:/nonexistent/results --cache-accept=keys",
     ];
-    let transcripts = transcripts.map(run).join("\n");
+    let transcripts = folded(&transcripts.map(run).join("\n"));
     expect![[r#"
         $ obuilder build -f a.spec . $STORE --cache=lab:5000/results
         2> obuilder: invalid value 'lab:5000/results' for '--cache <PLACE>': oci://REGISTRY/REPOSITORY or dir:/PATH is expected
