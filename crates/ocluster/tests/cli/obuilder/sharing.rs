@@ -123,12 +123,14 @@ fn mistakes_with_shared_results() {
     let transcripts = folded(&transcripts.map(run).join("\n"));
     expect![[r#"
         $ obuilder build -f a.spec . $STORE --cache=lab:5000/results
-        2> obuilder: invalid value 'lab:5000/results' for '--cache <PLACE>': oci://REGISTRY/REPOSITORY or dir:/PATH is expected
+        2> obuilder: invalid value 'lab:5000/results' for '--cache <PLACE>': oci://REGISTRY/REPOSITORY or \
+            dir:/PATH is expected
         2> Try 'obuilder --help' for more information.
         [exit code 124]
 
         $ obuilder build -f a.spec . $STORE --cache=oci://busybox
-        2> obuilder: invalid value 'oci://busybox' for '--cache <PLACE>': "busybox" is not REGISTRY/REPOSITORY, with the registry and without a tag
+        2> obuilder: invalid value 'oci://busybox' for '--cache <PLACE>': "busybox" is not \
+            REGISTRY/REPOSITORY, with the registry and without a tag
         2> Try 'obuilder --help' for more information.
         [exit code 124]
 
