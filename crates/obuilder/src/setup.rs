@@ -61,6 +61,7 @@ impl Setup {
         };
         let builder = Builder::open(self.parts(store, runtime)?)?;
         if let Some(shared) = shared {
+            tracing::info!("Results are shared, signed with {}", shared.public_key());
             builder.share(shared);
         }
         Ok(builder)

@@ -65,7 +65,10 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     let config = WorkerConfig {
         capacity: args.capacity,
         docker: args.docker.clone().into(),
-        obuilder: args.obuilder.clone().config(&job_limits)?,
+        obuilder: args
+            .obuilder
+            .clone()
+            .config(&job_limits, args.name.as_str())?,
         job_limits,
         ..WorkerConfig::new(
             args.name.clone(),

@@ -8,6 +8,8 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
+use obuilder::shared::SharedStats;
+
 use crate::machine::MachineStats;
 use crate::outcome::Outcome;
 use crate::running::Load;
@@ -36,6 +38,8 @@ pub(crate) struct BuilderStats {
     pub(crate) misses: u64,
     /// Cancelled steps that did not stop in time.
     pub(crate) not_stopped: u64,
+    /// What was fetched and shared. `None` if no results are shared.
+    pub(crate) shared: Option<SharedStats>,
     /// How much of the store's filesystem is free.
     pub(crate) free_percent: f64,
     /// Whether the last health check succeeded, and how long it took.
@@ -49,6 +53,7 @@ impl Default for BuilderStats {
             hits: 0,
             misses: 0,
             not_stopped: 0,
+            shared: Some(SharedStats::default()),
             free_percent: 100.0,
             healthy: true,
             check_time: Duration::ZERO,

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use obuilder::shared::{MissCause, SharedStats};
 use obuilder::store::Space;
 use prometheus_text::{Family, Kind, Labels, Page};
 
@@ -106,6 +107,7 @@ fn write_builder(page: &mut Page, stats: BuilderStats) {
     let BuilderStats {
         hits,
         misses,
+        shared,
         free_percent,
         healthy,
         check_time,
@@ -116,6 +118,9 @@ fn write_builder(page: &mut Page, stats: BuilderStats) {
     page.gauge("ocluster_worker_cache_hits", help, hits);
     let help = "OBuilder steps that had to be run";
     page.gauge("ocluster_worker_cache_misses", help, misses);
+    if let Some(shared) = shared {
+        write_shared(page, &shared);
+    }
     let help = "Free space of the OBuilder store in percent";
     page.gauge("ocluster_worker_obuilder_space_free", help, free_percent);
     let help = "Whether the last health check failed";
@@ -125,6 +130,43 @@ fn write_builder(page: &mut Page, stats: BuilderStats) {
         "Time the last health check took",
         check_time.as_secs_f64(),
     );
+}
+
+fn write_shared(page: &mut Page, stats: &SharedStats) {
+    let SharedStats {
+        hits,
+        misses,
+        received,
+        fetching,
+        shared,
+        not_shared,
+        sent,
+        waiting,
+    } = stats;
+    let name = "ocluster_worker_shared_lookups_total";
+    let help = "OBuilder steps looked up in the shared results, by outcome";
+    let mut family = page.family(name, Kind::Counter, help);
+    family.sample(&[("result", "fetched")], *hits);
+    for (cause, count) in MissCause::ALL.into_iter().zip(misses) {
+        family.sample(&[("result", cause.word())], *count);
+    }
+    let name = "ocluster_worker_shared_bytes_total";
+    let help = "Bytes of shared results, by direction";
+    let mut family = page.family(name, Kind::Counter, help);
+    family.sample(&[("direction", "received")], *received);
+    family.sample(&[("direction", "sent")], *sent);
+    page.counter(
+        "ocluster_worker_shared_fetch_seconds_total",
+        "Time spent fetching shared results",
+        fetching.as_secs_f64(),
+    );
+    let name = "ocluster_worker_shared_uploads_total";
+    let help = "OBuilder results uploaded to the shared results, by outcome";
+    let mut family = page.family(name, Kind::Counter, help);
+    family.sample(&[("result", "ok")], *shared);
+    family.sample(&[("result", "fail")], *not_shared);
+    let help = "OBuilder results that wait to be uploaded";
+    page.gauge("ocluster_worker_shared_waiting", help, *waiting);
 }
 
 fn write_machine(page: &mut Page, stats: &MachineStats) {
@@ -221,6 +263,16 @@ mod tests {
         stats.push_time.add(Duration::from_secs(4));
         let builder = BuilderStats {
             hits: 7,
+            shared: Some(obuilder::shared::SharedStats {
+                hits: 3,
+                misses: [4, 0, 1, 0, 0, 2, 0],
+                received: 12_300_000,
+                fetching: Duration::from_millis(1500),
+                shared: 5,
+                not_shared: 1,
+                sent: 4096,
+                waiting: 2,
+            }),
             misses: 2,
             not_stopped: 1,
             free_percent: 81.5,

@@ -108,7 +108,8 @@ impl Attempt {
         if let Some(shared) = self.core.shared.get() {
             shared.notes().forget(&self.id);
             if let Some(step) = self.shared_step
-                && (shared.takes_secrets() || !self.work.has_secrets())
+                && (shared.takes_secrets()
+                    || !self.work.has_secrets() && !self.core.is_secret(shared, self.base))
                 && let Some(fetched) = self.fetch(shared, step).await
             {
                 return fetched;
@@ -125,8 +126,14 @@ impl Attempt {
                 self.publish(draft, self.base).await?;
                 if let (Some(shared), Some(step)) = (self.core.shared.get(), self.shared_step) {
                     let has_secrets = self.work.has_secrets();
-                    self.core
-                        .made(shared, self.id, step, begun.elapsed(), has_secrets);
+                    self.core.made(
+                        shared,
+                        self.id,
+                        self.base,
+                        step,
+                        begun.elapsed(),
+                        has_secrets,
+                    );
                 }
                 Ok(())
             }

@@ -85,7 +85,6 @@ impl Attempt {
         shared: &Rc<Shared>,
         step: StepId,
     ) -> Option<(CheckedChain, Beginning, Instant, crate::shared::Fetched)> {
-        let begun = Instant::now();
         let chain = shared.find(step).await?;
         let beginning = match self.core().beginning(shared, &chain, self.base()?).await {
             Ok(beginning) => beginning,
@@ -99,6 +98,8 @@ impl Attempt {
             shared.missed(MissCause::OtherBase, &reason);
             return None;
         };
+        // Not before: to read a large base image, once, is no part of how fast fetches are.
+        let begun = Instant::now();
         let fetched = shared.download(&beginning.missing).await?;
         Some((chain, beginning, begun, fetched))
     }
@@ -121,8 +122,8 @@ impl Attempt {
 }
 
 impl Core {
-    /// Finds the result that is here and nearest to the end of a chain, from `base` to the base image. `None` if the chain
-    /// starts from another content.
+    /// Finds the result that is here and nearest to the end of a chain, from `base` to the base image. `None` if the
+    /// chain starts from another content.
     async fn beginning(
         &self,
         shared: &Shared,

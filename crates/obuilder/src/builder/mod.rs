@@ -159,8 +159,8 @@ impl Builder {
         self.core.shared.get().map(|shared| shared.stats())
     }
 
-    /// Waits until no result waits to be shared. Those that still wait when the builder is dropped are shared when a step that
-    /// is based on them is.
+    /// Waits until no result waits to be shared. Those that still wait when the builder is dropped are shared when a
+    /// step that is based on them is.
     pub async fn all_shared(&self) {
         self.core.shared().await;
     }

@@ -10,16 +10,28 @@ use crate::shared::{Chain, NotShared, Note, Own, Shared};
 /// How many results may wait to be shared. The others are shared when a step that is based on them is.
 const MOST_WAITING: usize = 1000;
 
+/// Results that are to be shared.
+struct Unshared {
+    /// The result that others are to use, and those it is based on: the last one first.
+    todo: Vec<Own>,
+    /// The chain of their base.
+    chain: Chain,
+    /// The base image.
+    image: StepId,
+}
+
 impl Core {
     /// Notes how a result was made, and has it shared later.
     pub(super) fn made(
         self: &Rc<Self>,
         shared: &Rc<Shared>,
         id: StepId,
+        base: Option<StepId>,
         step: StepId,
         took: Duration,
         has_secrets: bool,
     ) {
+        let has_secrets = has_secrets || self.is_secret(shared, base);
         let note = Note::Own {
             step: step.to_string(),
             took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
@@ -40,6 +52,18 @@ impl Core {
             self.sharing_changed.send_replace(true);
             tokio::task::spawn_local(Rc::clone(self).share_all(Rc::clone(shared)));
         }
+    }
+
+    /// Returns whether a result may contain secrets of builds: it, or one that it is based on, was made with some.
+    pub(super) fn is_secret(&self, shared: &Shared, id: Option<StepId>) -> bool {
+        let note = id.and_then(|id| shared.notes().read(&id));
+        matches!(
+            note,
+            Some(Note::Own {
+                has_secrets: true,
+                ..
+            })
+        )
     }
 
     /// Waits until no result waits to be shared.
@@ -71,13 +95,18 @@ impl Core {
     async fn share(&self, shared: &Shared, id: StepId) -> Result<(), NotShared> {
         // First it is kept, then it is looked at.
         let _pin = self.claims.pin(id);
-        let Some((todo, mut chain, image)) = self.to_do(shared, id)? else {
+        let Some(Unshared {
+            todo,
+            mut chain,
+            image,
+        }) = self.unshared(shared, id)?
+        else {
             return Ok(());
         };
         let Some(step) = todo.first().map(|own| own.step) else {
             return Ok(());
         };
-        if shared.has(step).await? {
+        if !chain.has_room_for(todo.len()) || shared.has(step).await? {
             return Ok(());
         }
         let failed = |error: crate::store::StoreError| NotShared::Internal(error.to_string());
@@ -99,14 +128,8 @@ impl Core {
         shared.put(step, &chain).await
     }
 
-    /// Returns the results to share so that others can use `id`: it and those before it, the last one first; the chain of
-    /// their base; and the base image. `None` if it cannot be shared.
-    #[expect(clippy::type_complexity, reason = "one caller, just above")]
-    fn to_do(
-        &self,
-        shared: &Shared,
-        id: StepId,
-    ) -> Result<Option<(Vec<Own>, Chain, StepId)>, NotShared> {
+    /// Returns the results to share so that others can use `id`. `None` if it cannot be shared.
+    fn unshared(&self, shared: &Shared, id: StepId) -> Result<Option<Unshared>, NotShared> {
         let failed = |error: crate::store::StoreError| NotShared::Internal(error.to_string());
         let mut todo = Vec::new();
         let mut chain = None;
@@ -116,7 +139,11 @@ impl Core {
                 return Ok(None);
             };
             let Some(base) = finished.base else {
-                return Ok(Some((todo, chain.unwrap_or_default(), at)));
+                return Ok(Some(Unshared {
+                    todo,
+                    chain: chain.unwrap_or_default(),
+                    image: at,
+                }));
             };
             if chain.is_none() {
                 match shared.notes().read(&at) {

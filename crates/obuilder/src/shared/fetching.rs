@@ -99,14 +99,14 @@ impl Shared {
         )
     }
 
-    /// Downloads the layers of some records, and the log of the last one. `None` if that is not worth it, fails, or takes too
-    /// long: then the step runs.
+    /// Downloads the layers of some records, and the log of the last one. `None` if that is not worth it, fails, or
+    /// takes too long: then the step runs.
     pub(crate) async fn download(&self, missing: &[Record]) -> Option<Fetched> {
         let last = missing.last()?;
         let step = Duration::from_millis(last.took_ms);
         let layers = missing.iter().map(|record| record.layer.size);
         let size = layers.chain(last.log.iter().map(|log| log.size)).sum();
-        if !self.speed.borrow().is_worth(size, step) {
+        if !self.speed.borrow().is_worth(Instant::now(), size, step) {
             let reason = format!("its {size} bytes are expected to take longer than the step");
             self.missed(MissCause::Slower, &reason);
             return None;
@@ -123,7 +123,8 @@ impl Shared {
             }
             Err(_) => {
                 // So that the next ones of this size are not begun.
-                self.speed.borrow_mut().learn(size, begun.elapsed());
+                let (now, took) = (Instant::now(), begun.elapsed());
+                self.speed.borrow_mut().learn(now, size, took);
                 let reason = format!("its download took longer than {} s", limit.as_secs());
                 (MissCause::Slower, reason)
             }
@@ -160,7 +161,7 @@ impl Shared {
 
     /// Records that a result was fetched.
     pub(crate) fn fetched(&self, size: u64, took: Duration) {
-        self.speed.borrow_mut().learn(size, took);
+        self.speed.borrow_mut().learn(Instant::now(), size, took);
         self.counts.change(|stats| {
             stats.hits = stats.hits.saturating_add(1);
             stats.received = stats.received.saturating_add(size);

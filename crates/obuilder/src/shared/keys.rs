@@ -67,6 +67,10 @@ pub enum KeyError {
 pub struct BadKey(String);
 
 impl SigningKey {
+    pub(super) fn of(pair: Ed25519KeyPair) -> Self {
+        Self(pair)
+    }
+
     /// Reads the key in a file, which is made, readable by its owner only, if it is missing.
     ///
     /// # Errors

@@ -1,11 +1,12 @@
 //! Results that workers share: a step that another worker has run is fetched rather than run.
 //!
 //! A repository has, for each step, a *chain*: the signed records of all steps from the base image to it, with their
-//! layers and logs. `record` says what is in them and checks it, `keys` signs, `fetching` looks up and downloads, `sharing`
-//! uploads. What a result's content is, is kept beside the results (`notes`). The builder decides when
+//! layers and logs. `record` says what is in them and checks it, `keys` signs, `fetching` looks up and downloads,
+//! `sharing` uploads. What a result's content is, is kept beside the results (`notes`). The builder decides when
 //! (`builder/fetch_shared.rs` and `builder/share.rs`). `docs/design/0027-shared-results.md` gives the reasons.
 
 mod fetching;
+pub(crate) mod fuzzing;
 mod keys;
 mod notes;
 mod options;
@@ -79,7 +80,8 @@ impl Shared {
         self.counts.change(|stats| stats.waiting = count as u64);
     }
 
-    /// Records that a result was not fetched. The first time for each cause it is a warning, if an operator can do something.
+    /// Records that a result was not fetched. The first time for each cause it is a warning, if an operator can do
+    /// something.
     pub(crate) fn missed(&self, cause: MissCause, reason: &str) {
         self.counts.missed(cause);
         let is_trouble = match cause {

@@ -24,7 +24,7 @@ pub(crate) enum Note {
         took_ms: u64,
         /// When it was made, in seconds since 1970.
         made: i64,
-        /// Whether the step was given secrets.
+        /// Whether the step was given secrets, or one that it is based on.
         has_secrets: bool,
     },
     /// It is shared: it was fetched, or uploaded.

@@ -24,8 +24,6 @@ pub struct SharedOptions {
     pub place: RepositoryPlace,
     /// Whether they are fetched, uploaded, or both.
     pub mode: SharedMode,
-    /// The file with the private key of this worker. It is made if it is missing.
-    pub key: PathBuf,
     /// The file with the public keys whose results are used, besides this worker's own.
     pub accepted: Option<PathBuf>,
     /// The name of this worker, which others show.
@@ -96,6 +94,12 @@ impl std::fmt::Display for SharedMode {
 }
 
 impl SharedOptions {
+    /// Returns the file with the private key of a store with this state directory. It is made when results are first
+    /// shared.
+    pub fn key_file(state_dir: &Path) -> PathBuf {
+        state_dir.join("shared.key")
+    }
+
     /// Opens the shared results for the store with this state directory. A registry is contacted only when it is used.
     ///
     /// # Errors
@@ -109,7 +113,7 @@ impl SharedOptions {
         if let Err(error) = visible::check_name(&self.worker) {
             return Err(SharedError::Name(self.worker, error));
         }
-        let key = SigningKey::open(&self.key)?;
+        let key = SigningKey::open(&Self::key_file(state_dir))?;
         let mut accepted = match &self.accepted {
             Some(path) => accepted_keys(path)?,
             None => Vec::new(),

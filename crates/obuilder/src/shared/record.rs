@@ -1,5 +1,5 @@
-//! What a worker says about a result that it shares, signed; and the chain of such records, from the first step after the
-//! base image to the result.
+//! What a worker says about a result that it shares, signed; and the chain of such records, from the first step after
+//! the base image to the result.
 
 use std::time::Duration;
 
@@ -76,8 +76,8 @@ pub(crate) struct SignedRecord {
     signature: String,
 }
 
-/// The records from the first step after the base image to a result. Each names the content of the one before, so that the
-/// last one's digest stands for all of them.
+/// The records from the first step after the base image to a result. Each names the content of the one before, so
+/// that the last one's digest stands for all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Chain(Vec<SignedRecord>);
@@ -155,6 +155,14 @@ impl Record {
 }
 
 impl SignedRecord {
+    pub(super) fn new(record: &str, key: &SigningKey) -> Self {
+        Self {
+            key: key.public().to_string(),
+            signature: key.sign(record.as_bytes()),
+            record: record.to_owned(),
+        }
+    }
+
     /// Returns the content that it stands for.
     fn content(&self) -> Digest {
         Digest::of(self.record.as_bytes())
@@ -189,20 +197,25 @@ impl Chain {
         self.0.last().map(SignedRecord::content)
     }
 
+    pub(super) fn of(records: Vec<SignedRecord>) -> Self {
+        Self(records)
+    }
+
     /// Returns this chain with one more record, signed.
     pub(super) fn with(mut self, record: &Record, key: &SigningKey) -> Self {
         // Strings and numbers: nothing in it can fail.
         let text = serde_json::to_string(record).unwrap_or_default();
-        self.0.push(SignedRecord {
-            key: key.public().to_string(),
-            signature: key.sign(text.as_bytes()),
-            record: text,
-        });
+        self.0.push(SignedRecord::new(&text, key));
         self
     }
 
+    /// Returns whether it is not too long for so many more records.
+    pub(crate) fn has_room_for(&self, count: usize) -> bool {
+        self.len().saturating_add(count) <= MOST_STEPS
+    }
+
     /// Returns how many records it has.
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.0.len()
     }
 

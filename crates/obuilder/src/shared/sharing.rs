@@ -138,7 +138,8 @@ impl Shared {
         made.await.map_err(stopped)?
     }
 
-    /// Uploads a layer, and returns the chain `base` with the record of the result. The content of the first base is `image`.
+    /// Uploads a layer, and returns the chain `base` with the record of the result. The content of the first base is
+    /// `image`.
     pub(crate) async fn add(
         &self,
         own: &Own,

@@ -16,10 +16,13 @@ use crate::site::{Kind, Site, block_on, builtin, can_run};
 
 /// Steps that change a tree in all the ways that there are. Each result has a number that no other run would have.
 const SPEC: &str = r#"((from base:test) (shell /bin/sh -c)
-  (run (shell "cat /proc/sys/kernel/random/uuid | tee /first; mkdir -p /a/b; echo x > /a/b/c; ln /a/b/c /a/hard; ln -s b /a/soft"))
+  (run (shell "cat /proc/sys/kernel/random/uuid | tee /first
+    mkdir -p /a/b; echo x > /a/b/c; ln /a/b/c /a/hard; ln -s b /a/soft"))
   (copy (src file) (dst /copied))
-  (run (shell "cat /proc/sys/kernel/random/uuid > /second; rm -r /a/b; echo y >> /a/hard; chmod 4711 /first; mkfifo /pipe"))
-  (run (shell "echo third; rm /a/soft; mkdir /a/soft; touch -d 2001-02-03 /a/soft; chown 7:8 /pipe; rm /pipe; mkdir /pipe")))"#;
+  (run (shell "cat /proc/sys/kernel/random/uuid > /second
+    rm -r /a/b; echo y >> /a/hard; chmod 4711 /first; mkfifo /pipe"))
+  (run (shell "echo third; rm /a/soft; mkdir /a/soft
+    touch -d 2001-02-03 /a/soft; chown 7:8 /pipe; rm /pipe; mkdir /pipe")))"#;
 
 /// A worker with a store and a key of its own.
 struct Worker {
@@ -37,7 +40,8 @@ impl Worker {
 
     fn with(site: Site, builder: Builder, place: &str, accepted: &[&Self]) -> Self {
         fs::write(site.source().join("file"), "copied\n").unwrap();
-        let key = site.path("key");
+        let state = builder.store().state_dir().to_owned();
+        let key = SharedOptions::key_file(&state);
         let list = site.path("accepted");
         let keys = accepted.iter().map(|worker| {
             let key = SigningKey::open(&worker.key).unwrap().public();
@@ -47,13 +51,11 @@ impl Worker {
         let options = SharedOptions {
             place: RepositoryPlace::parse(place).unwrap(),
             mode: SharedMode::ReadWrite,
-            key: key.clone(),
             accepted: Some(list),
             worker: "w1".to_owned(),
             max_age: None,
             with_secrets: false,
         };
-        let state = builder.store().state_dir().to_owned();
         let shared = options.open(&state, site.env(), "".parse().unwrap());
         builder.share(shared.unwrap());
         Self { site, builder, key }
@@ -227,7 +229,7 @@ fn is_records(bytes: &[u8]) -> bool {
     bytes.starts_with(b"[{\"record\"")
 }
 
-/// Puts other records under all tags, with digests that fit: as whoever may write to a registry can.
+/// Puts other records under all tags, with digests that fit: as a user who may write to a registry can.
 fn replace_records(root: &Path, forge: impl Fn(&str) -> String) {
     let blobs = root.join("blobs/sha256");
     for entry in fs::read_dir(root.join("tags")).unwrap() {
@@ -252,23 +254,9 @@ fn replace_records(root: &Path, forge: impl Fn(&str) -> String) {
     }
 }
 
-#[test]
-fn a_result_that_is_damaged_or_forged_is_built_instead() {
-    let name = "a_result_that_is_damaged_or_forged_is_built_instead";
-    if can_run(name) {
-        block_on(damaged_and_forged(name));
-    }
-}
-
-async fn damaged_and_forged(name: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let place = format!("dir:{}", folder.path().display());
-    let site = |number: &str| Site::new(Kind::Overlayfs, builtin(), &format!("{name}-{number}"));
-    let first = Worker::open(site("0"), &place, &[]);
-    let (id, _) = first.build(SPEC).await;
-    let theirs = first.file(&id, "second").await;
-
-    let damages: [(&str, MissCause, Damage); 9] = [
+/// Returns all ways to damage or forge what is shared, and the cause under which each is counted.
+fn damages() -> [(&'static str, MissCause, Damage); 9] {
+    [
         ("layer-changed", MissCause::Invalid, |root| {
             change(&root.join("blobs/sha256"), |mut bytes| {
                 if is_layer(&bytes) {
@@ -321,9 +309,27 @@ async fn damaged_and_forged(name: &str) {
                 records.replace("\"signature\":\"", "\"signature\":\"AA")
             });
         }),
-    ];
+    ]
+}
+
+#[test]
+fn a_result_that_is_damaged_or_forged_is_built_instead() {
+    let name = "a_result_that_is_damaged_or_forged_is_built_instead";
+    if can_run(name) {
+        block_on(damaged_and_forged(name));
+    }
+}
+
+async fn damaged_and_forged(name: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let place = format!("dir:{}", folder.path().display());
+    let site = |number: &str| Site::new(Kind::Overlayfs, builtin(), &format!("{name}-{number}"));
+    let first = Worker::open(site("0"), &place, &[]);
+    let (id, _) = first.build(SPEC).await;
+    let theirs = first.file(&id, "second").await;
+
     let whole = fs_copy(folder.path());
-    for (what, cause, damage) in damages {
+    for (what, cause, damage) in damages() {
         damage(folder.path());
         let worker = Worker::open(site(what), &place, &[&first]);
         let (again, log) = worker.build(SPEC).await;
@@ -462,6 +468,8 @@ async fn secrets(name: &str) {
     // What comes after it has its files.
     assert_eq!(worker.stats().shared, 1, "{:?}", worker.stats());
     assert_eq!(worker.stats().not_shared, 0);
+    // Its id is a digest of the secret, and that of the last step of this id: they are not even looked up.
+    assert_eq!(worker.stats().misses.iter().sum::<u64>(), 1);
     assert_eq!(fs::read_dir(folder.path().join("tags")).unwrap().count(), 1);
     worker.close();
 }

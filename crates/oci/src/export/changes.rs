@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Write};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::io::{self, Read as _, Write};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -23,11 +23,11 @@ const BUFFER: usize = 128 << 10;
 /// The prefix of a whiteout, which no file of a layer can have in its name.
 const WHITEOUT: &[u8] = b".wh.";
 
-/// Writes the changes from the tree `base` to the tree `result` as a layer of an image: an uncompressed tar archive, with
-/// a whiteout for each file that is gone. The same two trees give the same bytes.
+/// Writes the changes from the tree `base` to the tree `result` as a layer of an image: an uncompressed tar archive,
+/// with a whiteout for each file that is gone. The same two trees give the same bytes.
 ///
-/// Put on a copy of `base` with [`apply_layer`](crate::apply_layer), it makes a copy of `result`. Sockets are left out, and
-/// the times of last access.
+/// Put on a copy of `base` with [`apply_layer`](crate::apply_layer), it makes a copy of `result`. Sockets are left
+/// out, and the times of last access.
 ///
 /// # Errors
 /// If a file cannot be read or cannot be in a layer, `out` cannot be written, or `cancel` fired.
@@ -206,8 +206,7 @@ fn entries(directory: &Path) -> Result<BTreeMap<OsString, Metadata>, ExportError
         let metadata = path.symlink_metadata().map_err(unreadable(&path))?;
         // The writer leaves them out, and one that is gone needs no whiteout.
         if !metadata.file_type().is_socket() {
-            let name = OsString::from_vec(entry.file_name().into_vec());
-            entries.insert(name, metadata);
+            entries.insert(entry.file_name(), metadata);
         }
     }
     Ok(entries)

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Limits, UnpackError, Unpacker};
 use crate::compression::Decompressed;
 
-/// Puts a layer, compressed or not, onto the root filesystem in the directory `rootfs`. It cannot change a file outside.
+/// Puts a layer, compressed or not, onto the root filesystem in the directory `rootfs`. It cannot change a file
+/// outside.
 ///
 /// After an error some of its files are there.
 ///

@@ -7,11 +7,15 @@ use std::time::Duration;
 use obuilder::builder::{BuildError, Context};
 
 use super::console::{Console, watch};
+use super::shared_args::SharedArgs;
 use super::spec_file::{SpecArgs, read_file};
-use super::store_args::{Purpose, StoreArgs};
+use super::store_args::StoreArgs;
 use cli::error::CommandError;
 use cli::quantities::seconds;
 use cli::signals::Interrupts;
+
+/// How long to wait for results to be uploaded. One that is left is uploaded with a later one.
+const SHARE_LIMIT: Duration = Duration::from_secs(300);
 
 /// Build a spec
 #[derive(clap::Args, Debug)]
@@ -29,6 +33,8 @@ pub(super) struct Args {
     job_timeout: Duration,
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    shared: SharedArgs,
 }
 
 fn secret(text: &str) -> Result<(String, PathBuf), String> {
@@ -51,7 +57,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     }
     let spec = args.spec.read()?;
     let mut interrupts = Interrupts::listen()?;
-    let builder = args.store.open(Purpose::Commands)?;
+    let builder = args.store.open_sharing(args.shared.options())?;
     let console = Rc::new(Console::new());
     let mut context = Context::new(args.source, Rc::clone(&console) as Rc<_>);
     context.secrets = secrets;
@@ -74,6 +80,14 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
         };
         // A cancelled build ends before its step, whose container must not outlive this process.
         builder.idle().await;
+        // A worker shares results while it goes on; this process ends.
+        let sharing = tokio::time::timeout(SHARE_LIMIT, builder.all_shared());
+        if let Some(Err(_)) = context.cancel.run_until_cancelled(sharing).await {
+            tracing::warn!(
+                "Some results were not shared within {} s",
+                SHARE_LIMIT.as_secs()
+            );
+        }
         built
     };
     let built = watch(building, &context.cancel, &console, &mut interrupts).await?;

@@ -9,9 +9,11 @@ mod dockerfile;
 mod export;
 mod healthcheck;
 mod images;
+mod key;
 mod output;
 mod result_id;
 mod results;
+mod shared_args;
 mod shell;
 mod sparse_file;
 mod spec_file;
@@ -66,6 +68,7 @@ enum Command {
     Df(disk_usage::Args),
     Cache(caches::Args),
     Image(images::Args),
+    Key(key::Args),
 }
 
 async fn run(args: Args) -> Result<(), CommandError> {
@@ -83,5 +86,6 @@ async fn run(args: Args) -> Result<(), CommandError> {
         Command::Df(command) => disk_usage::run(&command),
         Command::Cache(command) => caches::run(command).await,
         Command::Image(command) => images::run(command).await,
+        Command::Key(command) => key::run(&command),
     }
 }

@@ -8,6 +8,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use obuilder::Setup;
 use obuilder::builder::Builder;
 use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepCapabilities, StepNetwork};
+use obuilder::shared::SharedOptions;
 use obuilder::store::{self, RsyncMode, Store, StorePlace, StoreSpec};
 use oci::Library;
 use oci::fetch::Listed;
@@ -104,6 +105,16 @@ impl StoreArgs {
     /// Opens the store, and what is needed to build in it.
     pub(super) fn open(&self, purpose: Purpose) -> Result<Builder, CommandError> {
         self.setup(purpose)?.open().map_err(CommandError::caused)
+    }
+
+    /// Opens the store, and what is needed to build in it with shared results.
+    pub(super) fn open_sharing(
+        &self,
+        shared: Option<SharedOptions>,
+    ) -> Result<Builder, CommandError> {
+        let setup = self.setup(Purpose::Commands)?;
+        let setup = Setup { shared, ..setup };
+        setup.open().map_err(CommandError::caused)
     }
 
     /// Opens the store for reading results and running commands in copies of them, even while a worker uses it.

@@ -196,7 +196,7 @@ impl Args {
                 .filter(|repo| !repo.is_empty())
                 .collect(),
             docker: self.docker.into(),
-            obuilder: self.obuilder.config(&job_limits)?,
+            obuilder: self.obuilder.config(&job_limits, self.name.as_str())?,
             state_min_free: self.state_min_free,
             job_limits,
             custom: custom_executors(self.custom, &environment)?,

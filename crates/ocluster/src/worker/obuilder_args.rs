@@ -1,19 +1,21 @@
 //! Options about OBuilder, shared by `ocluster-worker` and `ocluster dev`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_worker::{FreeThreshold, JobLimits, OBuilderConfig, Upkeep};
 use obuilder::Setup;
 use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepCapabilities, StepNetwork};
+use obuilder::shared::{SharedMode, SharedOptions};
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
-use oci::fetch::Listed;
+use oci::fetch::{Listed, RepositoryPlace};
 
 use super::free_threshold::free_threshold;
 use cli::config;
 use cli::error::CommandError;
-use cli::quantities::{disk_bytes, seconds};
+use cli::quantities::{age, disk_bytes, seconds};
 
 /// Options about OBuilder.
 #[derive(clap::Args, Clone, Debug)]
@@ -59,6 +61,8 @@ pub(crate) struct OBuilderArgs {
     /// Ignore fsync in OBuilder steps
     #[arg(long)]
     fast_sync: bool,
+    #[command(flatten)]
+    shared: SharedArgs,
     /// Prune OBuilder's results below this much free disk space: percent, or a size such as 20GiB
     #[arg(long, value_name = "PERCENT|SIZE", default_value = "30", value_parser = free_threshold)]
     obuilder_prune_threshold: FreeThreshold,
@@ -73,11 +77,51 @@ pub(crate) struct OBuilderArgs {
     obuilder_healthcheck: Duration,
 }
 
+/// Options about results that workers share.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct SharedArgs {
+    /// Share OBuilder's results with other workers: oci://REGISTRY/REPOSITORY or dir:/PATH
+    ///
+    /// A step that another worker has run is fetched rather than run, if that is expected to be faster. Results of
+    /// steps with secrets are not shared.
+    #[arg(long, value_name = "PLACE", value_parser = RepositoryPlace::parse, requires = "obuilder_store")]
+    obuilder_cache: Option<RepositoryPlace>,
+    /// Use of the shared results: read, write or read-write
+    #[arg(long, value_name = "MODE", default_value_t)]
+    obuilder_cache_mode: SharedMode,
+    /// File with the public keys of the workers whose results to use, one per line
+    ///
+    /// A worker always uses its own results. "obuilder key" prints the key of a worker.
+    #[arg(long, value_name = "FILE")]
+    obuilder_cache_accept: Option<PathBuf>,
+    /// Maximum age of shared results to use, such as 30d (0: any age)
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = age)]
+    obuilder_cache_max_age: Duration,
+    /// Share the results of steps with secrets, too
+    #[arg(long)]
+    obuilder_cache_secrets: bool,
+}
+
+impl SharedArgs {
+    /// Returns how results are shared, under the name of this worker. `None` if they are not.
+    fn options(self, worker: &str) -> Option<SharedOptions> {
+        Some(SharedOptions {
+            place: self.obuilder_cache?,
+            mode: self.obuilder_cache_mode,
+            accepted: self.obuilder_cache_accept,
+            worker: worker.to_owned(),
+            max_age: Some(self.obuilder_cache_max_age).filter(|age| !age.is_zero()),
+            with_secrets: self.obuilder_cache_secrets,
+        })
+    }
+}
+
 impl OBuilderArgs {
     /// Returns how OBuilder specs are built, or `None` without a store.
     pub(crate) fn config(
         self,
         job_limits: &JobLimits,
+        worker: &str,
     ) -> Result<Option<OBuilderConfig>, CommandError> {
         let Some(place) = self.obuilder_store else {
             return Ok(None);
@@ -97,7 +141,7 @@ impl OBuilderArgs {
                 },
                 registries: self.obuilder_registries.into_iter().collect(),
                 env: config::environment_of_others(),
-                shared: None,
+                shared: self.shared.options(worker),
             },
             upkeep: Upkeep {
                 prune_threshold: self.obuilder_prune_threshold,

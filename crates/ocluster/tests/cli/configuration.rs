@@ -93,6 +93,11 @@ fn the_page_is_a_file_with_the_same_options() {
         # obuilder-registries =                      # not set
         step-network = "host"                        # default
         fast-sync = true                             # flag
+        # obuilder-cache =                           # not set
+        obuilder-cache-mode = "read-write"           # default
+        # obuilder-cache-accept =                    # not set
+        obuilder-cache-max-age = "30d"               # default
+        obuilder-cache-secrets = false               # default
         obuilder-prune-threshold = 30                # default
         obuilder-min-free = "5GiB"                   # default
         obuilder-prune-limit = 100                   # default
@@ -122,19 +127,15 @@ fn the_page_is_a_file_with_the_same_options() {
     "##]]
     .assert_eq(&page);
     let again = shown(&place, &page, &[], "").success().stdout;
-    let values = |page: &str| -> Vec<String> {
-        let lines = page.lines().skip(2);
-        lines
-            .map(|line| {
-                line.split(" # ")
-                    .next()
-                    .unwrap_or_default()
-                    .trim()
-                    .to_owned()
-            })
-            .collect()
-    };
     assert_eq!(values(&again), values(&page));
+}
+
+/// Returns the options of a page with their values, without where these come from.
+fn values(page: &str) -> Vec<&str> {
+    let lines = page.lines().skip(2);
+    lines
+        .map(|line| line.split(" # ").next().unwrap_or_default().trim())
+        .collect()
 }
 
 #[test]

@@ -167,6 +167,7 @@ fn of_obuilder() {
         "obuilder image ls --output=xml",
         "obuilder image import busybox nowhere.tar",
         "obuilder image rm",
+        "obuilder key",
     ];
     check(&place, &lines, expect_file!["errors/obuilder.txt"]);
 }

@@ -2,6 +2,7 @@
 
 mod mistakes;
 mod reading;
+mod sharing;
 
 use std::os::unix::fs::symlink;
 use std::path::Path;

@@ -34,6 +34,9 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(60);
 /// How long cancelled steps may take to stop when the worker shuts down.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
+/// How long a worker that exits waits for results to be uploaded. A result that is left is uploaded with a later one.
+const SHARE_LIMIT: Duration = Duration::from_secs(5);
+
 /// A build, as a job requests it.
 pub(super) struct BuildRequest {
     pub(super) spec: Spec,
@@ -227,6 +230,10 @@ impl BuilderLoop {
         {
             tracing::warn!("Some steps or the disk did not finish in time; exiting anyway");
         }
+        let sharing = tokio::time::timeout(SHARE_LIMIT, self.builder.all_shared());
+        if sharing.await.is_err() {
+            tracing::info!("Some results are not shared yet; later steps will bring them along");
+        }
     }
 
     async fn build(self: Rc<Self>, request: BuildRequest) {
@@ -301,6 +308,7 @@ impl BuilderLoop {
             hits,
             misses,
             not_stopped,
+            shared: self.builder.shared_stats(),
             free_percent: condition.free_percent(),
             healthy: condition.health_error.is_none(),
             check_time: condition.check_time,

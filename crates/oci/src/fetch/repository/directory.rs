@@ -1,7 +1,7 @@
 //! A repository in a directory: `blobs/sha256/DIGITS` and `tags/TAG`.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, Write};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use visible::Size;

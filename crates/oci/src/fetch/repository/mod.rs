@@ -1,8 +1,8 @@
 //! A place with small documents, each under a tag, and blobs, each under its digest: a repository of a registry, or a
 //! directory that several machines share.
 //!
-//! Whatever comes from it may be forged. A blob that is returned has the digest and the size that were asked for; whether a
-//! document is genuine, its reader must find out.
+//! Whatever comes from it may be forged. A blob that is returned has the digest and the size that were asked for;
+//! whether a document is genuine, its reader must find out.
 
 mod artifact;
 mod directory;

@@ -1,14 +1,15 @@
 //! A repository of a registry.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Seek as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use oci_spec::distribution::Reference;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION};
 use reqwest::{Method, RequestBuilder, Response, Url};
-use tokio::sync::OnceCell;
 
 use super::RepositoryError;
 use crate::digest::Digest;
@@ -29,8 +30,9 @@ pub(super) struct Remote {
     name: Reference,
     settings: Settings,
     access: Access,
-    /// Made when it is first needed, because credentials may come from a program.
-    client: OnceCell<Client>,
+    /// Made when it is needed, because credentials may come from a program; and again when they are refused, because
+    /// they may have expired.
+    client: RefCell<Option<Rc<Client>>>,
 }
 
 impl Remote {
@@ -48,27 +50,23 @@ impl Remote {
             name: name.clone(),
             settings,
             access,
-            client: OnceCell::new(),
+            client: RefCell::default(),
         }
     }
 
-    async fn client(&self) -> Result<&Client, RepositoryError> {
-        self.client
-            .get_or_try_init(|| async {
-                let settings = &self.settings;
-                let http = Http::new(&settings.registries, &settings.proxies)
-                    .map_err(|error| self.unavailable(error.to_string()))?;
-                let login = Login::find(settings, self.name.registry()).await;
-                let is_insecure = settings.is_insecure(self.name.resolve_registry());
-                Ok(Client::new(
-                    http,
-                    &self.name,
-                    self.access,
-                    is_insecure,
-                    login.auth,
-                ))
-            })
-            .await
+    async fn client(&self) -> Result<Rc<Client>, RepositoryError> {
+        if let Some(client) = &*self.client.borrow() {
+            return Ok(Rc::clone(client));
+        }
+        let settings = &self.settings;
+        let http = Http::new(&settings.registries, &settings.proxies)
+            .map_err(|error| self.unavailable(error.to_string()))?;
+        let login = Login::find(settings, self.name.registry()).await;
+        let is_insecure = settings.is_insecure(self.name.resolve_registry());
+        let client = Client::new(http, &self.name, self.access, is_insecure, login.auth);
+        let client = Rc::new(client);
+        *self.client.borrow_mut() = Some(Rc::clone(&client));
+        Ok(client)
     }
 
     pub(super) async fn document(
@@ -76,7 +74,7 @@ impl Remote {
         tag: &str,
         limit: u64,
     ) -> Result<Option<Vec<u8>>, RepositoryError> {
-        let client = self.client().await?;
+        let client = &*self.client().await?;
         let url = self.url(client, &format!("manifests/{tag}"))?;
         let asked = |request: RequestBuilder| request.header(ACCEPT, documents::MANIFEST);
         match self.send(client, Method::GET, &url, asked).await {
@@ -97,7 +95,7 @@ impl Remote {
         tag: &str,
         manifest: &[u8],
     ) -> Result<(), RepositoryError> {
-        let client = self.client().await?;
+        let client = &*self.client().await?;
         let url = self.url(client, &format!("manifests/{tag}"))?;
         let with = |request: RequestBuilder| {
             request
@@ -114,7 +112,7 @@ impl Remote {
         size: u64,
         into: &Path,
     ) -> Result<File, RepositoryError> {
-        let client = self.client().await?;
+        let client = &*self.client().await?;
         let descriptor = Descriptor {
             digest: *digest,
             size,
@@ -152,7 +150,7 @@ impl Remote {
         size: u64,
         content: File,
     ) -> Result<bool, RepositoryError> {
-        let client = self.client().await?;
+        let client = &*self.client().await?;
         let url = self.url(client, &format!("blobs/{digest}"))?;
         match self
             .send(client, Method::HEAD, &url, |request| request)
@@ -233,6 +231,9 @@ impl Remote {
     }
 
     fn failed(&self, error: RegistryError) -> RepositoryError {
+        if matches!(error, RegistryError::Login) {
+            self.client.take();
+        }
         self.unavailable(match error {
             RegistryError::Http(error) => error.to_string(),
             RegistryError::Login => {
