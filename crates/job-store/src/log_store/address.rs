@@ -1,6 +1,9 @@
 //! Where a log store is: what `--log-store` says.
 
 use std::fmt;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -259,7 +262,7 @@ impl LogStoreAddress {
         let endpoint = self.parameter(Parameter::Endpoint);
         let store: Arc<dyn ObjectStore> = match &self.place {
             Place::Directory(path) => {
-                std::fs::create_dir_all(path).map_err(|error| {
+                make_private(path).map_err(|error| {
                     LogStoreError::Unusable(format!("{}: {error}", path.display()))
                 })?;
                 let store = LocalFileSystem::new_with_prefix(path).map_err(cannot_use)?;
@@ -344,6 +347,14 @@ impl LogStoreAddress {
         }
         Ok(options)
     }
+}
+
+/// Makes a folder that only its owner may read. One that is there stays as it is: others may share it.
+fn make_private(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 #[cfg(test)]
