@@ -198,8 +198,8 @@ impl DurableJobs {
     fn unreadable(&self, attempt: AttemptId, error: &LogStoreError) -> RpcError {
         let text = match error {
             LogStoreError::Missing(_) => format!(
-                "the log of {attempt} is not in the log store: it was removed there, or the scheduler that has it has not \
-                 uploaded it yet"
+                "the log of {attempt} is not in the log store: it was removed there, or the scheduler that has it has \
+                 not uploaded it yet"
             ),
             LogStoreError::Damaged { .. } => error.to_string(),
             LogStoreError::Away(_)
@@ -255,7 +255,10 @@ impl DurableJobs {
 
     /// Copies the log of an attempt that has ended into the store. Returns whether it is there.
     async fn copy_returned_log(&self, attempt: AttemptId, job: &Job) -> bool {
-        tracing::info!(target: "scheduler", "Copying the log of {attempt}, which is not in the log store, from its worker");
+        tracing::info!(
+            target: "scheduler",
+            "Copying the log of {attempt}, which is not in the log store, from its worker"
+        );
         let start = self.kept_length(attempt).await;
         let is_whole = self
             .copy_whole_log(attempt, job, start, &Growth::default())
