@@ -269,8 +269,8 @@ pub trait Reader: Send {
     /// [`StoreError`] when the store cannot be read.
     fn log_status(&mut self, attempt: AttemptId) -> Result<LogStatus, StoreError>;
 
-    /// Returns how long the log of an attempt is, in bytes; `None` if it is not counted, or an older version has counted
-    /// it.
+    /// Returns how long the log of an attempt is, in bytes; `None` if it is not counted, or an older version has
+    /// counted it.
     ///
     /// # Errors
     ///

@@ -112,10 +112,9 @@ impl DurableJobs {
             }
             is_finished = self.finish_log(run.attempt).await;
         }
-        if self.acknowledging_store().is_some() {
-            self.until_uploaded(run.attempt).await;
-        }
-        if self.is_followed(run) {
+        let is_kept =
+            self.acknowledging_store().is_none() || self.until_uploaded(run.attempt).await;
+        if is_kept && self.is_followed(run) {
             self.apply(|jobs, _| jobs.log_kept(run.attempt, &run.worker));
         }
     }

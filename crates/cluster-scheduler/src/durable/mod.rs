@@ -165,13 +165,7 @@ impl DurableJobs {
         let (saved, of_other_pools): (Vec<_>, Vec<_>) = saved
             .into_iter()
             .partition(|saved| pools.contains_key(&*saved.new.pool));
-        if !of_other_pools.is_empty() {
-            let number = of_other_pools.len();
-            tracing::warn!(
-                target: "scheduler",
-                "{number} jobs wait for pools that are not in --pools; they stay on disk"
-            );
-        }
+        warn_of_other_pools(of_other_pools.len());
         let live = restored(&saved, &description_sizes, &pools, clock);
         let phase_seconds = PhaseSeconds::of_pools(pools.keys().map(PoolName::as_str));
         let jobs = Jobs::restore(settings.machine(), clock.unix_now(), saved);
@@ -349,6 +343,15 @@ impl DurableJobs {
         let id = state.next_request();
         state.requests.insert(id, answer);
         (id, answered)
+    }
+}
+
+fn warn_of_other_pools(number: usize) {
+    if number > 0 {
+        tracing::warn!(
+            target: "scheduler",
+            "{number} jobs wait for pools that are not in --pools; they stay on disk"
+        );
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use cluster_api::{Job, RpcError};
 use futures::channel::oneshot;
-use job_store::log_store::{LogStoreError, StoredLog};
-use job_store::logs::LogTime;
+use job_store::log_store::{LogStoreError, StoredLog, UploadedLog};
+use job_store::logs::{LogError, LogTime};
 use job_store::{Entry, KeptLog, LogStatus, Reader as _};
 use jobs::AttemptId;
 use visible::Elapsed;
@@ -79,8 +79,9 @@ impl DurableJobs {
         store.filter(|store| store.acknowledges_uploads())
     }
 
-    /// Waits until the log of an attempt, which is complete, is in the store, and the database says so.
-    pub(super) async fn until_uploaded(&self, attempt: AttemptId) {
+    /// Waits until the log of an attempt, which is complete, is in the store, and the database says so. Returns whether
+    /// that is so: it may not be when the scheduler ends.
+    pub(super) async fn until_uploaded(&self, attempt: AttemptId) -> bool {
         let (uploaded, is_uploaded) = oneshot::channel();
         self.until_uploaded
             .borrow_mut()
@@ -88,23 +89,32 @@ impl DurableJobs {
             .or_default()
             .push(uploaded);
         let known = self.store.run(move |kept| {
-            let is_counted = kept
-                .reader
-                .log_status(attempt)
-                .is_ok_and(|status| status != LogStatus::Uncounted);
-            // One without bytes has no file, and is not uploaded.
-            is_counted
-                || matches!(
-                    kept.logs.length(attempt),
-                    Err(job_store::logs::LogError::Missing(_))
-                )
+            let status = kept.reader.log_status(attempt);
+            let is_counted = status.is_ok_and(|status| status != LogStatus::Uncounted);
+            let is_empty = matches!(kept.logs.length(attempt), Err(LogError::Missing(_)));
+            (is_counted, is_empty)
         });
-        if known.await == Some(true) {
-            self.until_uploaded.borrow_mut().remove(&attempt);
-            return;
+        match known.await {
+            // The scheduler ends.
+            None => return false,
+            Some((true, _)) => {
+                let waiting = self.until_uploaded.borrow_mut().remove(&attempt);
+                for waiting in waiting.unwrap_or_default() {
+                    // An error means that nobody waits any more.
+                    let _: Result<(), ()> = waiting.send(());
+                }
+            }
+            // It has no file that could be uploaded. That it is whole is said all the same.
+            Some((false, true)) => {
+                let log = UploadedLog {
+                    bytes: 0,
+                    length: 0,
+                };
+                self.log_is_uploaded(Uploaded { attempt, log });
+            }
+            Some((false, false)) => {}
         }
-        // An error means that the scheduler ends.
-        let _: Result<(), oneshot::Canceled> = is_uploaded.await;
+        is_uploaded.await.is_ok()
     }
 
     /// Reads what the log of an attempt has at an offset that is not on this disk, and returns how long it is.
@@ -114,11 +124,26 @@ impl DurableJobs {
         start: u64,
         at_most: usize,
     ) -> Result<(Vec<u8>, u64), RpcError> {
-        let status = self.read(move |reader| reader.log_status(attempt)).await?;
+        let (status, has_begun, has_worker) = self
+            .read(move |reader| {
+                let status = reader.log_status(attempt)?;
+                let record = reader.record(attempt.job)?;
+                let is_durable = record.as_ref().is_some_and(|record| !record.attached);
+                let numbers = record.into_iter().flat_map(|record| record.attempts);
+                let has_begun = { numbers }.any(|found| found.number == attempt.number);
+                Ok((status, has_begun, has_begun && is_durable))
+            })
+            .await?;
+        if status == LogStatus::Uncounted && !has_begun {
+            return Ok((Vec::new(), 0));
+        }
         if status == LogStatus::Removed {
             return Err(RpcError::failed(format!(
                 "the log of {attempt} is not kept any more; see the scheduler's --keep-logs and --max-logs-size"
             )));
+        }
+        if status == LogStatus::Counted && self.is_empty(attempt).await? {
+            return Ok((Vec::new(), 0));
         }
         let Some(store) = &self.log_store else {
             // Nothing was written, or it was in a log store.
@@ -132,9 +157,23 @@ impl DurableJobs {
         };
         let read = store.run(move |work| work.read(attempt, start, at_most));
         match read.await.ok_or_else(ending)? {
+            // The scheduler that had it was lost, and the worker has not returned with it yet.
+            Err(LogStoreError::Missing(_))
+                if status == LogStatus::Uncounted && has_worker && store.acknowledges_uploads() =>
+            {
+                Err(RpcError::failed(format!(
+                    "the log of {attempt} is not in the log store yet: its worker has it until then; try again later"
+                )))
+            }
             Err(LogStoreError::Missing(_)) if status == LogStatus::Uncounted => Ok((Vec::new(), 0)),
             read => read.map_err(|error| self.unreadable(attempt, &error)),
         }
+    }
+
+    /// Tells whether a log is known to have no bytes, and so no file.
+    async fn is_empty(&self, attempt: AttemptId) -> Result<bool, RpcError> {
+        let length = self.read(move |reader| reader.log_length(attempt)).await?;
+        Ok(length == Some(0))
     }
 
     /// Returns the times of a part of a log that is not on this disk.
@@ -159,8 +198,8 @@ impl DurableJobs {
     fn unreadable(&self, attempt: AttemptId, error: &LogStoreError) -> RpcError {
         let text = match error {
             LogStoreError::Missing(_) => format!(
-                "the log of {attempt} is not in the log store: it was removed there, or the scheduler that has it has not \
-                 uploaded it yet"
+                "the log of {attempt} is not in the log store: it was removed there, or the scheduler that has it has \
+                 not uploaded it yet"
             ),
             LogStoreError::Damaged { .. } => error.to_string(),
             LogStoreError::Away(_)
@@ -216,7 +255,10 @@ impl DurableJobs {
 
     /// Copies the log of an attempt that has ended into the store. Returns whether it is there.
     async fn copy_returned_log(&self, attempt: AttemptId, job: &Job) -> bool {
-        tracing::info!(target: "scheduler", "Copying the log of {attempt}, which is not in the log store, from its worker");
+        tracing::info!(
+            target: "scheduler",
+            "Copying the log of {attempt}, which is not in the log store, from its worker"
+        );
         let start = self.kept_length(attempt).await;
         let is_whole = self
             .copy_whole_log(attempt, job, start, &Growth::default())
@@ -224,8 +266,7 @@ impl DurableJobs {
         if !is_whole || !self.finish_log(attempt).await {
             return false;
         }
-        self.until_uploaded(attempt).await;
-        true
+        self.until_uploaded(attempt).await
     }
 
     /// Removes logs from the store whose jobs are not kept, as a scheduler was killed before it had removed them. Looks

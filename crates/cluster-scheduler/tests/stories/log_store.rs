@@ -130,6 +130,14 @@ async fn read(job: &DurableJob, offset: u64) -> Result<String, String> {
     }
 }
 
+/// Returns how many requests to the store have failed.
+async fn failures(metrics: SocketAddr) -> u64 {
+    let page = crate::metrics::get(metrics, "/metrics").await.2;
+    let name = "ocluster_log_store_failures_total ";
+    let value = page.lines().find_map(|line| line.strip_prefix(name));
+    value.unwrap().parse().unwrap()
+}
+
 fn archives_in(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
@@ -397,6 +405,9 @@ fn what_is_not_kept_any_more_is_removed_from_the_store_and_what_a_crash_left_is_
         until("the log has expired", async || s.counted() == 0).await;
         let error = s.reads(&first, 0).await.unwrap_err();
         assert!(error.contains("is not kept any more"), "{error}");
+        let metrics = s.site.scheduler().metrics_address().unwrap();
+        // The first was a look at what is there; the others are removals.
+        until("removals fail", async || failures(metrics).await >= 3).await;
         assert!(object.exists());
         s.come_back();
         until("the object is removed", async || s.objects().is_empty()).await;

@@ -1,6 +1,9 @@
 //! Where a log store is: what `--log-store` says.
 
 use std::fmt;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +72,8 @@ pub enum ParseLogStoreError {
     RelativePath,
     /// It has a user or a password.
     #[error(
-        "credentials do not belong into the address, which others can see; use the environment or --log-store-credentials"
+        "credentials do not belong into the address, which others can see; use the environment or \
+         --log-store-credentials"
     )]
     Credentials,
     /// It has a parameter that is not known there.
@@ -250,80 +254,80 @@ impl LogStoreAddress {
         &self,
         credentials: &LogStoreCredentials,
     ) -> Result<Arc<dyn ObjectStore>, LogStoreError> {
-        let cannot_use = |error: object_store::Error| LogStoreError::Unusable(one_line(&error));
-        let retry = RetryConfig {
-            max_retries: REPEATS,
-            retry_timeout: LIMIT_TO_REPEAT,
-            ..RetryConfig::default()
-        };
-        let endpoint = self.parameter(Parameter::Endpoint);
-        let store: Arc<dyn ObjectStore> = match &self.place {
+        match &self.place {
             Place::Directory(path) => {
-                std::fs::create_dir_all(path).map_err(|error| {
+                make_private(path).map_err(|error| {
                     LogStoreError::Unusable(format!("{}: {error}", path.display()))
                 })?;
                 let store = LocalFileSystem::new_with_prefix(path).map_err(cannot_use)?;
-                Arc::new(store.with_fsync(true).with_automatic_cleanup(true))
+                Ok(Arc::new(
+                    store.with_fsync(true).with_automatic_cleanup(true),
+                ))
             }
-            Place::S3 { bucket } => {
-                let mut builder = AmazonS3Builder::new()
-                    .with_client_options(self.client_options()?)
-                    .with_retry(retry);
-                for (key, value) in credentials.known() {
-                    builder = builder.with_config(key, value);
-                }
-                if let Some(endpoint) = endpoint {
-                    builder = builder.with_endpoint(endpoint);
-                }
-                if let Some(region) = self.parameter(Parameter::Region) {
-                    builder = builder.with_region(region);
-                }
-                Arc::new(
-                    builder
-                        .with_bucket_name(bucket)
-                        .build()
-                        .map_err(cannot_use)?,
-                )
-            }
-            Place::Google { bucket } => {
-                let mut builder = GoogleCloudStorageBuilder::new()
-                    .with_client_options(self.client_options()?)
-                    .with_retry(retry);
-                for (key, value) in credentials.known() {
-                    builder = builder.with_config(key, value);
-                }
-                if let Some(endpoint) = endpoint {
-                    builder = builder.with_base_url(endpoint);
-                }
-                Arc::new(
-                    builder
-                        .with_bucket_name(bucket)
-                        .build()
-                        .map_err(cannot_use)?,
-                )
-            }
-            Place::Azure { container } => {
-                let mut builder = MicrosoftAzureBuilder::new()
-                    .with_client_options(self.client_options()?)
-                    .with_retry(retry);
-                for (key, value) in credentials.known() {
-                    builder = builder.with_config(key, value);
-                }
-                if let Some(account) = self.parameter(Parameter::Account) {
-                    builder = builder.with_account(account);
-                }
-                if let Some(endpoint) = endpoint {
-                    builder = builder.with_endpoint(endpoint.clone());
-                }
-                Arc::new(
-                    builder
-                        .with_container_name(container)
-                        .build()
-                        .map_err(cannot_use)?,
-                )
-            }
-        };
-        Ok(store)
+            Place::S3 { bucket } => self.open_s3(bucket, credentials),
+            Place::Google { bucket } => self.open_google(bucket, credentials),
+            Place::Azure { container } => self.open_azure(container, credentials),
+        }
+    }
+
+    fn open_s3(
+        &self,
+        bucket: &str,
+        credentials: &LogStoreCredentials,
+    ) -> Result<Arc<dyn ObjectStore>, LogStoreError> {
+        let mut builder = AmazonS3Builder::new()
+            .with_client_options(self.client_options()?)
+            .with_retry(retry());
+        for (key, value) in credentials.known() {
+            builder = builder.with_config(key, value);
+        }
+        if let Some(endpoint) = self.parameter(Parameter::Endpoint) {
+            builder = builder.with_endpoint(endpoint);
+        }
+        if let Some(region) = self.parameter(Parameter::Region) {
+            builder = builder.with_region(region);
+        }
+        let store = builder.with_bucket_name(bucket).build();
+        Ok(Arc::new(store.map_err(cannot_use)?))
+    }
+
+    fn open_google(
+        &self,
+        bucket: &str,
+        credentials: &LogStoreCredentials,
+    ) -> Result<Arc<dyn ObjectStore>, LogStoreError> {
+        let mut builder = GoogleCloudStorageBuilder::new()
+            .with_client_options(self.client_options()?)
+            .with_retry(retry());
+        for (key, value) in credentials.known() {
+            builder = builder.with_config(key, value);
+        }
+        if let Some(endpoint) = self.parameter(Parameter::Endpoint) {
+            builder = builder.with_base_url(endpoint);
+        }
+        let store = builder.with_bucket_name(bucket).build();
+        Ok(Arc::new(store.map_err(cannot_use)?))
+    }
+
+    fn open_azure(
+        &self,
+        container: &str,
+        credentials: &LogStoreCredentials,
+    ) -> Result<Arc<dyn ObjectStore>, LogStoreError> {
+        let mut builder = MicrosoftAzureBuilder::new()
+            .with_client_options(self.client_options()?)
+            .with_retry(retry());
+        for (key, value) in credentials.known() {
+            builder = builder.with_config(key, value);
+        }
+        if let Some(account) = self.parameter(Parameter::Account) {
+            builder = builder.with_account(account);
+        }
+        if let Some(endpoint) = self.parameter(Parameter::Endpoint) {
+            builder = builder.with_endpoint(endpoint.clone());
+        }
+        let store = builder.with_container_name(container).build();
+        Ok(Arc::new(store.map_err(cannot_use)?))
     }
 
     fn client_options(&self) -> Result<ClientOptions, LogStoreError> {
@@ -344,6 +348,26 @@ impl LogStoreAddress {
         }
         Ok(options)
     }
+}
+
+fn retry() -> RetryConfig {
+    RetryConfig {
+        max_retries: REPEATS,
+        retry_timeout: LIMIT_TO_REPEAT,
+        ..RetryConfig::default()
+    }
+}
+
+fn cannot_use(error: object_store::Error) -> LogStoreError {
+    LogStoreError::Unusable(one_line(&error))
+}
+
+/// Makes a folder that only its owner may read. One that is there stays as it is: others may share it.
+fn make_private(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 #[cfg(test)]

@@ -58,6 +58,9 @@ const RECENT_MANIFESTS_BYTES: usize = 8 << 20;
 /// The context in which keys are derived.
 const SALT: &[u8] = b"ocluster logs in an object store, version 1";
 
+/// Bytes that are in memory once, for all who read them.
+type Shared = Rc<Vec<u8>>;
+
 /// A store of logs.
 #[derive(Debug)]
 pub struct LogStore {
@@ -67,8 +70,8 @@ pub struct LogStore {
     lists_in_order: bool,
     key: hmac::Key,
     manifests: RefCell<Recent<AttemptId, Rc<Manifest>>>,
-    parts: RefCell<Recent<(AttemptId, usize), Rc<Vec<u8>>>>,
-    times: RefCell<Recent<AttemptId, Rc<Vec<u8>>>>,
+    parts: RefCell<Recent<(AttemptId, usize), Shared>>,
+    times: RefCell<Recent<AttemptId, Shared>>,
 }
 
 /// A log that was uploaded.
@@ -210,7 +213,7 @@ impl LogStore {
             start = end;
         };
         if uploaded.is_err() {
-            // The parts that are there take room. If this fails, too, they stay until the store's own rules remove them.
+            // The parts that are there take room. If this fails, too, the store's own rules may remove them.
             let aborted = within(READ_LIMIT, upload.abort()).await;
             if let Err(error) = aborted.and_then(|aborted| aborted.map_err(of_store)) {
                 tracing::debug!(target: "scheduler", "Cannot abort the upload of the log of {attempt}: {error}");
@@ -254,8 +257,8 @@ impl LogStore {
         let wanted = offset..end.min(manifest.log_bytes());
         let pieces = manifest.pieces(wanted.clone());
         let known = |piece: &Piece| self.parts.borrow_mut().get(&(attempt, piece.index));
-        let mut parts: Vec<Option<Rc<Vec<u8>>>> = pieces.iter().map(known).collect();
-        let is_missing = |part: &Option<Rc<Vec<u8>>>| part.is_none();
+        let mut parts: Vec<Option<Shared>> = pieces.iter().map(known).collect();
+        let is_missing = |part: &Option<Shared>| part.is_none();
         if let Some(first) = parts.iter().position(is_missing)
             && let Some(last) = parts.iter().rposition(is_missing)
             && let (Some(from), Some(to)) = (pieces.get(first), pieces.get(last))
@@ -297,7 +300,7 @@ impl LogStore {
         Ok(times_in(&times, part.start, part.end, at_most))
     }
 
-    async fn all_times(&self, attempt: AttemptId) -> Result<Rc<Vec<u8>>, LogStoreError> {
+    async fn all_times(&self, attempt: AttemptId) -> Result<Shared, LogStoreError> {
         if let Some(times) = self.times.borrow_mut().get(&attempt) {
             return Ok(times);
         }

@@ -2,9 +2,9 @@
 //! time.
 //!
 //! The log of an attempt is `ab/abcdefghjkmn.1.log` while it grows and `ab/abcdefghjkmn.1.zst` afterwards, in zstd's
-//! seekable format: an offset in the middle costs one frame. It is `ab/abcdefghjkmn.1.cached.zst` once it is also in a
-//! [log store](crate::log_store), so that it can be removed here. Bytes never change at an offset: a log only grows, and a
-//! writer that has missed something is refused. All of this blocks; it is for a thread that may.
+//! seekable format: an offset in the middle costs one frame. It is `ab/abcdefghjkmn.1.cached.zst` once it is also in
+//! a [log store](crate::log_store), so that it can be removed here. Bytes never change at an offset: a log only grows,
+//! and a writer that has missed something is refused. All of this blocks; it is for a thread that may.
 
 mod archive;
 mod cached;

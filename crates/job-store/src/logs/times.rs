@@ -104,7 +104,8 @@ impl Logs {
     }
 }
 
-/// Returns the times of the part of a log from `start` to `end`, as [`Logs::times`] does, from what its file of times has.
+/// Returns the times of the part of a log from `start` to `end`, as [`Logs::times`] does, from the bytes of its file of
+/// times.
 pub(crate) fn times_in(bytes: &[u8], start: u64, end: u64, at_most: usize) -> Vec<LogTime> {
     if start >= end {
         return Vec::new();

@@ -20,6 +20,7 @@ mod kept;
 mod kill;
 mod lane;
 mod laptop;
+mod lost_machine;
 mod network;
 mod plan;
 mod points;

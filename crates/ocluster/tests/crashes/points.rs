@@ -15,7 +15,7 @@ const fn scheduler(name: &'static str) -> Point {
 }
 
 /// The points of our programs. Each must have been reached after all rounds.
-pub(crate) const POINTS: [Point; 13] = [
+pub(crate) const POINTS: [Point; 15] = [
     scheduler("before-commit/submission"),
     scheduler("after-commit/submission"),
     scheduler("before-commit/assignment"),
@@ -26,6 +26,8 @@ pub(crate) const POINTS: [Point; 13] = [
     scheduler("after-commit/retry"),
     scheduler("before-archive-rename"),
     scheduler("after-archive-rename"),
+    scheduler("after-upload"),
+    scheduler("after-upload-noted"),
     scheduler(DURING_PRUNING),
     scheduler(AFTER_PRUNING),
     Point {

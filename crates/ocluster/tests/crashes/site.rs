@@ -85,6 +85,9 @@ impl Site {
             format!("--capnp-listen-address={}", network.address),
             format!("--pools={POOL}"),
             SHUTDOWN_TIMEOUT.to_owned(),
+            // Logs that are whole are read from there, and from nowhere else.
+            format!("--log-store=dir:{}", folder.join("log-store").display()),
+            "--log-cache=0".to_owned(),
         ]
         .to_vec();
         scheduler.extend(network.scheduler_options);

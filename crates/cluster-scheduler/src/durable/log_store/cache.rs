@@ -66,7 +66,10 @@ impl Cache {
             self.bytes -= bytes;
             if let Err(error) = logs.remove_cached(oldest) {
                 // It is found again at the next start.
-                tracing::warn!(target: "scheduler", "Cannot remove the log of {oldest}, which is in the log store: {error}");
+                tracing::warn!(
+                    target: "scheduler",
+                    "Cannot remove the log of {oldest}, which is in the log store: {error}"
+                );
             }
         }
         counters.cached(self.bytes);

@@ -33,7 +33,7 @@ const MAX_REMOVALS: usize = 100_000;
 
 /// The shortest and the longest wait before a store is tried again that did not answer.
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
-const MAX_BACKOFF: Duration = Duration::from_secs(60);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// How long to wait before a log is uploaded again whose file could not be read, or which was not whole in the store.
 const RETRY_LOG_AFTER: Duration = Duration::from_secs(60);
@@ -262,11 +262,17 @@ impl Work {
         self.look(self.store.list(after, at_most)).await
     }
 
-    /// Looks at the store when not too many others do.
+    /// Looks at the store when not too many others do. One that did not answer just now is not asked: its readers need
+    /// not wait to be told.
     async fn look<T>(
         &self,
         read: impl Future<Output = Result<T, LogStoreError>>,
     ) -> Result<T, LogStoreError> {
+        if let Some(away) = self.away.get()
+            && away.retry_at > Instant::now()
+        {
+            return Err(LogStoreError::Away(self.error.borrow().clone()));
+        }
         let waiting = tokio::time::timeout(LIMIT_TO_WAIT, self.reads.acquire()).await;
         let _turn = waiting.map_err(|_| LogStoreError::Away("too many wait for it".to_owned()))?;
         let read = read.await;
