@@ -186,6 +186,7 @@ pub(super) const TABLES: &[Table] = &[
             ("number", Number),
             ("since", Number),
             ("bytes", Number),
+            ("length", Number),
         ],
     },
     Table {
