@@ -52,30 +52,26 @@ impl Opened {
     pub(super) fn open(config: &SchedulerConfig) -> Result<Self, StartError> {
         let state_dir = StateDir::open(&config.state_dir)?;
         let clock = Clock::start();
+        let (now, today) = (clock.unix_now(), clock.date());
+        // On another thread than that of the scheduler, which may not wait for a network. Before a key is made: a
+        // database that cannot be used must leave nothing behind.
+        let (database, jobs) = elsewhere(|| open_databases(&config.store, &state_dir, today))?;
         let identity = identity(&config.key)?;
         // Not the id of any service: a secret that only those with the key have.
         let sealer = Sealer::new(&identity.derive("sealed-jobs").digest());
-        let (now, today) = (clock.unix_now(), clock.date());
         let log_store = config.log_store.clone();
         let log_store = log_store.map(|settings| durable::LogStorePlace {
             settings,
             secret: identity.derive("log-store").digest().to_vec(),
             clock,
         });
-        let open = || -> Result<_, StartError> {
-            let (database, jobs) = open_databases(&config.store, &state_dir, today)?;
-            let places = durable::Places {
-                database: jobs,
-                logs: state_dir.job_logs(),
-                sealer,
-                log_store,
-            };
-            Ok((database, durable::open(places, now)?))
+        let places = durable::Places {
+            database: jobs,
+            logs: state_dir.job_logs(),
+            sealer,
+            log_store,
         };
-        // On another thread than that of the scheduler, which may not wait for a network.
-        let opened = std::thread::scope(|scope| scope.spawn(open).join());
-        let (database, durable_jobs) =
-            opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let durable_jobs = elsewhere(|| durable::open(places, now))?;
         Ok(Self {
             identity,
             durable_jobs,
@@ -84,6 +80,12 @@ impl Opened {
             state_dir,
         })
     }
+}
+
+/// Works on another thread, and waits for it.
+fn elsewhere<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let done = std::thread::scope(|scope| scope.spawn(work).join());
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Opens what is read once, and returns where jobs are kept.
