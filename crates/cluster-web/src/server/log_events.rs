@@ -205,11 +205,14 @@ impl Followed {
             .map(|line| FollowedLine::of(line, &[], ""))
             .collect();
         if self.untimed.len() < MAX_UNTIMED {
-            let sent = changed.iter().zip(&lines).map(|(line, sent)| Untimed {
+            // A line of which there is nothing yet has no time, and is sent again.
+            let end = self.terminal.offset();
+            let sent = changed.iter().zip(&lines);
+            let sent = sent.filter(|(line, _)| line.offset < end);
+            self.untimed.extend(sent.map(|(line, sent)| Untimed {
                 offset: line.offset,
                 id: sent.id.clone(),
-            });
-            self.untimed.extend(sent);
+            }));
             self.untimed.sort_by_key(|line| line.offset);
             self.untimed.dedup_by_key(|line| line.offset);
         }
