@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, Query};
-use axum::http::request;
+use axum::http::{StatusCode, request};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -49,7 +49,10 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Site>> for PoolRequest<T> 
         let visit = visit.ok_or_else(Refusal::forbidden)?;
         require(visit.visitor.may_see_pools())?;
         let names = Path::<Names>::from_request_parts(parts, site).await;
-        let Path(Names { pool, worker }) = names.map_err(|_| Refusal::not_found())?;
+        let Path(Names { pool, worker }) = names.map_err(|_| {
+            let what = "The address has a name that cannot be read.";
+            Refusal::new(StatusCode::BAD_REQUEST, what)
+        })?;
         let asked = query(Query::from_request_parts(parts, site).await)?;
         Ok(Self {
             state: site.cluster.pool(pool).await?,
