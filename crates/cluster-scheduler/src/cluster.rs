@@ -27,7 +27,7 @@ use crate::limits::Limits;
 use crate::pauses::{PauseNote, Pauses};
 use crate::queue_quota::QueueQuota;
 use crate::reactor::{PROBE_AFTER, Reactor};
-use crate::web::Delays;
+use crate::web_delays::Delays;
 use crate::web_links::Links;
 
 pub(crate) struct Cluster {

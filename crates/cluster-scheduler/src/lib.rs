@@ -86,6 +86,7 @@ mod state_dir;
 mod store_copy;
 mod tickets;
 mod web;
+mod web_delays;
 mod web_links;
 
 pub use cluster::AddClientError;

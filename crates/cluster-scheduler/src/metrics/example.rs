@@ -7,7 +7,7 @@ use super::stalls::Stalls;
 use crate::durable::{JobsReport, PhaseSeconds};
 use crate::history::History;
 use crate::reactor::PoolReport;
-use crate::web::Delays;
+use crate::web_delays::Delays;
 
 /// Returns a page that has every metric of the scheduler, with each of its labels.
 ///

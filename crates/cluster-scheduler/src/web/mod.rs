@@ -5,7 +5,6 @@
 
 mod actions;
 mod changes;
-mod delays;
 mod handle;
 mod log;
 mod pool_states;
@@ -25,10 +24,10 @@ use futures::future::LocalBoxFuture;
 use tokio::sync::mpsc;
 
 use self::changes::Changes;
-pub(crate) use self::delays::Delays;
 use self::handle::Handle;
 use self::service::WebService;
 use crate::cluster::Cluster;
+use crate::web_delays::Delays;
 
 /// How many questions wait at most. Each browser has few at a time.
 const MAX_QUESTIONS: usize = 2_000;

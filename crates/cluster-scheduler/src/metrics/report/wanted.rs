@@ -2,8 +2,8 @@
 
 use pool::{ByPriority, Stats};
 
-/// Returns how many workers would run at once all jobs that run or wait, besides those that are paused: these are there,
-/// and run nothing. None if there is no job.
+/// Returns how many workers would run all jobs at once that run or wait, and those that are paused in addition, as they
+/// run nothing; 0 if there is no job.
 ///
 /// A worker counts with the average capacity of those that are connected, or with `last_capacity`, that of the latest
 /// one, while none is.
