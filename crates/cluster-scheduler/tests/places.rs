@@ -149,20 +149,11 @@ fn rows(file: &Path, table: &str) -> Vec<String> {
         .expect("a row")
 }
 
-#[tokio::test]
-async fn upstreams_file_comes_back_as_it_was() {
-    let Some(server) = server("a copy of upstream's file in PostgreSQL") else {
-        return;
-    };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let (old, new) = (folder.path().join("old"), folder.path().join("new"));
-    std::fs::create_dir(&old).expect("made");
-    fill(
-        db::open(&old.join("scheduler.db"), TODAY)
-            .expect("a file")
-            .0,
-    )
-    .await;
+/// Makes the files of a scheduler, with a row in each table.
+async fn fill_files(old: &Path) {
+    std::fs::create_dir(old).expect("made");
+    let (writer, _) = db::open(&old.join("scheduler.db"), TODAY).expect("a file");
+    fill(writer).await;
     drop(job_store::sqlite::open(&old.join("jobs.db")).expect("a file"));
     let jobs = Connection::open(old.join("jobs.db")).expect("a file");
     jobs.execute_batch(
@@ -173,7 +164,7 @@ async fn upstreams_file_comes_back_as_it_was() {
          INSERT INTO attempts VALUES (1, 1, 'w1', 1, 6, 9, 'failed', 'out of memory', 255);
          INSERT INTO labels VALUES (7, 'branch', 'main');
          INSERT INTO audit VALUES (8, 'admin', 'unix', 'alice', 'pause', 'a', 'w1', '', '');
-         INSERT INTO logs VALUES (1, 1, 9, NULL);
+         INSERT INTO logs VALUES (1, 1, 9, NULL, 44);
          INSERT INTO phases VALUES (1, 1, 1, 'step', 'RUN make', 0, 1, 2, 0);",
     )
     .expect("good SQL");
@@ -187,7 +178,16 @@ async fn upstreams_file_comes_back_as_it_was() {
         )
         .expect("good SQL");
     drop(scheduler);
+}
 
+#[tokio::test]
+async fn upstreams_file_comes_back_as_it_was() {
+    let Some(server) = server("a copy of upstream's file in PostgreSQL") else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+    fill_files(&old).await;
     let database = StorePlace::Postgres(settings(&server, "farm"));
     let (from, to) = (
         StorePlace::StateDir(old.clone()),
