@@ -217,7 +217,7 @@ pub fn transact<T, E: From<Error> + From<OpenError>>(
         let begin = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
              BEGIN ISOLATION LEVEL REPEATABLE READ";
         session.run(begin).await?;
-        // Whoever takes the lease waits for the end.
+        // A process that takes the lease waits for the end.
         let lead = "SELECT number FROM leadership FOR SHARE";
         let lead = session.first(lead, &[]).await?;
         let number = lead.map(|row| row.try_get::<_, i64>("number")).transpose();

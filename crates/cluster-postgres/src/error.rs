@@ -146,7 +146,8 @@ pub enum OpenError {
     },
     /// A later version of this program has written it.
     #[error(
-        "the database {database} has version {found} of the tables of {part}, but this program knows only version {known}; use a newer program"
+        "the database {database} has version {found} of the tables of {part}, but this program knows only version \
+         {known}; use a newer program"
     )]
     Newer {
         /// The database.

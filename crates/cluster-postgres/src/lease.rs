@@ -11,8 +11,8 @@ use crate::{Error, OpenError, Session};
 pub struct Lease(pub(crate) i64);
 
 impl Lease {
-    /// Takes the lease from whoever has it: from now on, the database refuses what that one writes. `holder` is what
-    /// it is told then.
+    /// Takes the lease from the process that has it: from now on, the database refuses what that one writes, and tells
+    /// it the name `holder`.
     ///
     /// # Errors
     ///
@@ -37,7 +37,10 @@ impl Lease {
             Ok((Self(number), crate::text::decode(former)))
         };
         let (lease, former) = link.attempt(work, Error::is_away)?;
-        tracing::info!(target: "scheduler", "Took lease {lease} of the database {settings}; {former} had the one before");
+        tracing::info!(
+            target: "scheduler",
+            "Took lease {lease} of the database {settings}; {former} had the one before"
+        );
         Ok(lease)
     }
 

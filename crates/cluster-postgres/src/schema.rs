@@ -97,28 +97,7 @@ async fn in_transaction(
     // Two processes that start at once prepare one after the other. The number is ours: "OCJB".
     let lock = "BEGIN; SELECT pg_advisory_xact_lock(1329809986)";
     client.batch_execute(lock).await.map_err(failed)?;
-    let encoding: String = scalar(session, "SHOW server_encoding").await?;
-    if encoding != "UTF8" {
-        return Err(OpenError::Encoding { database, encoding });
-    }
-    let exists = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'ocluster')";
-    if scalar::<bool>(session, exists).await? {
-        let ours = "SELECT to_regclass('ocluster.versions') IS NOT NULL";
-        if !scalar::<bool>(session, ours).await? {
-            let found = "a schema \"ocluster\" without a table \"versions\"".to_owned();
-            return Err(OpenError::Foreign { database, found });
-        }
-    } else {
-        let other = "SELECT coalesce((SELECT schemaname || '.' || tablename FROM pg_tables
-             WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1 LIMIT 1), '')";
-        let other: String = scalar(session, other).await?;
-        if !other.is_empty() {
-            let found = format!("a table \"{}\"", visible::Shown(&other));
-            return Err(OpenError::Foreign { database, found });
-        }
-        let make = "CREATE SCHEMA ocluster; CREATE TABLE ocluster.versions (part TEXT PRIMARY KEY, version BIGINT NOT NULL)";
-        client.batch_execute(make).await.map_err(failed)?;
-    }
+    make_schema(session, &database).await?;
     let mut found = Vec::new();
     for part in parts {
         let version = session
@@ -156,6 +135,36 @@ async fn in_transaction(
                  ON CONFLICT (part) DO UPDATE SET version = excluded.version";
             session.execute(save, &[&part.name, &part.known()]).await?;
         }
+    }
+    Ok(())
+}
+
+/// Makes our schema, if the database is empty.
+async fn make_schema(session: &Session, database: &str) -> Result<(), OpenError> {
+    let database = database.to_owned();
+    let encoding: String = scalar(session, "SHOW server_encoding").await?;
+    if encoding != "UTF8" {
+        return Err(OpenError::Encoding { database, encoding });
+    }
+    let exists = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'ocluster')";
+    if scalar::<bool>(session, exists).await? {
+        let ours = "SELECT to_regclass('ocluster.versions') IS NOT NULL";
+        if !scalar::<bool>(session, ours).await? {
+            let found = "a schema \"ocluster\" without a table \"versions\"".to_owned();
+            return Err(OpenError::Foreign { database, found });
+        }
+    } else {
+        let other = "SELECT coalesce((SELECT schemaname || '.' || tablename FROM pg_tables
+             WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1 LIMIT 1), '')";
+        let other: String = scalar(session, other).await?;
+        if !other.is_empty() {
+            let found = format!("a table \"{}\"", visible::Shown(&other));
+            return Err(OpenError::Foreign { database, found });
+        }
+        let make = "CREATE SCHEMA ocluster;
+            CREATE TABLE ocluster.versions (part TEXT PRIMARY KEY, version BIGINT NOT NULL)";
+        let made = session.client.batch_execute(make).await;
+        made.map_err(|error| OpenError::of(&database, &error))?;
     }
     Ok(())
 }

@@ -21,7 +21,8 @@ const DEFAULT_NAME: &str = "ocluster";
 /// Where the database is, and how to get in. What it prints has no password.
 #[derive(Clone)]
 pub struct Settings {
-    pub(crate) config: tokio_postgres::Config,
+    /// Large, and the other place where state can be is a path.
+    pub(crate) config: Box<tokio_postgres::Config>,
     /// `None` for a connection that is not encrypted.
     pub(crate) tls: Option<Authorities>,
     shown: String,
@@ -46,7 +47,8 @@ pub enum SettingsError {
     NotAnAddress,
     /// It has a password, which every user of the machine could see.
     #[error(
-        "the address may not have a password, which other users of this machine could see; give it in a file or in the environment"
+        "the address may not have a password, which other users of this machine could see; give it in a file or in \
+         the environment"
     )]
     Password,
     /// A part of it is not known.
@@ -109,21 +111,11 @@ impl Settings {
         } else {
             database
         };
-        let parameters = Parameters::of(&url)?;
-        let mut config = tokio_postgres::Config::new();
-        config
-            .user(&user)
-            .dbname(&database)
-            .application_name("ocluster");
-        config
-            .connect_timeout(CONNECT_LIMIT)
-            .tcp_user_timeout(SILENCE_LIMIT);
-        config.keepalives_idle(Duration::from_secs(5));
-        config
-            .keepalives_interval(Duration::from_secs(2))
-            .keepalives_retries(3);
+        let mut parameters = Parameters::of(&url)?;
+        let mut config = config_with_limits();
+        config.user(&user).dbname(&database);
         let port = url.port();
-        let (is_local, place) = match (parameters.socket, name) {
+        let (is_local, place) = match (parameters.socket.take(), name) {
             (Some(directory), "") => {
                 config.host_path(&directory);
                 (true, format!("?host={}", directory.display()))
@@ -139,25 +131,15 @@ impl Settings {
         if let Some(port) = port {
             config.port(port);
         }
-        let tls = match parameters.mode.as_deref() {
-            Some("disable") => None,
-            Some("verify-full") => Some(()),
-            Some(other) => return Err(SettingsError::UnknownMode(other.to_owned())),
-            None if is_local && parameters.authorities.is_none() => None,
-            None => Some(()),
-        };
+        let tls = parameters.tls(is_local)?;
         config.ssl_mode(if tls.is_some() {
             SslMode::Require
         } else {
             SslMode::Disable
         });
         Ok(Self {
-            config,
-            tls: tls.map(|()| {
-                parameters
-                    .authorities
-                    .map_or(Authorities::OfTheMachine, Authorities::File)
-            }),
+            config: Box::new(config),
+            tls,
             shown: format!("postgres://{user}@{host}/{database}{place}"),
         })
     }
@@ -212,6 +194,33 @@ impl Parameters {
         }
         Ok(parameters)
     }
+
+    /// Returns whose certificates are accepted; `None` for a connection that is not encrypted.
+    fn tls(self, is_local: bool) -> Result<Option<Authorities>, SettingsError> {
+        let is_encrypted = match self.mode.as_deref() {
+            Some("disable") => false,
+            Some("verify-full") => true,
+            Some(other) => return Err(SettingsError::UnknownMode(other.to_owned())),
+            None => !is_local || self.authorities.is_some(),
+        };
+        Ok(is_encrypted.then(|| {
+            self.authorities
+                .map_or(Authorities::OfTheMachine, Authorities::File)
+        }))
+    }
+}
+
+/// Returns what is the same for all databases: after how long a silent one counts as away.
+fn config_with_limits() -> tokio_postgres::Config {
+    let mut config = tokio_postgres::Config::new();
+    config
+        .application_name("ocluster")
+        .connect_timeout(CONNECT_LIMIT)
+        .tcp_user_timeout(SILENCE_LIMIT)
+        .keepalives_idle(Duration::from_secs(5))
+        .keepalives_interval(Duration::from_secs(2))
+        .keepalives_retries(3);
+    config
 }
 
 fn text(encoded: &str) -> Result<String, SettingsError> {

@@ -68,7 +68,7 @@ use std::ops::RangeInclusive;
 
 use jobs::{AttemptId, Change, JobId, JobKey, NewJob, Saved};
 pub use phase::{ChangedPhases, PhaseRecord};
-pub use place::Place;
+pub use place::{Halves, Place};
 use pool::{ClientId, Time};
 pub use query::{Cursor, Page, Query};
 pub use record::{AttemptRecord, FinishedAttempt, Label, Record, State, Submitted};

@@ -6,6 +6,9 @@ use cluster_postgres::{Lease, Settings};
 
 use crate::{OpenError, Reader, Writer, postgres, sqlite};
 
+/// The two halves of a store, whichever it is.
+pub type Halves = (Box<dyn Writer>, Box<dyn Reader>);
+
 /// Where a store is. All stores do the same.
 #[derive(Clone, Debug)]
 pub enum Place {
@@ -15,7 +18,7 @@ pub enum Place {
     Postgres {
         /// The database.
         settings: Settings,
-        /// The right to write to it. Its tables are [prepared](postgres::prepare).
+        /// The right to write to it. Its tables are prepared by `cluster_postgres::prepare`.
         lease: Lease,
     },
 }
@@ -26,7 +29,7 @@ impl Place {
     /// # Errors
     ///
     /// [`OpenError`] when it cannot be used.
-    pub fn open(&self) -> Result<(Box<dyn Writer>, Box<dyn Reader>), OpenError> {
+    pub fn open(&self) -> Result<Halves, OpenError> {
         Ok(match self {
             Self::File(path) => {
                 let (writer, reader) = sqlite::open(path)?;

@@ -69,7 +69,8 @@ pub fn open(
 ) -> Result<(Writer, Saved), OpenError> {
     let mut batches = Batches::open(settings, lease, "scheduler")?;
     let expire = async |session: &Session| {
-        let expired = "DELETE FROM cached WHERE created < (to_timestamp($1::bigint) AT TIME ZONE 'UTC')::date - $2::integer";
+        let expired = "DELETE FROM cached
+             WHERE created < (to_timestamp($1::bigint) AT TIME ZONE 'UTC')::date - $2::integer";
         session
             .execute(expired, &[&now.0, &HINTS_EXPIRE_AFTER_DAYS])
             .await
@@ -150,7 +151,10 @@ async fn load(session: &Session) -> Result<Saved, Error> {
 fn sturdy_ref(row: &Row) -> Result<Option<SturdyRefRow>, cluster_postgres::RowError> {
     let (hash, args): (Vec<u8>, Vec<u8>) = (row.try_get(0)?, row.try_get(2)?);
     let (Ok(digest), Ok(args)) = (hash.try_into(), String::from_utf8(args)) else {
-        tracing::warn!(target: "scheduler", "Ignoring a sturdy ref in the database: its hash is not 32 bytes, or its client's name not text");
+        tracing::warn!(
+            target: "scheduler",
+            "Ignoring a sturdy ref in the database: its hash is not 32 bytes, or its client's name not text"
+        );
         return Ok(None);
     };
     Ok(Some(SturdyRefRow {

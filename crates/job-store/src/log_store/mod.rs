@@ -2,7 +2,7 @@
 //!
 //! The log of an attempt is one object, `PREFIX/CLUSTER/abcdefghjkmn/1.zst`, where CLUSTER is derived from the
 //! scheduler's key, so that two clusters can have the same prefix and neither removes what is the other's. An object is
-//! written once, wholly, and never changed. It is read by range: the [manifest](manifest) at its end says which bytes
+//! written once, wholly, and never changed. It is read by range: the manifest at its end says which bytes
 //! are which part of the log, and what their digests are; nothing is returned that does not have its digest.
 //!
 //! All of this is for one thread that waits for the network. Memory is bounded: a part of an upload, some parts of logs

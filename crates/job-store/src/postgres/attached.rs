@@ -46,8 +46,8 @@ fn job(record: &AttachedRecord, seq: i64) -> Statement {
     let words = end.as_ref().map(|(outcome, _)| Words::of_outcome(outcome));
     let (word, detail, exit_code) = columns(words);
     Statement::new(
-        "INSERT INTO jobs (seq, id, client, pool, hint, urgent, attempts_allowed, kind, submitted, state, since, attempts,
-             outcome, detail, exit_code, attached)
+        "INSERT INTO jobs (seq, id, client, pool, hint, urgent, attempts_allowed, kind, submitted, state, since,
+             attempts, outcome, detail, exit_code, attached)
          VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $10, $11, $12, $13, $14, true)
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, since = excluded.since, attempts = excluded.attempts,
              outcome = excluded.outcome, detail = excluded.detail, exit_code = excluded.exit_code

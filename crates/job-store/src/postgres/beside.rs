@@ -124,7 +124,8 @@ async fn expired_logs(
     at_most: u32,
 ) -> Result<Vec<KeptLog>, StoreError> {
     let excess = log_bytes.saturating_sub(expiry.max_log_bytes);
-    let oldest = "SELECT logs.job, logs.number, logs.since, logs.bytes, logs.length FROM logs JOIN jobs ON jobs.id = logs.job
+    let oldest = "SELECT logs.job, logs.number, logs.since, logs.bytes, logs.length
+         FROM logs JOIN jobs ON jobs.id = logs.job
          WHERE logs.bytes IS NOT NULL AND jobs.state > 1 ORDER BY logs.since LIMIT $1";
     let (mut found, mut freed) = (Vec::new(), 0);
     for row in session.query(oldest, &[&i64::from(at_most)]).await? {

@@ -1,7 +1,7 @@
 //! Pages of the history.
 //!
-//! As with SQLite, the time of a page is bounded: the latest *candidates* come from the index that suits the query best,
-//! a bounded number of them, and the rest of the query is checked for each until the page is full.
+//! As with SQLite, the time of a page is bounded: the latest *candidates* come from the index that suits the query
+//! best, a bounded number of them, and the rest of the query is checked for each until the page is full.
 
 use cluster_postgres::{Session, ToSql, Value};
 

@@ -285,7 +285,8 @@ pub(super) async fn prune(
     ended_before: Time,
     at_most: u32,
 ) -> Result<Vec<Pruned>, StoreError> {
-    let oldest = "SELECT id, attempts, coalesce((SELECT sum(bytes) FROM logs WHERE logs.job = jobs.id), 0)::bigint AS bytes
+    let oldest = "SELECT id, attempts,
+             coalesce((SELECT sum(bytes) FROM logs WHERE logs.job = jobs.id), 0)::bigint AS bytes
          FROM jobs WHERE state > 1 AND since < $1 ORDER BY since LIMIT $2";
     let rows = session
         .query(oldest, &[&ended_before.micros(), &i64::from(at_most)])

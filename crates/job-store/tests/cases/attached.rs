@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use job_store::{
     AttachedRecord, Committer, Details, FinishedAttempt, Query, Reader, Record, Report, Sealer,
-    State, Write, Writer,
+    State, Write, Writer as _,
 };
 use jobs::{
     AttemptEnd, CancelledBy, Change, ChangeId, JobId, Loss, LossReason, NewJob, Outcome, Terms,

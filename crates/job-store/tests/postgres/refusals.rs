@@ -4,6 +4,7 @@ use cluster_postgres::{OpenError, Part, Settings, prepare};
 use job_store::postgres::TABLES;
 use rig::{PostgreSql, checked};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use crate::place::Place;
@@ -55,7 +56,8 @@ fn steps_are_done_in_order_and_once_and_all_or_none() {
         "CREATE TABLE c AS SELECT * FROM nowhere",
     ];
     prepare(&place.settings, &[part(broken)]).expect_err("a step fails");
-    let tables = "SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_tables WHERE tablename IN ('a', 'b', 'c')";
+    let tables = "SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_tables
+         WHERE tablename IN ('a', 'b', 'c')";
     assert_eq!(place.sql(tables), "a");
     let good: &[&str] = &[
         "",
@@ -110,24 +112,14 @@ const CERTIFICATES: &str = "
     openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out server.pem &&
     openssl req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -days 2 -subj /CN=other";
 
-#[test]
-fn a_password_is_sent_and_certificates_are_checked() {
-    let server = match PostgreSql::start(&[]) {
-        Ok(server) => server,
-        Err(error) => return rig::report_not_run("TLS to PostgreSQL", &format!("{error:#}")),
-    };
-    server.create("farm").expect("a database");
-    let made = tempfile::tempdir().expect("a temporary folder");
-    checked(
-        Command::new("sh")
-            .arg("-c")
-            .arg(CERTIFICATES)
-            .current_dir(made.path()),
-    )
-    .expect("certificates");
+/// Has a server take only passwords over TLS, with certificates that are made in a folder.
+fn encrypt(server: &PostgreSql, made: &Path) {
+    let mut make = Command::new("sh");
+    make.args(["-c", CERTIFICATES]).current_dir(made);
+    checked(&mut make).expect("certificates");
     let data = server.data();
     for name in ["server.key", "server.pem"] {
-        std::fs::copy(made.path().join(name), data.join(name)).expect("copied");
+        std::fs::copy(made.join(name), data.join(name)).expect("copied");
         std::fs::set_permissions(data.join(name), std::fs::Permissions::from_mode(0o600))
             .expect("set");
         checked(
@@ -153,6 +145,17 @@ fn a_password_is_sent_and_certificates_are_checked() {
     let rules = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
     std::fs::write(data.join("pg_hba.conf"), rules).expect("written");
     server.restart().expect("it starts");
+}
+
+#[test]
+fn a_password_is_sent_and_certificates_are_checked() {
+    let server = match PostgreSql::start(&[]) {
+        Ok(server) => server,
+        Err(error) => return rig::report_not_run("TLS to PostgreSQL", &format!("{error:#}")),
+    };
+    server.create("farm").expect("a database");
+    let made = tempfile::tempdir().expect("a temporary folder");
+    encrypt(&server, made.path());
 
     let (port, made) = (server.port(), made.path().display().to_string());
     let open = |host: &str, parameters: &str, password: &str| {
