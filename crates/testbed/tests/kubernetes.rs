@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use browser::built_files;
@@ -43,7 +43,8 @@ podMonitor: {enabled: true, labels: {release: prometheus}}
 
 /// Reads documents of YAML, and writes them as JSON.
 const TO_JSON: &str = "import json, sys, yaml
-json.dump([document for document in yaml.safe_load_all(sys.stdin) if document], sys.stdout)";
+with open(sys.argv[1]) as file:
+    json.dump([document for document in yaml.safe_load_all(file) if document], sys.stdout)";
 
 /// Helm and the schemas, as `cargo xtask test` fetches them, and the chart.
 struct Chart {
@@ -98,9 +99,8 @@ impl Chart {
 
     /// Returns the documents of the rendered chart.
     fn documents(&self, values: &str) -> Result<Vec<Value>> {
-        let file = std::fs::File::open(self.render(values)?)?;
         let mut convert = self.python();
-        convert.args(["-c", TO_JSON]).stdin(Stdio::from(file));
+        convert.args(["-c", TO_JSON]).arg(self.render(values)?);
         Ok(serde_json::from_str(&checked(&mut convert)?)?)
     }
 }

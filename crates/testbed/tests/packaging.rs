@@ -329,7 +329,9 @@ fn rules_and_panels_show_metrics_that_exist() -> Result<()> {
     let Some(rig) = can_run(name, &["prometheus"]) else {
         return Ok(());
     };
-    let mut site = Site::start_with(&rig, &[POOL], &["--web=127.0.0.1:0"])?;
+    let logs = tempfile::tempdir()?;
+    let log_store = format!("--log-store=dir:{}", logs.path().display());
+    let mut site = Site::start_with(&rig, &[POOL], &["--web=127.0.0.1:0", &log_store])?;
     site.obuilder_worker("obuilder", &[])?;
     // So that there are a client, and jobs that succeeded and failed.
     for (op, code) in [("true", 0), ("false", 1)] {

@@ -118,12 +118,10 @@ impl Pages {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(WAIT_LIMIT))?;
         let host = format!("{}:{}", self.host, self.address.port());
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut answer = Vec::new();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         // A server may close the connection before it has read all of a long path.
+        drop(stream.write_all(request.as_bytes()));
+        let mut answer = Vec::new();
         drop(stream.read_to_end(&mut answer));
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
