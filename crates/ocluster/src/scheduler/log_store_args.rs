@@ -13,15 +13,15 @@ use cli::quantities::disk_bytes;
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Logs in an object store")]
 pub(crate) struct LogStoreArgs {
-    /// Object store for the logs of jobs that have ended: s3://BUCKET/PREFIX, gs://…, az://… or dir:PATH
+    /// Object store for the logs of jobs that have ended: s3:, gs: or az://BUCKET/PREFIX, or dir:PATH
     ///
     /// Add ?endpoint=URL for a service of your own, and &region=NAME, &ca=PATH (certificates to trust) or, for Azure,
     /// &account=NAME. Another scheduler with the same key can read the logs there. Without it, they are only on disk.
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     log_store: Option<LogStoreAddress>,
-    /// File with lines such as AWS_ACCESS_KEY_ID=… and AWS_SECRET_ACCESS_KEY=…
+    /// File with lines such as AWS_ACCESS_KEY_ID=ID and AWS_SECRET_ACCESS_KEY=KEY
     ///
-    /// They are added to those of the environment: AWS_…, GOOGLE_… or AZURE_….
+    /// They are added to those of the environment, whose names begin with AWS_, GOOGLE_ or AZURE_.
     #[arg(long, value_name = "PATH", requires = "log_store")]
     log_store_credentials: Option<PathBuf>,
     /// Disk space for logs that are in the log store; the latest are kept

@@ -4,6 +4,7 @@ use rig::{PostgreSql, report_not_run};
 use rustix::process::Signal;
 
 use crate::cluster::{Cluster, POOL};
+use crate::harness::Outcome;
 
 /// Submits a durable job, and returns its id.
 fn submit(cluster: &Cluster, dockerfile: &str, options: &str) -> String {
@@ -40,6 +41,47 @@ fn without_seconds(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+fn wait(cluster: &Cluster, id: &str) -> Outcome {
+    let line = format!("ocluster-client wait -c ./capnp-secrets/submission.cap {id}");
+    cluster.place.run(&line)
+}
+
+fn copy(from: &str, to: &str) -> String {
+    format!("ocluster-admin store copy {from} {to}")
+}
+
+/// Moves a cluster to files, and back to another database. The target must be empty.
+fn move_to_files_and_back(cluster: &mut Cluster, server: &PostgreSql, store: &str) {
+    let before = seen(cluster);
+    cluster.restart("", |place| {
+        let refused = place.run(&copy("./scheduler", store));
+        assert_ne!(refused.code(), 0, "there is nothing to copy");
+        // The logs are in the state directory.
+        let copied = place.run(&copy(store, "./scheduler")).success().stdout;
+        assert!(
+            copied.contains("jobs: 4 rows\n") && copied.contains("pauses: 1 row\n"),
+            "{copied}"
+        );
+        let refused = place.run(&copy(store, "./scheduler"));
+        assert!(
+            refused.raw_transcript().contains("choose an empty place"),
+            "{}",
+            refused.raw_transcript()
+        );
+    });
+    assert_eq!(seen(cluster), before);
+    let other = server.create("other").expect("a database");
+    cluster.restart(&format!("--store={other}"), |place| {
+        let copied = place.run(&copy("./scheduler", &other)).success().stdout;
+        assert!(copied.contains("jobs: 4 rows\n"), "{copied}");
+        let refused = place.run(&copy("./scheduler", &other)).raw_transcript();
+        assert!(
+            refused.contains("has rows; choose an empty place"),
+            "{refused}"
+        );
+    });
+}
+
 #[test]
 fn a_cluster_runs_on_a_database_and_moves_to_files_and_back() {
     let server = match PostgreSql::start(&[]) {
@@ -51,21 +93,16 @@ fn a_cluster_runs_on_a_database_and_moves_to_files_and_back() {
     let mut cluster = Cluster::start_with(&options);
     let worker = cluster.worker("w1");
     let first = submit(&cluster, "Dockerfile", "--label branch=main");
-    let wait = |cluster: &Cluster, id: &str| {
-        cluster.place.run(&format!(
-            "ocluster-client wait -c ./capnp-secrets/submission.cap {id}"
-        ))
-    };
     let _ended = wait(&cluster, &first).success();
     let failed = submit(&cluster, "Dockerfile.fail", "");
     assert_ne!(wait(&cluster, &failed).code(), 0);
-    let _done = cluster.admin("add-client", "alice").success();
-    let _done = cluster
-        .admin("set-rate", &format!("{POOL} alice 2.5"))
-        .success();
-    let _done = cluster
-        .admin("pause", &format!("{POOL} w1 --note disk"))
-        .success();
+    for (command, arguments) in [
+        ("add-client", "alice".to_owned()),
+        ("set-rate", format!("{POOL} alice 2.5")),
+        ("pause", format!("{POOL} w1 --note disk")),
+    ] {
+        let _done = cluster.admin(command, &arguments).success();
+    }
     let queued = submit(&cluster, "Dockerfile", "");
     drop(worker);
     let before = seen(&cluster);
@@ -88,35 +125,7 @@ fn a_cluster_runs_on_a_database_and_moves_to_files_and_back() {
     cluster.restart(&options, |_| {});
     assert_eq!(seen(&cluster), before);
 
-    // To files, and back to another database. The target must be empty.
-    let copy = |from: &str, to: &str| format!("ocluster-admin store copy {from} {to}");
-    cluster.restart("", |place| {
-        let refused = place.run(&copy("./scheduler", &store));
-        assert_ne!(refused.code(), 0, "there is nothing to copy");
-        // The logs are in the state directory.
-        let copied = place.run(&copy(&store, "./scheduler")).success().stdout;
-        assert!(
-            copied.contains("jobs: 4 rows\n") && copied.contains("pauses: 1 row\n"),
-            "{copied}"
-        );
-        let refused = place.run(&copy(&store, "./scheduler"));
-        assert!(
-            refused.raw_transcript().contains("choose an empty place"),
-            "{}",
-            refused.raw_transcript()
-        );
-    });
-    assert_eq!(seen(&cluster), before);
-    let other = server.create("other").expect("a database");
-    cluster.restart(&format!("--store={other}"), |place| {
-        let copied = place.run(&copy("./scheduler", &other)).success().stdout;
-        assert!(copied.contains("jobs: 4 rows\n"), "{copied}");
-        let refused = place.run(&copy("./scheduler", &other)).raw_transcript();
-        assert!(
-            refused.contains("has rows; choose an empty place"),
-            "{refused}"
-        );
-    });
+    move_to_files_and_back(&mut cluster, &server, &store);
     assert_eq!(seen(&cluster), before);
 
     // What waited is run.
@@ -171,7 +180,7 @@ fn a_scheduler_whose_database_was_taken_says_so() {
         "ocluster-client submit-docker -c ./capnp-secrets/submission.cap --pool={POOL} --detach \
          --local-dockerfile Dockerfile"
     );
-    second.place.run(&line).success();
+    let _copied = second.place.run(&line).success();
     let refused = first.place.run(&line);
     assert_ne!(refused.code(), 0);
     let text = refused.raw_transcript();

@@ -79,21 +79,21 @@ pub(crate) async fn measure(
     let took = changed.elapsed().as_secs_f64();
     drop(ticket);
     report.add("streams", &setup, "a change, told to all", took, "s");
+    let (what, slowest) = ("a page meanwhile, slowest", slowest_page(&mut page).await?);
+    report.add("streams", &setup, what, slowest, "ms");
+    open.iter().for_each(tokio::task::JoinHandle::abort);
+    Ok(())
+}
+
+/// Reads a page several times, and returns how long it took at most, in milliseconds.
+async fn slowest_page(page: &mut Connection) -> Result<f64, CommandError> {
     let mut slowest = 0.0f64;
     for _ in 0..VISITS {
         let begun = Instant::now();
         page.get("/").await?;
         slowest = slowest.max(begun.elapsed().as_secs_f64() * 1e3);
     }
-    report.add(
-        "streams",
-        &setup,
-        "a page meanwhile, slowest",
-        slowest,
-        "ms",
-    );
-    open.iter().for_each(tokio::task::JoinHandle::abort);
-    Ok(())
+    Ok(slowest)
 }
 
 /// Reads a stream, and counts the first event once that is wanted.
