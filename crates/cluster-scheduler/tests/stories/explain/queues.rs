@@ -229,7 +229,9 @@ fn a_job_is_left_to_the_worker_that_has_its_hint() {
         )
         .await;
         let text = left.explain().await.unwrap().text;
-        assert!(text.contains("saves about 4m00s"), "{text}");
+        // Some of the time that jobs took is real.
+        let saves = ["saves about 3m59s", "saves about 4m00s"];
+        assert!(saves.iter().any(|saves| text.contains(saves)), "{text}");
 
         // It waits no longer than that saves.
         pass_seconds(240).await;

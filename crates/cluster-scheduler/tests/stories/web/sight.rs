@@ -1,7 +1,7 @@
 //! Who sees what.
 
 use serde_json::Value;
-use testkit::{BuildOutcome, MockBuilder, MockWorker, story};
+use testkit::{BuildOutcome, MockBuilder, MockWorker, story, until};
 
 use super::browser::Browser;
 use super::{operator, start, start_with, stranger};
@@ -160,7 +160,11 @@ fn each_page_is_json_too() {
         assert_eq!(workers["workers"][0]["state"], "ready");
         let worker = get("/worker/pool/w1.json").await;
         assert_eq!(worker["jobs"][0]["id"], id);
-        assert_eq!(worker["worker"]["recent_failed"], 1);
+        // It is read from the history, every now and then.
+        until("the job counts", async || {
+            get("/worker/pool/w1.json").await["worker"]["recent_failed"] == 1
+        })
+        .await;
         let job = get(&format!("/job/{id}.json")).await;
         assert_eq!(job["job"]["state"], "failed");
         assert_eq!(job["asked"]["text"]["text"], "image");
