@@ -5,6 +5,9 @@ use std::sync::Arc;
 use jobs::{AttemptEnd, JobId, LossReason, Outcome};
 use pool::{CacheHint, ClientId, Time, WorkerName};
 
+use crate::State;
+use crate::words::state_of;
+
 /// An attached job at one moment: one that ends with the connection of its client or its worker, or with the
 /// scheduler. A later record of the same job replaces an earlier one.
 ///
@@ -29,6 +32,17 @@ pub struct AttachedRecord {
     pub attempt: Option<(WorkerName, Time)>,
     /// How it ended, and when; `None` while it has not.
     pub end: Option<(Outcome, Time)>,
+}
+
+impl AttachedRecord {
+    /// Returns its state, and since when it has that.
+    pub(crate) fn state(&self) -> (State, Time) {
+        match (&self.end, &self.attempt) {
+            (Some((outcome, at)), _) => (state_of(outcome), *at),
+            (None, Some((_, started))) => (State::Running, *started),
+            (None, None) => (State::Queued, self.submitted),
+        }
+    }
 }
 
 /// Returns how the only attempt of a job ended whose outcome this is.

@@ -42,6 +42,7 @@
 //! succeeds is wiped with its end; the others are kept until [`Writer::wipe`], so that their jobs can be retried.
 
 mod attached;
+mod attempt_row;
 mod boxed;
 mod columns;
 mod committer;
@@ -55,6 +56,7 @@ pub mod postgres;
 mod query;
 mod record;
 mod seal;
+mod shared_texts;
 pub mod sqlite;
 mod words;
 

@@ -7,7 +7,7 @@ use pool::Time;
 use super::fields::{text, values};
 use crate::attached::end_of;
 use crate::columns::column;
-use crate::words::{Words, number, state_of};
+use crate::words::{Words, number};
 use crate::{AttachedRecord, State, StoreError};
 
 /// Saves jobs as they are at present, whether or not they were saved before. `seq` is the place of the next new one.
@@ -38,11 +38,7 @@ fn job(record: &AttachedRecord, seq: i64) -> Statement {
         attempt,
         end,
     } = record;
-    let (state, since) = match (end, attempt) {
-        (Some((outcome, at)), _) => (state_of(outcome), *at),
-        (None, Some((_, started))) => (State::Running, *started),
-        (None, None) => (State::Queued, *submitted),
-    };
+    let (state, since) = record.state();
     let words = end.as_ref().map(|(outcome, _)| Words::of_outcome(outcome));
     let (word, detail, exit_code) = columns(words);
     Statement::new(

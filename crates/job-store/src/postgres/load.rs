@@ -1,73 +1,18 @@
 //! Rows, as jobs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU8;
-use std::sync::Arc;
 
 use cluster_postgres::{Row, Session};
-use jobs::{
-    Attempt, AttemptEnd, JobId, JobKey, Loss, NewJob, ReturnTimeouts, Saved, SavedStage, Terms,
-    Unwatched,
-};
-use pool::{CacheHint, ClientId, Time, WorkerName};
+use jobs::{JobId, JobKey, NewJob, ReturnTimeouts, Saved, Terms, Unwatched};
+use pool::{CacheHint, ClientId, Time};
 
 use super::fields::Fields;
+use crate::attempt_row::{AttemptRow, losses, stage};
 use crate::columns::{column, duration, id};
+use crate::shared_texts::SharedTexts;
 use crate::words::{Read, state};
-use crate::{AttemptRecord, Label, Record, Sealed, State, StoreError, Submitted};
-
-/// A row of `attempts`.
-struct AttemptRow {
-    number: u32,
-    worker: String,
-    survives: bool,
-    started: Time,
-    end: Option<(AttemptEnd, Time)>,
-}
-
-impl AttemptRow {
-    fn loss(&self) -> Result<Option<Loss>, StoreError> {
-        let Some((AttemptEnd::Lost(reason), at)) = &self.end else {
-            return Ok(None);
-        };
-        Ok(Some(Loss {
-            attempt: self.number,
-            worker: self.worker_name()?,
-            reason: reason.clone(),
-            at: *at,
-        }))
-    }
-
-    fn worker_name(&self) -> Result<WorkerName, StoreError> {
-        WorkerName::new(&self.worker).map_err(|error| StoreError::Damaged(error.to_string()))
-    }
-}
-
-/// The texts that many jobs have, once each: they stay in memory.
-#[derive(Default)]
-struct SharedTexts {
-    clients: BTreeSet<ClientId>,
-    pools: BTreeSet<Arc<str>>,
-    hints: BTreeSet<CacheHint>,
-}
-
-impl SharedTexts {
-    fn share(&mut self, new: &mut NewJob) {
-        share(&mut self.clients, &mut new.client);
-        share(&mut self.pools, &mut new.pool);
-        share(&mut self.hints, &mut new.hint);
-    }
-}
-
-/// Replaces a text by the copy that is known, or makes it that.
-fn share<T: Ord + Clone>(known: &mut BTreeSet<T>, text: &mut T) {
-    match known.get(text) {
-        Some(shared) => *text = shared.clone(),
-        None => {
-            known.insert(text.clone());
-        }
-    }
-}
+use crate::{AttemptRecord, Label, Record, Sealed, StoreError, Submitted};
 
 /// The columns of a job but its description, which may be large.
 pub(super) const COLUMNS: &str = "seq, id, client, pool, hint, urgent, key, attempts_allowed, queue_limit, run_limit,
@@ -106,32 +51,14 @@ fn by_job(rows: Vec<Row>) -> Result<BTreeMap<i64, Vec<AttemptRow>>, StoreError> 
 
 fn saved(new: NewJob, row: Fields<'_>, attempts: &[AttemptRow]) -> Result<Saved, StoreError> {
     let number: u32 = row.small("attempts")?;
-    let stage = match state(row.number("state")?)? {
-        State::Running => {
-            let latest = attempts.iter().find(|attempt| attempt.number == number);
-            let latest = latest.ok_or_else(|| {
-                StoreError::Damaged(format!("attempt {number} of {} is gone", new.id))
-            })?;
-            SavedStage::Assigned(Attempt {
-                number,
-                worker: latest.worker_name()?,
-                survives: latest.survives,
-                started: latest.started,
-            })
-        }
-        _ => SavedStage::Queued {
-            since: row.time("since")?,
-        },
-    };
-    let losses = attempts
-        .iter()
-        .filter_map(|attempt| attempt.loss().transpose());
+    let since = (state(row.number("state")?)?, row.time("since")?);
+    let stage = stage(new.id, since, number, attempts)?;
     Ok(Saved {
         new,
         fair_start: row.optional_number("fair_start")?.map(Time::from_micros),
         stage,
         attempts: number,
-        losses: losses.collect::<Result<_, _>>()?,
+        losses: losses(attempts)?,
     })
 }
 
@@ -285,17 +212,8 @@ fn record_of(
         submitted: row.time("submitted")?,
         state: state(row.number("state")?)?,
         end,
-        attempts: attempts.into_iter().map(attempt_record).collect(),
+        attempts: attempts.into_iter().map(AttemptRecord::from).collect(),
     })
-}
-
-fn attempt_record(row: AttemptRow) -> AttemptRecord {
-    AttemptRecord {
-        number: row.number,
-        worker: row.worker,
-        started: row.started,
-        end: row.end,
-    }
 }
 
 /// Returns the labels of jobs by their places, in the order of their names.

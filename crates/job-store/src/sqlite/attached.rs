@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use crate::attached::end_of;
 use crate::columns::column;
-use crate::words::{Words, number, state_of};
+use crate::words::{Words, number};
 use crate::{AttachedRecord, State, StoreError};
 
 /// Saves a job as it is at present, whether or not it was saved before.
@@ -22,11 +22,7 @@ pub(super) fn save(connection: &Connection, record: &AttachedRecord) -> Result<(
         attempt,
         end,
     } = record;
-    let (state, since) = match (end, attempt) {
-        (Some((outcome, at)), _) => (state_of(outcome), *at),
-        (None, Some((_, started))) => (State::Running, *started),
-        (None, None) => (State::Queued, *submitted),
-    };
+    let (state, since) = record.state();
     let words = end.as_ref().map(|(outcome, _)| Words::of_outcome(outcome));
     let (word, detail, exit_code) = columns(words);
     let mut upsert = connection.prepare_cached(

@@ -1,73 +1,17 @@
 //! Rows, as jobs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZeroU8;
-use std::sync::Arc;
 
-use jobs::{
-    Attempt, AttemptEnd, JobId, JobKey, Loss, NewJob, ReturnTimeouts, Saved, SavedStage, Terms,
-    Unwatched,
-};
-use pool::{CacheHint, ClientId, Time, WorkerName};
+use jobs::{JobId, JobKey, NewJob, ReturnTimeouts, Saved, Terms, Unwatched};
+use pool::{CacheHint, ClientId, Time};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use crate::attempt_row::{AttemptRow, losses, stage};
 use crate::columns::{column, duration, id};
+use crate::shared_texts::SharedTexts;
 use crate::words::{Read, state};
-use crate::{AttemptRecord, Label, Record, Sealed, State, StoreError, Submitted};
-
-/// A row of `attempts`.
-struct AttemptRow {
-    job: JobId,
-    number: u32,
-    worker: String,
-    survives: bool,
-    started: Time,
-    end: Option<(AttemptEnd, Time)>,
-}
-
-impl AttemptRow {
-    fn loss(&self) -> Result<Option<Loss>, StoreError> {
-        let Some((AttemptEnd::Lost(reason), at)) = &self.end else {
-            return Ok(None);
-        };
-        Ok(Some(Loss {
-            attempt: self.number,
-            worker: self.worker_name()?,
-            reason: reason.clone(),
-            at: *at,
-        }))
-    }
-
-    fn worker_name(&self) -> Result<WorkerName, StoreError> {
-        WorkerName::new(&self.worker).map_err(|error| StoreError::Damaged(error.to_string()))
-    }
-}
-
-/// The texts that many jobs have, once each: they stay in memory.
-#[derive(Default)]
-struct SharedTexts {
-    clients: BTreeSet<ClientId>,
-    pools: BTreeSet<Arc<str>>,
-    hints: BTreeSet<CacheHint>,
-}
-
-impl SharedTexts {
-    fn share(&mut self, new: &mut NewJob) {
-        share(&mut self.clients, &mut new.client);
-        share(&mut self.pools, &mut new.pool);
-        share(&mut self.hints, &mut new.hint);
-    }
-}
-
-/// Replaces a text by the copy that is known, or makes it that.
-fn share<T: Ord + Clone>(known: &mut BTreeSet<T>, text: &mut T) {
-    match known.get(text) {
-        Some(shared) => *text = shared.clone(),
-        None => {
-            known.insert(text.clone());
-        }
-    }
-}
+use crate::{AttemptRecord, Label, Record, Sealed, StoreError, Submitted};
 
 /// Returns the durable jobs that have not ended, in the order of their submissions.
 pub(super) fn unfinished(connection: &Connection) -> Result<Vec<Saved>, StoreError> {
@@ -78,8 +22,8 @@ pub(super) fn unfinished(connection: &Connection) -> Result<Vec<Saved>, StoreErr
     )?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
-        let row = attempt(row)?;
-        attempts.entry(row.job).or_default().push(row);
+        let job = id(row.get("job")?);
+        attempts.entry(job).or_default().push(attempt(row)?);
     }
     let mut query =
         connection.prepare("SELECT * FROM jobs WHERE state < 2 AND attached = 0 ORDER BY seq")?;
@@ -97,26 +41,8 @@ pub(super) fn unfinished(connection: &Connection) -> Result<Vec<Saved>, StoreErr
 
 fn saved(new: NewJob, row: &Row<'_>, attempts: &[AttemptRow]) -> Result<Saved, StoreError> {
     let number: u32 = row.get("attempts")?;
-    let stage = match state(row.get("state")?)? {
-        State::Running => {
-            let latest = attempts.iter().find(|attempt| attempt.number == number);
-            let latest = latest.ok_or_else(|| {
-                StoreError::Damaged(format!("attempt {number} of {} is gone", new.id))
-            })?;
-            SavedStage::Assigned(Attempt {
-                number,
-                worker: latest.worker_name()?,
-                survives: latest.survives,
-                started: latest.started,
-            })
-        }
-        _ => SavedStage::Queued {
-            since: time(row, "since")?,
-        },
-    };
-    let losses = attempts
-        .iter()
-        .filter_map(|attempt| attempt.loss().transpose());
+    let since = (state(row.get("state")?)?, time(row, "since")?);
+    let stage = stage(new.id, since, number, attempts)?;
     Ok(Saved {
         new,
         fair_start: row
@@ -124,7 +50,7 @@ fn saved(new: NewJob, row: &Row<'_>, attempts: &[AttemptRow]) -> Result<Saved, S
             .map(Time::from_micros),
         stage,
         attempts: number,
-        losses: losses.collect::<Result<_, _>>()?,
+        losses: losses(attempts)?,
     })
 }
 
@@ -190,7 +116,6 @@ fn attempt(row: &Row<'_>) -> Result<AttemptRow, StoreError> {
         _ => None,
     };
     Ok(AttemptRow {
-        job: id(row.get("job")?),
         number: row.get("number")?,
         worker: row.get("worker")?,
         survives: row.get("survives")?,
@@ -263,17 +188,8 @@ pub(super) fn record_of(connection: &Connection, row: &Row<'_>) -> Result<Record
         submitted: time(row, "submitted")?,
         state: state(row.get("state")?)?,
         end: end.transpose()?,
-        attempts: attempts.into_iter().map(attempt_record).collect(),
+        attempts: attempts.into_iter().map(AttemptRecord::from).collect(),
     })
-}
-
-fn attempt_record(row: AttemptRow) -> AttemptRecord {
-    AttemptRecord {
-        number: row.number,
-        worker: row.worker,
-        started: row.started,
-        end: row.end,
-    }
 }
 
 fn labels(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<Label>> {
