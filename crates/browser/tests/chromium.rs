@@ -198,6 +198,8 @@ fn a_visitor_keeps_its_cookies_to_itself() -> Result<()> {
     page.open(&server.url_at("pages.cluster.test", "/"))?;
     page.evaluate("document.cookie = 'who=alice; SameSite=Strict'")?;
     page.evaluate("document.cookie = 'wide=1; domain=cluster.test'")?;
+    // A script's assignment may return before the browser keeps it; reading waits for that.
+    assert_eq!(page.text("document.cookie")?, "who=alice; wide=1");
     let mut cookies = alice.cookies()?;
     cookies.sort_by(|a, b| a.name.cmp(&b.name));
     let shown: Vec<_> = cookies

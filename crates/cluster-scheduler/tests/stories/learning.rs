@@ -57,7 +57,8 @@ fn jobs_that_wait_have_forecasts_once_others_have_ended() {
         let waiting = submit(&client, "waiting", "a").await;
         let Forecast { start, end } = forecast(&waiting).await;
         assert!(is_range(start) && is_range(end), "{start:?} {end:?}");
-        assert!(start.0 < end.0 && start.1 < end.1, "{start:?} {end:?}");
+        // Not before it starts. The jobs took about a millisecond, so the ranges may be the same, or over already.
+        assert!(start.0 <= end.0 && start.1 <= end.1, "{start:?} {end:?}");
         // One that runs waits for nothing.
         assert_eq!(running.explain().await.unwrap().forecast, None);
         drop((running, waiting, worker, client, connected));
