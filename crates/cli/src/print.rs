@@ -1,6 +1,6 @@
 //! Standard output and standard error.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use crate::error::CommandError;
 use crate::terminal;
@@ -30,6 +30,12 @@ pub fn print_bytes(bytes: &[u8]) -> Result<(), CommandError> {
 /// If standard output cannot be written.
 pub fn print_line(line: impl std::fmt::Display) -> Result<(), CommandError> {
     print(&format!("{line}\n"))
+}
+
+/// Returns how many columns the terminal has that standard output goes to; `None` if it goes elsewhere.
+pub fn stdout_columns() -> Option<usize> {
+    let stdout = std::io::stdout();
+    stdout.is_terminal().then(|| terminal::columns(stdout))
 }
 
 /// Writes `text` on standard error, escaped for a terminal. A failure is ignored, as it could not be reported.

@@ -8,9 +8,7 @@ use std::io::IsTerminal as _;
 use crate::appearance;
 use crate::print::{print_error, write_control};
 use crate::quote::printable;
-
-/// The assumed width of a terminal that does not report it.
-const DEFAULT_WIDTH: usize = 80;
+use crate::terminal;
 
 /// A line that is replaced by the next, and erased before anything else is printed.
 #[derive(Debug)]
@@ -38,7 +36,7 @@ impl StatusLine {
     /// Shows `text` in place of what was shown before.
     pub fn show(&self, text: &str) {
         if self.enabled.get() {
-            let text = fitted(text, terminal_width());
+            let text = fitted(text, terminal::columns(std::io::stderr()));
             let erased = erase_sequence(self.shown.replace(text.chars().count()));
             write_control(&format!("{erased}{text}"));
         }
@@ -79,14 +77,6 @@ fn erase_sequence(columns: usize) -> String {
         return "\r\x1b[K".to_owned();
     }
     format!("\r{}\r", " ".repeat(columns))
-}
-
-fn terminal_width() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stderr())
-        .map(|size| usize::from(size.ws_col))
-        .ok()
-        .filter(|&columns| columns > 0)
-        .unwrap_or(DEFAULT_WIDTH)
 }
 
 /// Returns `text` cut so that it stays on one line of a terminal: a wrapped line could not be erased.

@@ -3,8 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use cluster_api::{PauseReason, Queue, RpcError};
+use cluster_api::{PauseReason, Queue, RpcError, RpcErrorKind};
 use tokio::sync::watch;
+use visible::counted;
+
+use crate::executor::Pruned;
+
+/// How many cache hints one report has.
+const HINTS_AT_ONCE: usize = 100;
 
 /// The worker's pauses, as the scheduler knows them. There may be several at once.
 pub(crate) struct Activity<'a> {
@@ -49,15 +55,36 @@ impl<'a> Activity<'a> {
         self.report().await
     }
 
-    /// Reports that what the worker had cached is gone, so that it is preferred for no job on account of that.
-    pub(crate) async fn pruned(&self) {
-        let answer = match self.queue.pruned(&[]) {
-            Ok(answer) => answer.await,
-            Err(error) => Err(error),
+    /// Reports for which cache hints nothing is cached any more, so that the worker is preferred for no job on account of
+    /// them. Returns whether the scheduler knows now, or never will.
+    pub(crate) async fn pruned(&self, pruned: &Pruned) -> bool {
+        let pieces: Vec<&[String]> = match pruned {
+            // On the wire, no hints means all.
+            Pruned::All => vec![&[]],
+            Pruned::Hints(hints) => hints.chunks(HINTS_AT_ONCE).collect(),
         };
-        if let Err(error) = answer {
-            tracing::debug!("The scheduler does not forget what was pruned: {error}");
+        for hints in pieces {
+            let answer = match self.queue.pruned(hints) {
+                Ok(answer) => answer.await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(()) => {}
+                Err(error) if error.kind == RpcErrorKind::Disconnected => return false,
+                Err(error) => {
+                    tracing::debug!("The scheduler does not forget what was pruned: {error}");
+                    return true;
+                }
+            }
         }
+        match pruned {
+            Pruned::All => tracing::info!("Reported that nothing is cached any more"),
+            Pruned::Hints(hints) => tracing::info!(
+                "Reported that nothing is cached any more for {}",
+                counted(hints.len(), "cache hint")
+            ),
+        }
+        true
     }
 
     pub(crate) async fn resume(&self, id: PauseId) -> Result<(), RpcError> {

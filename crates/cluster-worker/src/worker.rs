@@ -89,7 +89,8 @@ pub async fn run(
             let stopping = async {
                 (&mut shutdown).await;
             };
-            let started = BuilderThread::start(open, obuilder.upkeep, stopping).await;
+            let hints = parts.config.state_dir.join("obuilder-hints");
+            let started = BuilderThread::start(open, obuilder.upkeep, hints, stopping).await;
             match started.map_err(WorkerError::OBuilder)? {
                 Some(builder) => Some(Rc::new(builder)),
                 None => return Ok(Exit::Shutdown),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jobs::{AttemptEnd, JobId, LossReason, Outcome};
 use pool::{CacheHint, ClientId, Time, WorkerName};
 
-use crate::State;
 use crate::words::state_of;
+use crate::{AttemptRecord, Record, State};
 
 /// An attached job at one moment: one that ends with the connection of its client or its worker, or with the
 /// scheduler. A later record of the same job replaces an earlier one.
@@ -41,6 +41,46 @@ impl AttachedRecord {
             (Some((outcome, at)), _) => (state_of(outcome), *at),
             (None, Some((_, started))) => (State::Running, *started),
             (None, None) => (State::Queued, self.submitted),
+        }
+    }
+}
+
+impl From<AttachedRecord> for Record {
+    /// Returns the job as it is read after it was saved, so that it can be shown before.
+    fn from(saved: AttachedRecord) -> Self {
+        let (state, _) = saved.state();
+        let AttachedRecord {
+            id,
+            client,
+            pool,
+            hint,
+            kind,
+            urgent,
+            submitted,
+            attempt,
+            end,
+        } = saved;
+        let ended = end.as_ref().map(|(outcome, at)| (end_of(outcome), *at));
+        let attempt = attempt.map(|(worker, started)| AttemptRecord {
+            number: 1,
+            worker: worker.to_string(),
+            started,
+            end: ended,
+        });
+        Self {
+            id,
+            client: client.to_string(),
+            pool: pool.to_string(),
+            hint: hint.as_str().to_owned(),
+            urgent,
+            key: None,
+            kind: kind.to_string(),
+            attached: true,
+            labels: Vec::new(),
+            submitted,
+            state,
+            end,
+            attempts: attempt.into_iter().collect(),
         }
     }
 }

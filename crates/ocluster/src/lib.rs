@@ -6,6 +6,7 @@
 pub mod admin;
 mod bench;
 pub mod client;
+mod columns;
 mod decoder;
 mod dev;
 mod doctor;

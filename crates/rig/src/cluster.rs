@@ -14,10 +14,10 @@ use crate::holder::{Holder, Process, ProcessState};
 use crate::name::Name;
 use crate::wait::wait_for;
 
-/// The time limit for a program to start.
-const START_LIMIT: Duration = Duration::from_secs(30);
+/// The time limit for a program to start. A worker runs a step of a build before, which takes long on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(120);
 /// The time limit for a program to stop after SIGTERM. After that it is killed.
-const STOP_LIMIT: Duration = Duration::from_secs(15);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// What a worker logs once it is registered and has free capacity.
 const WORKER_IS_READY: &str = "Requesting a new job";
 
@@ -211,7 +211,12 @@ impl Cluster {
     /// # Errors
     /// When it does not start; then with its output.
     pub fn restart_obuilder_worker(&mut self, pool: &str, name: &str, args: &[&str]) -> Result<()> {
-        self.workers.retain(|worker| worker.name != name);
+        for killed in self.workers.extract_if(.., |worker| worker.name == name) {
+            // Until then, it has its directory to itself.
+            self.holder
+                .wait(killed.process, STOP_LIMIT)
+                .with_context(|| format!("cannot restart {name}: it was not killed"))?;
+        }
         self.start_obuilder_worker(pool, name, args).map(drop)
     }
 
@@ -233,11 +238,15 @@ impl Cluster {
 
     fn run_worker(&mut self, name: &str, command: &Command) -> Result<Worker> {
         let log = format!("{name}.log");
-        let process = self.holder.run(command, &log)?;
         let path = self.holder.log(&log);
-        self.wait_until_ready(&log, process, || {
-            fs::read_to_string(&path).is_ok_and(|text| text.contains(WORKER_IS_READY))
-        })?;
+        let times_ready = || {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            text.matches(WORKER_IS_READY).count()
+        };
+        // An earlier process of this worker has written to the same log.
+        let earlier = times_ready();
+        let process = self.holder.run(command, &log)?;
+        self.wait_until_ready(&log, process, || times_ready() > earlier)?;
         let worker = Worker {
             name: name.to_owned(),
             process,

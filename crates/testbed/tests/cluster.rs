@@ -8,11 +8,12 @@ use rig::{ProcessState, Rig, Worker, wait_for};
 use rustix::process::Signal;
 use testbed::{HeldJob, POOL, Program, Site, WAIT_LIMIT, wait_until_gone};
 
-/// The time limit for a client to notice a loss. It needs a moment; a busy machine needs longer.
-const NOTICE_LIMIT: Duration = Duration::from_secs(10);
+/// The time limit for a client to notice a loss. It needs a moment; a busy machine needs longer. A client that was not
+/// told waits for the worker's return for longer.
+const NOTICE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The time limit for workers to reconnect to a restarted scheduler. They try every ten seconds.
-const RECONNECT_LIMIT: Duration = Duration::from_secs(15);
+const RECONNECT_LIMIT: Duration = Duration::from_secs(60);
 
 // Scheduling.
 

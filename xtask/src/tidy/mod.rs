@@ -9,6 +9,7 @@ mod error_texts;
 mod errors_section;
 mod exceptions;
 mod finding;
+mod fuzz_lock;
 mod layers;
 mod lines;
 mod map;
@@ -100,6 +101,7 @@ fn findings(root: &Path) -> Result<Vec<Finding>> {
     found.extend(map::check(root)?);
     found.extend(walks::check(&files));
     found.extend(dependencies::check(root)?);
+    found.extend(fuzz_lock::check(&files));
     Ok(found)
 }
 

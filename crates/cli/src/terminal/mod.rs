@@ -10,6 +10,7 @@ mod plain_log;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::os::fd::AsFd;
 
 use visible::{Lines, is_text, is_visible};
 
@@ -20,6 +21,18 @@ const ESCAPE: u8 = 0x1b;
 
 /// The longest escape sequence that is passed on: a colour with all its parts is half as long.
 const SEQUENCE_BYTES: usize = 40;
+
+/// The assumed width of a terminal that does not report it.
+const DEFAULT_COLUMNS: usize = 80;
+
+/// Returns how many columns a terminal has.
+pub(crate) fn columns(terminal: impl AsFd) -> usize {
+    rustix::termios::tcgetwinsize(terminal)
+        .map(|size| usize::from(size.ws_col))
+        .ok()
+        .filter(|&columns| columns > 0)
+        .unwrap_or(DEFAULT_COLUMNS)
+}
 
 /// Returns `text` without anything that a terminal would obey, or that a reader would not see as what it is: only ends
 /// of lines and tabs are left, other such characters are escaped.

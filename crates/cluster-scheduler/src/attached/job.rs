@@ -44,6 +44,8 @@ pub(crate) struct AttachedJob {
     pub(super) log_turn: Cell<LogTurn>,
     /// Whether it is among those that are to be saved.
     pub(super) is_unsaved: Cell<bool>,
+    /// Whether it is in the store.
+    is_saved: Cell<bool>,
     /// Whether its end is saved.
     is_end_saved: Cell<bool>,
     /// How many operators have asked the worker to stop it, but for those whose calls failed.
@@ -123,6 +125,7 @@ impl AttachedJob {
             changed: Notify::new(),
             log_turn: Cell::default(),
             is_unsaved: Cell::new(false),
+            is_saved: Cell::new(false),
             is_end_saved: Cell::new(false),
             operator_stops: Cell::default(),
         }
@@ -155,6 +158,24 @@ impl AttachedJob {
         self.is_end_saved.get() && self.is_log_complete.get()
     }
 
+    /// It is in the store, at least as it was at first.
+    pub(crate) fn saved(&self) {
+        if !self.is_saved.replace(true) {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Waits until it is in the store. What is kept beside it is dropped before.
+    pub(crate) async fn until_saved(&self) {
+        loop {
+            let changed = self.changed();
+            if self.is_saved.get() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     pub(crate) fn end_saved(&self) {
         self.is_end_saved.set(true);
     }
@@ -184,6 +205,11 @@ impl AttachedJob {
     /// Returns the name of its pool, and its ticket there, once it has one.
     pub(crate) fn ticket(&self) -> Option<(&str, TicketId)> {
         Some((&self.pool, *self.ticket.get()?))
+    }
+
+    /// Returns who submitted it.
+    pub(super) fn client(&self) -> &ClientId {
+        &self.client
     }
 
     /// Returns the name of its pool.

@@ -13,6 +13,7 @@ mod save;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::rc::{Rc, Weak};
 
 use cluster_api::EncodedDescription;
@@ -86,6 +87,25 @@ impl AttachedJobs {
     /// Returns a job that is not wholly in the store yet.
     pub(crate) fn find(&self, job: JobId) -> Option<Rc<AttachedJob>> {
         self.jobs.borrow().get(&job).cloned()
+    }
+
+    /// Returns the ids, within these, of jobs that are not wholly in the store yet; with a client, only of its jobs.
+    pub(crate) fn in_range(
+        &self,
+        client: Option<&ClientId>,
+        ids: &RangeInclusive<JobId>,
+    ) -> Vec<JobId> {
+        let jobs = self.jobs.borrow();
+        let is_meant = |job: &AttachedJob| client.is_none_or(|client| job.client() == client);
+        if ids.start() == ids.end() {
+            let job = jobs.get(ids.start()).filter(|job| is_meant(job));
+            return job.map(|job| job.id).into_iter().collect();
+        }
+        let found = jobs.values().filter(|job| ids.contains(&job.id));
+        found
+            .filter(|job| is_meant(job))
+            .map(|job| job.id)
+            .collect()
     }
 
     /// Returns the ids of the jobs that are not wholly in the store yet.

@@ -20,7 +20,7 @@ const MAX_ATTEMPTS: usize = 1000;
 /// The longest detail of the end of an attempt, in bytes. A job's output may be far longer.
 const MAX_DETAIL_BYTES: usize = 4 << 10;
 
-/// What is on disk of a job.
+/// What is kept of a job.
 struct Found {
     record: Record,
     /// The lengths of the logs of its attempts, in the same order.
@@ -78,14 +78,20 @@ impl DurableJobs {
         EncodedDescription::from_bytes(&opened)?.decode().map(Some)
     }
 
-    /// Returns what is on disk of a job.
+    /// Returns what is kept of a job.
     async fn found(&self, job: JobId) -> Result<Found, RpcError> {
-        let read = self.read(move |reader| {
-            let has_description = reader.description(job)?.is_some();
-            let record = reader.record(job)?;
-            Ok(record.map(|record| (record, has_description)))
-        });
-        let Some((mut record, has_description)) = read.await? else {
+        let kept = match self.attached.find(job) {
+            Some(attached) => Some((attached.record().into(), false)),
+            None => {
+                let read = self.read(move |reader| {
+                    let has_description = reader.description(job)?.is_some();
+                    let record = reader.record(job)?;
+                    Ok(record.map(|record| (record, has_description)))
+                });
+                read.await?
+            }
+        };
+        let Some((mut record, has_description)) = kept else {
             return Err(RpcError::failed("the job is not kept any more"));
         };
         let older = record.attempts.len().saturating_sub(MAX_ATTEMPTS);

@@ -7,7 +7,6 @@ use cluster_web::cluster::{FoundJob, FoundJobs, JobsQuery};
 use job_store::{Query, Reader, Record};
 use jobs::{CancelledBy, JobId};
 use pool::{ClientId, Time};
-use visible::Shown;
 
 use super::{DurableJobs, convert};
 
@@ -59,27 +58,6 @@ impl DurableJobs {
                 .collect(),
             next: page.next.map(job_store::Cursor::number),
         })
-    }
-
-    /// Returns the job of any client whose id this is, or whose id alone begins like this.
-    pub(crate) async fn find_any(&self, id: &str) -> Result<JobId, RpcError> {
-        let shown = Shown(id).to_string();
-        let unknown = || {
-            RpcError::failed(format!(
-                "there is no job {shown:?}; list the jobs to see their ids"
-            ))
-        };
-        let (first, last) = JobId::beginning_with(id).ok_or_else(unknown)?;
-        let found = self
-            .read(move |reader| reader.all_in_range(first..=last, 2))
-            .await?;
-        match *found {
-            [job] => Ok(job),
-            [] => Err(unknown()),
-            _ => Err(RpcError::failed(format!(
-                "several jobs begin with {shown:?}; use more of the id"
-            ))),
-        }
     }
 
     /// Returns all that is known of a job.

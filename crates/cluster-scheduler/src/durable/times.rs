@@ -120,8 +120,10 @@ impl DurableJobs {
         }
         let attempt = job.attempt_id();
         let _times = self.keep_times_of(attempt, 0);
-        // The job is in the history before its phases are. Those of a short one are asked for once.
+        // Those of a short one are asked for once.
         growth.end_within(INTERVAL).await;
+        // Phases of a job that is not in the history are dropped.
+        job.until_saved().await;
         let ask = |version, offset| Some(job.job()?.times(version, offset));
         self.copy_growing_times(attempt, 0, growth, &ask).await;
     }

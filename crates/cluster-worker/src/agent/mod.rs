@@ -243,6 +243,7 @@ impl Agent {
                 reason = self.take_jobs(&activity, &jobs, joined.keeps_jobs) => reason,
                 reason = self.watch_fitness(&activity) => reason,
                 reason = self.close_intake(&activity) => reason,
+                never = self.report_pruned(&activity) => match never {},
             };
             tracing::warn!(
                 "Worker loop failed (probably because queue connection failed): {}",

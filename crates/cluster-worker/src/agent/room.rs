@@ -1,11 +1,13 @@
 //! Disk space for jobs: the worker pauses and prunes when there is too little.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use cluster_api::{PauseReason, RpcError};
 
 use super::{Agent, PRUNE_INTERVAL};
 use crate::activity::Activity;
+use crate::executor::Pruned;
 
 /// How often to check whether there is room again, after pruning did not help.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_secs(60);
@@ -31,8 +33,17 @@ impl Agent {
             }
         }
         tracing::info!("Prune complete. Re-activating queue...");
-        activity.pruned().await;
+        activity.pruned(&Pruned::All).await;
         activity.resume(pause).await
+    }
+
+    /// Reports what the backends prune by themselves. Never ends.
+    pub(super) async fn report_pruned(&self, activity: &Activity<'_>) -> Infallible {
+        let mut backends = self.runner.executors.prune_reports();
+        let report = async |pruned: &Pruned| activity.pruned(pruned).await;
+        let following = backends.iter_mut().map(|backend| backend.follow(&report));
+        futures::future::join_all(following).await;
+        std::future::pending().await
     }
 
     async fn has_room(&self) -> bool {

@@ -5,6 +5,7 @@ mod docker;
 mod fitness;
 mod job_kind;
 mod obuilder;
+mod pruned;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -29,6 +30,7 @@ pub(crate) use fitness::{Fitness, Unfit};
 pub(crate) use job_kind::JobKind;
 pub(crate) use obuilder::{BuilderThread, OBuilderExecutor, OBuilderRefusal};
 pub use obuilder::{OBuilderConfig, Upkeep};
+pub(crate) use pruned::{PruneReports, Pruned};
 
 /// What jobs of one kind run on, such as an engine or a store: whether it is fit for jobs, and how much room it has.
 pub(crate) trait Backend {
@@ -46,6 +48,13 @@ pub(crate) trait Backend {
     ///
     /// `None` for a backend that is always fit.
     fn fitness(&self) -> Option<Fitness> {
+        None
+    }
+
+    /// Returns what the backend prunes by itself, so that the scheduler gets to know it.
+    ///
+    /// `None` for a backend that does not.
+    fn prune_reports(&self) -> Option<PruneReports> {
         None
     }
 
@@ -139,6 +148,11 @@ impl Executors {
     pub(crate) fn fitness(&self) -> Vec<Fitness> {
         let backends = self.backends().into_iter();
         backends.filter_map(Backend::fitness).collect()
+    }
+
+    pub(crate) fn prune_reports(&self) -> Vec<PruneReports> {
+        let backends = self.backends().into_iter();
+        backends.filter_map(Backend::prune_reports).collect()
     }
 
     pub(crate) fn backends(&self) -> [&dyn Backend; 3] {

@@ -118,13 +118,17 @@ fn an_attached_job_is_kept_as_it_was_last_saved() {
     ];
     for (number, (outcome, end, state)) in (1..).zip(ends) {
         writer.save_attached(&[attached(number)]).expect("saved");
-        assert_eq!(record(&mut reader, number).state, State::Queued);
+        let seen = record(&mut reader, number);
+        assert_eq!(seen.state, State::Queued);
+        assert_eq!(seen, Record::from(attached(number)));
         writer.save_attached(&[running(number)]).expect("saved");
         let seen = record(&mut reader, number);
+        assert_eq!(seen, Record::from(running(number)));
         assert_eq!((seen.state, seen.attempts.len()), (State::Running, 1));
         let last = ended(number, outcome.clone());
-        writer.save_attached(&[last]).expect("saved");
+        writer.save_attached(&[last.clone()]).expect("saved");
         let seen = record(&mut reader, number);
+        assert_eq!(seen, Record::from(last), "it is shown like this before");
         assert_eq!((seen.attached, seen.state), (true, state));
         assert_eq!((seen.submitted, seen.urgent), (at(10), true));
         assert_eq!(seen.end, Some((outcome, at(30))));

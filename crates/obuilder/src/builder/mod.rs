@@ -258,6 +258,14 @@ impl Builder {
         self.core.database.entries()
     }
 
+    /// Returns whether there is a result of this step.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn has_result(&self, id: &StepId) -> Result<bool, StoreError> {
+        Ok(self.core.parts.store.result(id)?.is_some())
+    }
+
     /// Returns the free space of the store's disk.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use cluster_client::{DurableError, DurableJob};
 use visible::CompactElapsed;
 
 use super::access::Access;
+use crate::columns::for_stdout;
 use crate::json::kept_jobs::DescribedJob;
 use crate::labels::labels;
 use crate::timeline::{self, AttemptPhases, MAX_ATTEMPTS};
@@ -18,6 +19,9 @@ use cli::error::CommandError;
 use cli::output::Format;
 use cli::quote::printable;
 use cluster_json::outcome;
+
+/// Where the values begin, in columns.
+const INDENT: usize = 13;
 
 /// Show a job that the scheduler keeps
 ///
@@ -52,7 +56,7 @@ pub(super) async fn run(
         Err(error) => return Err(access.failed(error).await),
     };
     format.print(
-        || text(&details, explanation, &phases),
+        || for_stdout(text(&details, explanation, &phases), INDENT),
         || {
             let described = DescribedJob::of(&details).explained(explanation);
             phases

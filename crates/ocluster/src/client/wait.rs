@@ -1,5 +1,7 @@
 //! `wait`: waits until durable jobs have ended.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::ffi::OsString;
 
 use cluster_api::DurableOutcome;
@@ -9,11 +11,13 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use super::access::Access;
 use super::events::print_json;
 use super::failures::Failures;
+use super::waiting::{Explains, INTERVAL};
 use crate::json::kept_jobs::EndedJob;
 use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::output::Format;
 use cli::print::{print_error, print_line};
+use cli::status_line::StatusLine;
 use cluster_json::outcome;
 
 /// Wait until jobs that the scheduler keeps have ended
@@ -42,18 +46,31 @@ pub(super) async fn run(
     let (access, positionals) = Access::from_args(connect, args.positionals).await?;
     let ids = positionals.rest("JOB")?;
     let mut failures = Failures::new(format);
-    let mut waiting = FuturesUnordered::new();
+    let mut left = BTreeMap::new();
     if ids.is_empty() {
         // The cap file may be that of a job.
-        waiting.push(wait_for(0, access.watch(None).await?));
+        left.insert(0, access.watch(None).await?);
     }
     for (place, id) in ids.iter().enumerate() {
         match access.watch(Some(id)).await {
-            Ok(job) => waiting.push(wait_for(place, job)),
+            Ok(job) => drop(left.insert(place, job)),
             Err(error) => failures.report(place, error)?,
         }
     }
-    while let Some((place, job, ended)) = waiting.next().await {
+    let jobs = left.clone().into_iter();
+    let mut waiting: FuturesUnordered<_> = jobs.map(|(place, job)| wait_for(place, job)).collect();
+    let line = StatusLine::on_terminal();
+    let explains = Explains::default();
+    loop {
+        let next = tokio::select! {
+            next = waiting.next() => next,
+            never = show(&left, &explains, &line) => match never {},
+        };
+        let Some((place, job, ended)) = next else {
+            break;
+        };
+        left.remove(&place);
+        line.clear();
         match ended {
             Ok((attempts, outcome)) => {
                 if let Some(failed) = report(&job, attempts, &outcome, format).await? {
@@ -64,6 +81,32 @@ pub(super) async fn run(
         }
     }
     failures.result()
+}
+
+/// Shows on a terminal what is waited for, until the future is dropped.
+async fn show(
+    left: &BTreeMap<usize, DurableJob>,
+    explains: &Explains,
+    line: &StatusLine,
+) -> Infallible {
+    while let Some(job) = left.values().next()
+        && line.is_enabled()
+    {
+        tokio::time::sleep(INTERVAL).await;
+        match explains.ask_durable(job).await {
+            Some(wait) => line.show(&shown(left.len(), job.id(), &wait.brief())),
+            None => line.clear(),
+        }
+    }
+    std::future::pending().await
+}
+
+/// Returns what is shown of the first of the jobs that are left.
+fn shown(jobs_left: usize, id: Option<&str>, brief: &str) -> String {
+    match (jobs_left, id) {
+        (2.., Some(id)) => format!("{jobs_left} jobs left, {id}: {brief}"),
+        _ => brief.to_owned(),
+    }
 }
 
 async fn wait_for(place: usize, job: DurableJob) -> Waited {
@@ -99,4 +142,20 @@ async fn report(
         }
     }
     Ok(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_jobs_the_first_is_shown() {
+        let brief = "queued, expected to start in 1m to 2m: next in line";
+        assert_eq!(shown(1, Some("28t5cy4tqkff"), brief), brief);
+        assert_eq!(shown(2, None, "building on w1"), "building on w1");
+        assert_eq!(
+            shown(3, Some("28t5cy4tqkff"), "building on w1"),
+            "3 jobs left, 28t5cy4tqkff: building on w1"
+        );
+    }
 }

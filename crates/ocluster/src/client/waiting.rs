@@ -16,7 +16,7 @@ use cli::status_line::StatusLine;
 use visible::{Elapsed, counted};
 
 /// How often the scheduler is asked for a terminal, and how long a job may wait before anything is printed elsewhere.
-const INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often it is asked where there is no status line.
 const UNWATCHED_INTERVAL: Duration = Duration::from_secs(10);
@@ -171,7 +171,7 @@ impl Wait {
     }
 
     /// Returns the reason with what matters most first: a terminal may show only its beginning.
-    fn brief(&self) -> String {
+    pub(super) fn brief(&self) -> String {
         match self.why() {
             Some(why) => format!("{}: {}", self.expected("queued".to_owned()), why.text),
             None => describe(&self.status),

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use cluster_web::log::Style;
-use ratatui::text::Span;
 use visible::is_text;
+
+use crate::columns::width;
+pub(super) use crate::columns::{columns_of, filled};
 
 /// What a text is, for its colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -172,33 +174,6 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
     short
 }
 
-/// Returns the text in lines of at most so many columns, which begin with a word if that is not too long for a line.
-/// All but the first are indented like the first, or by as many columns as given if that is more.
-pub(super) fn filled(text: &str, columns: usize, indent: usize) -> Vec<String> {
-    let blanks = text.chars().take_while(|c| *c == ' ').count();
-    let indent = " ".repeat(blanks.max(indent).min(columns / 2));
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for word in text.split_inclusive(' ') {
-        let is_begun = !line.trim_start().is_empty();
-        if is_begun && columns_of(&line) + columns_of(word.trim_end()) > columns {
-            lines.push(std::mem::replace(&mut line, indent.clone()));
-        }
-        line.push_str(word);
-        if columns_of(line.trim_end()) > columns {
-            let mut parts = wrapped(line.trim_end(), columns);
-            let blank = if word.ends_with(' ') { " " } else { "" };
-            line = parts.pop().unwrap_or_default() + blank;
-            lines.extend(parts);
-        }
-    }
-    lines.push(line);
-    lines
-        .iter()
-        .map(|line| line.trim_end().to_owned())
-        .collect()
-}
-
 /// Returns pieces in rows of so many columns.
 pub(super) fn wrapped_pieces(pieces: &[Piece], columns: usize) -> Vec<Row> {
     let mut rows = vec![Row::default()];
@@ -224,36 +199,6 @@ pub(super) fn wrapped_pieces(pieces: &[Piece], columns: usize) -> Vec<Row> {
 fn add_piece(rows: &mut [Row], text: String, tone: Tone) {
     if let (Some(row), false) = (rows.last_mut(), text.is_empty()) {
         row.pieces.push(Piece { text, tone });
-    }
-}
-
-/// Returns the text in lines of so many columns.
-fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for c in text.chars() {
-        let width = width(c);
-        if used + width > columns.max(2) {
-            lines.push(String::new());
-            used = 0;
-        }
-        used += width;
-        if let Some(line) = lines.last_mut() {
-            line.push(c);
-        }
-    }
-    lines
-}
-
-/// Returns how many columns a text takes.
-pub(super) fn columns_of(text: &str) -> usize {
-    text.chars().map(width).sum()
-}
-
-fn width(c: char) -> usize {
-    match c.is_ascii() {
-        true => 1,
-        false => Span::raw(&*c.encode_utf8(&mut [0; 4])).width(),
     }
 }
 
@@ -303,28 +248,6 @@ mod tests {
             |  xxxxxxxxxxxxxxxxxxxxxxx…  -         
         "#]]
         .assert_eq(&(text.join("\n") + "\n"));
-    }
-
-    #[test]
-    fn a_line_is_cut_into_lines_of_the_screen() {
-        assert_eq!(wrapped("", 3), [""]);
-        assert_eq!(wrapped("abcdefg", 3), ["abc", "def", "g"]);
-        assert_eq!(wrapped("a名前", 3), ["a名", "前"]);
-    }
-
-    #[test]
-    fn lines_begin_with_words() {
-        let text = "  state:  queued behind 12 jobs";
-        assert_eq!(filled(text, 80, 10), [text]);
-        assert_eq!(
-            filled(text, 20, 10),
-            ["  state:  queued", "          behind 12", "          jobs"]
-        );
-        assert_eq!(filled("", 20, 10), [""]);
-        assert_eq!(
-            filled("  abcdefghijk lm", 6, 0),
-            ["  abcd", "efghij", "k lm"]
-        );
     }
 
     #[test]

@@ -52,6 +52,8 @@ fn a_job_can_be_followed_through_the_json_of_both_programs() {
     let mut cluster = Cluster::start_given(&[JSON]);
     let mut w1 = cluster.worker_with("w1", &[JSON]);
     let _first = cluster.submit("Dockerfile").wait().success();
+    // Otherwise the second job may come before the worker asks for it, and go to the backlog.
+    cluster.comes_to_show("queue: (ready) [w1]");
     let _second = cluster.submit("Dockerfile.fail").wait();
     cluster.scheduler.wait_for("Job failed after");
     w1.wait_for("Job failed: ");

@@ -54,6 +54,7 @@ impl DurableJobs {
         match saved.await {
             Ok(Ok(())) => {
                 attached.log_refusal(None);
+                piece.iter().for_each(|job| job.saved());
                 for (job, _) in piece.iter().zip(ended).filter(|(_, ended)| *ended) {
                     job.end_saved();
                     attached.forget_if_stored(job);

@@ -134,6 +134,35 @@ fn nothing_is_public_unless_the_operator_says_so() {
 }
 
 #[test]
+fn an_attached_job_is_shown_before_it_is_in_the_history() {
+    story(async {
+        let site = start().await;
+        let (client, _connected) = site.client("alice").await;
+        let browser = operator(&site).await;
+        let _ticket = crate::attached::submit(&client, "image").await;
+        let pool = browser.get("/pool/pool.json").await.json();
+        let id = pool["queue"][0]["id"].as_str().expect("it waits");
+        // It is saved some time after its submission.
+        let job = browser.get(&format!("/job/{id}.json")).await;
+        assert_eq!(job.status, 200, "{job:?}");
+        let job = job.json();
+        assert_eq!(job["job"]["state"], "queued");
+        assert_eq!(job["job"]["attached"], true);
+        assert_eq!(job["job"]["client"], "alice");
+        browser.get(&format!("/job/{id}")).await.has("no worker");
+        // The page of a shortened id leads there.
+        let shortened = browser.get(&format!("/job/{}", &id[..6])).await;
+        assert_eq!(shortened.header("location"), Some(&*format!("/job/{id}")));
+        let (admin, _admin) = site.admin().await;
+        assert_eq!(admin.job_details(id).await.unwrap().client, "alice");
+        // Its client finds it, too, and another client does not.
+        client.find_durable(id).await.unwrap();
+        let (other, _other) = site.client("bob").await;
+        other.find_durable(id).await.unwrap_err();
+    });
+}
+
+#[test]
 fn each_page_is_json_too() {
     story(async {
         let site = start().await;

@@ -2,6 +2,7 @@
 
 mod config;
 mod decoration;
+mod hints;
 mod op_phases;
 mod pipe;
 mod refusal;
@@ -19,7 +20,7 @@ use obuilder_spec::Spec;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{AdmittedBuild, AnyBuild, Backend, Executor, Fitness, JobKind};
+use super::{AdmittedBuild, AnyBuild, Backend, Executor, Fitness, JobKind, PruneReports};
 use crate::cancel::Cancel;
 use crate::log::JobLog;
 use crate::outcome::JobError;
@@ -53,6 +54,7 @@ impl OBuilderExecutor {
 struct AdmittedSpec<'a> {
     builder: &'a BuilderThread,
     spec: Spec,
+    hint: &'a str,
     secrets: &'a [Secret],
 }
 
@@ -61,6 +63,7 @@ impl AdmittedBuild for AdmittedSpec<'_> {
         let Self {
             builder,
             spec,
+            hint,
             secrets,
         } = self;
         let (writer, reader) = pipe();
@@ -70,6 +73,7 @@ impl AdmittedBuild for AdmittedSpec<'_> {
         let _stop = stop.clone().drop_guard();
         builder.request(BuildRequest {
             spec,
+            hint: hint.to_owned(),
             source: source.to_owned(),
             secrets: exposed(secrets),
             cancel: stop.clone(),
@@ -104,6 +108,7 @@ impl Executor<OBuilderBuild> for OBuilderExecutor {
         Ok(Box::new(AdmittedSpec {
             builder: &self.builder,
             spec,
+            hint: &job.cache_hint,
             secrets: &job.secrets,
         }))
     }
@@ -125,6 +130,10 @@ impl Backend for OBuilderExecutor {
 
     fn fitness(&self) -> Option<Fitness> {
         Some(self.builder.fitness())
+    }
+
+    fn prune_reports(&self) -> Option<PruneReports> {
+        Some(self.builder.prune_reports())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The builder's thread. A builder may block on a disk, and the connection to the scheduler must not.
 
-use std::cell::RefCell;
-use std::path::PathBuf;
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,11 +18,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use visible::Lines;
 
+use super::hints::BuiltHints;
 use super::pipe::LogWriter;
 use super::upkeep::{
     Condition, IsEnough, Maintained, RoomResult, Upkeep, check, is_short, maintain, make_first_room,
 };
-use crate::executor::{Fitness, Unfit};
+use crate::executor::{Fitness, PruneReports, Pruned, Unfit};
 use crate::metrics::BuilderStats;
 
 /// How long a health check may take, as upstream.
@@ -40,6 +41,8 @@ const SHARE_LIMIT: Duration = Duration::from_secs(5);
 /// A build, as a job requests it.
 pub(super) struct BuildRequest {
     pub(super) spec: Spec,
+    /// The cache hint of the job.
+    pub(super) hint: String,
     /// What `copy` copies from.
     pub(super) source: PathBuf,
     pub(super) secrets: Vec<(BString, Vec<u8>)>,
@@ -56,19 +59,24 @@ pub(crate) struct BuilderThread {
     requests: RefCell<Option<mpsc::UnboundedSender<BuildRequest>>>,
     fitness: Fitness,
     stats: watch::Receiver<BuilderStats>,
+    /// The cache hints that are lost, which the scheduler does not know.
+    unreported: watch::Receiver<Option<Pruned>>,
+    reported: mpsc::UnboundedSender<Pruned>,
     thread: RefCell<Option<JoinHandle<()>>>,
 }
 
 impl BuilderThread {
     /// Starts a builder, and waits until it has passed its self-test. `None` if `shutdown` ends first. The error says
-    /// what is wrong.
+    /// what is wrong. The cache hints of builds are noted in the file `hints`.
     pub(crate) async fn start(
         open: impl FnOnce() -> Result<Builder, String> + Send + 'static,
         upkeep: Upkeep,
+        hints: PathBuf,
         shutdown: impl Future<Output = ()>,
     ) -> Result<Option<Self>, String> {
         let (requests, received) = mpsc::unbounded_channel();
         let (started, ready) = oneshot::channel();
+        let (reported, reports) = mpsc::unbounded_channel();
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -78,8 +86,8 @@ impl BuilderThread {
                 (Err(reason), _) => return drop(started.send(Err(reason))),
                 (_, Err(error)) => return drop(started.send(Err(error.to_string()))),
             };
-            let builder_loop = BuilderLoop::new(builder);
-            let working = builder_loop.work(received, upkeep, started);
+            let builder_loop = BuilderLoop::new(builder, &hints);
+            let working = builder_loop.work(received, reports, upkeep, started);
             tokio::task::LocalSet::new().block_on(&runtime, working);
             // A system call that does not return must not keep the worker from ending.
             runtime.shutdown_timeout(STOP_LIMIT);
@@ -94,8 +102,12 @@ impl BuilderThread {
             () = shutdown => return join(thread).await.map(|()| None),
         };
         let ended_early = || Err("the builder ended while it was starting".to_owned());
-        let (fitness, stats) = match ready.unwrap_or_else(|_| ended_early()) {
-            Ok(started) => started,
+        let Published {
+            fitness,
+            stats,
+            unreported,
+        } = match ready.unwrap_or_else(|_| ended_early()) {
+            Ok(published) => published,
             Err(reason) => {
                 // It closes its store first, which unmounts file systems there.
                 join(thread).await?;
@@ -106,6 +118,8 @@ impl BuilderThread {
             requests: RefCell::new(Some(requests)),
             fitness,
             stats,
+            unreported,
+            reported,
             thread: RefCell::new(Some(thread)),
         }))
     }
@@ -124,6 +138,13 @@ impl BuilderThread {
     /// Returns the builder's statistics.
     pub(crate) fn stats(&self) -> watch::Receiver<BuilderStats> {
         self.stats.clone()
+    }
+
+    pub(crate) fn prune_reports(&self) -> PruneReports {
+        PruneReports {
+            unreported: self.unreported.clone(),
+            reported: self.reported.clone(),
+        }
     }
 
     /// Waits until the builder has ended by itself, which happens only if it crashes.
@@ -149,8 +170,15 @@ async fn join(thread: JoinHandle<()>) -> Result<(), String> {
     }
 }
 
+/// What a builder publishes.
+struct Published {
+    fitness: Fitness,
+    stats: watch::Receiver<BuilderStats>,
+    unreported: watch::Receiver<Option<Pruned>>,
+}
+
 /// Reports whether the builder has started, or why it has not.
-type Started = oneshot::Sender<Result<(Fitness, watch::Receiver<BuilderStats>), String>>;
+type Started = oneshot::Sender<Result<Published, String>>;
 
 /// The builder on its thread, and what it publishes.
 struct BuilderLoop {
@@ -158,29 +186,39 @@ struct BuilderLoop {
     condition: watch::Sender<Condition>,
     fitness: watch::Sender<Option<Unfit>>,
     stats: watch::Sender<BuilderStats>,
+    hints: RefCell<BuiltHints>,
+    unreported: watch::Sender<Option<Pruned>>,
 }
 
 impl BuilderLoop {
-    fn new(builder: Builder) -> Rc<Self> {
-        Rc::new(Self {
+    fn new(builder: Builder, hints: &Path) -> Rc<Self> {
+        let is_empty = builder.count().is_ok_and(|results| results == 0);
+        let hints = BuiltHints::open(hints, is_empty);
+        let new = Rc::new(Self {
             builder,
             condition: watch::Sender::default(),
             fitness: watch::Sender::default(),
             stats: watch::Sender::default(),
-        })
+            hints: RefCell::new(hints),
+            unreported: watch::Sender::default(),
+        });
+        // What was removed while the worker was stopped.
+        new.check_hints(false);
+        new
     }
 
     /// Works until the channel of requests is closed.
     async fn work(
         self: Rc<Self>,
         mut requests: mpsc::UnboundedReceiver<BuildRequest>,
+        mut reports: mpsc::UnboundedReceiver<Pruned>,
         upkeep: Upkeep,
         mut started: Started,
     ) {
         tracing::info!(target: "obuilder", "Performing OBuilder self-test…");
         let checking = async {
-            make_first_room(&self.builder, upkeep).await;
-            check(&self.builder, &self.condition).await;
+            make_first_room(&*self, upkeep).await;
+            check(&*self, &self.condition).await;
         };
         tokio::select! {
             () = checking => {}
@@ -201,10 +239,12 @@ impl BuilderLoop {
             tracing::info!(target: "obuilder", "OBuilder self-test passed");
         }
         self.publish();
-        if started
-            .send(Ok((self.fitness.subscribe(), self.stats.subscribe())))
-            .is_err()
-        {
+        let published = Published {
+            fitness: self.fitness.subscribe(),
+            stats: self.stats.subscribe(),
+            unreported: self.unreported.subscribe(),
+        };
+        if started.send(Ok(published)).is_err() {
             return;
         }
         let taking = async {
@@ -215,8 +255,9 @@ impl BuilderLoop {
         };
         tokio::select! {
             () = taking => {}
-            () = maintain(&self.builder, upkeep, &self.condition) => {}
+            () = maintain(&*self, upkeep, &self.condition) => {}
             () = self.keep_publishing() => {}
+            () = self.take_reports(&mut reports) => {}
         }
         self.stop().await;
     }
@@ -239,6 +280,7 @@ impl BuilderLoop {
     async fn build(self: Rc<Self>, request: BuildRequest) {
         let BuildRequest {
             spec,
+            hint,
             source,
             secrets,
             cancel,
@@ -248,13 +290,18 @@ impl BuilderLoop {
         } = request;
         let result = match self.wait_for_room(&log, &cancel).await {
             Ok(()) => {
+                self.hints.borrow_mut().begin(&hint);
                 let context = Context {
                     secrets,
                     cancel,
                     stop_limit: CANCEL_LIMIT,
                     ..Context::new(source, Rc::new(log))
                 };
-                self.builder.build(&context, &spec).await
+                let result = self.builder.build(&context, &spec).await;
+                let id = result.as_ref().ok().copied();
+                self.hints.borrow_mut().end(&hint, id);
+                self.publish_lost();
+                result
             }
             Err(error) => Err(error),
         };
@@ -284,6 +331,36 @@ impl BuilderLoop {
             _ = condition.wait_for(|condition| !condition.is_making_room()) => Ok(()),
             () = cancel.cancelled() => Err(BuildError::Cancelled),
         }
+    }
+
+    /// Finds out which cache hints are lost. `is_pruned`: results were removed just now.
+    fn check_hints(&self, is_pruned: bool) {
+        let exists = |id: &StepId| {
+            self.builder.has_result(id).unwrap_or_else(|error| {
+                tracing::warn!("Cannot look for {id} in OBuilder's store: {error}");
+                true
+            })
+        };
+        self.hints.borrow_mut().check(is_pruned, exists);
+        self.publish_lost();
+    }
+
+    fn publish_lost(&self) {
+        let unreported = self.hints.borrow().unreported();
+        self.unreported.send_if_modified(|published| {
+            let changed = *published != unreported;
+            *published = unreported;
+            changed
+        });
+    }
+
+    /// Takes what the scheduler was told. Never ends.
+    async fn take_reports(&self, reports: &mut mpsc::UnboundedReceiver<Pruned>) {
+        while let Some(pruned) = reports.recv().await {
+            self.hints.borrow_mut().reported(&pruned);
+            self.publish_lost();
+        }
+        std::future::pending().await
     }
 
     async fn keep_publishing(&self) {
@@ -321,13 +398,13 @@ impl BuilderLoop {
     }
 }
 
-impl Maintained for Builder {
+impl Maintained for BuilderLoop {
     fn space(&self) -> Result<Space, String> {
-        Self::space(self).map_err(|error| error.to_string())
+        self.builder.space().map_err(|error| error.to_string())
     }
 
     fn results(&self) -> Result<u64, String> {
-        self.count().map_err(|error| error.to_string())
+        self.builder.count().map_err(|error| error.to_string())
     }
 
     fn make_room<'a>(
@@ -338,8 +415,12 @@ impl Maintained for Builder {
         async move {
             // Results that were used within this second may go, too. Those that a build uses are kept in any case.
             let before = Timestamp::now() + SignedDuration::from_secs(1);
+            let is_pruned = Cell::new(false);
             let mut removed = |removed: Removed<'_>| match removed {
-                Removed::Result(id) => tracing::debug!("Removing {id}"),
+                Removed::Result(id) => {
+                    tracing::debug!("Removing {id}");
+                    is_pruned.set(true);
+                }
                 Removed::Cache(name) => {
                     tracing::warn!(
                         "Removing the cache {:?}: no results are left to remove",
@@ -347,7 +428,13 @@ impl Maintained for Builder {
                     );
                 }
             };
-            let made = Self::make_room(self, before, limit, is_enough, &mut removed).await;
+            let builder = &self.builder;
+            let made = builder
+                .make_room(before, limit, is_enough, &mut removed)
+                .await;
+            if is_pruned.get() {
+                self.check_hints(true);
+            }
             Ok(match made.map_err(|error| error.to_string())? {
                 RoomMade::Enough => RoomResult::Enough,
                 RoomMade::Freed(count) => RoomResult::Removed(count),
@@ -359,7 +446,7 @@ impl Maintained for Builder {
 
     fn check(&self) -> LocalBoxFuture<'_, Result<(), String>> {
         async move {
-            let checked = self.healthcheck(CHECK_LIMIT).await;
+            let checked = self.builder.healthcheck(CHECK_LIMIT).await;
             checked.map_err(|error| error.to_string())
         }
         .boxed_local()
@@ -375,11 +462,14 @@ mod tests {
     fn a_crash_of_the_builder_is_noticed() {
         local(async {
             let (fitness, stats) = (watch::Sender::default(), watch::Sender::default());
+            let unreported = watch::Sender::default();
             let (crash, crashing) = std::sync::mpsc::channel::<()>();
             let builder = BuilderThread {
                 requests: RefCell::default(),
                 fitness: fitness.subscribe(),
                 stats: stats.subscribe(),
+                unreported: unreported.subscribe(),
+                reported: mpsc::unbounded_channel().0,
                 thread: RefCell::new(Some(std::thread::spawn(move || {
                     fitness.send_replace(Some(Unfit::MakingRoom));
                     crashing.recv().expect("a bug");

@@ -13,6 +13,7 @@ use super::job_name::id_of;
 use super::known_job::{FailedCall, KnownJob};
 use crate::admin::Common;
 use crate::admin::service::{About, Service};
+use crate::columns::for_stdout;
 use crate::json::jobs::JobDetails as Details;
 use crate::labels::labels;
 use crate::timeline::{self, AttemptPhases};
@@ -20,6 +21,9 @@ use cli::error::CommandError;
 use cli::human::table;
 use cli::quote::printable;
 use cluster_json::outcome;
+
+/// Where the values begin, in columns.
+pub(crate) const INDENT: usize = 12;
 
 /// Show a job: its state, its attempts and how it ended
 ///
@@ -44,7 +48,8 @@ pub(in crate::admin) async fn run(common: &Common, args: Args) -> Result<(), Com
             return Err(service.failed(method, About::default(), error).await);
         }
     };
-    common.format().print(|| text(&job), || json(&job))
+    let shown = || for_stdout(text(&job), INDENT);
+    common.format().print(shown, || json(&job))
 }
 
 fn json(job: &KnownJob) -> Details {
@@ -93,6 +98,8 @@ pub(crate) fn text(known: &KnownJob) -> String {
         } => Some(printable(output)),
         _ => None,
     };
+    // Random keys are of no interest to people.
+    let chosen_key = key.as_deref().filter(|key| !key.starts_with("random-"));
     let mut rows = vec![
         ("job", printable(&summary.id)),
         ("state", summary.state.to_string()),
@@ -108,7 +115,7 @@ pub(crate) fn text(known: &KnownJob) -> String {
     let optional = [
         ("output", output),
         ("labels", Some(labels(&summary.labels))),
-        ("key", key.as_deref().map(printable)),
+        ("key", chosen_key.map(printable)),
         ("cache hint", Some(printable(cache_hint))),
         ("urgent", urgent.then(|| "yes".to_owned())),
     ];

@@ -1,10 +1,13 @@
 //! Logs with the time of each line.
 
+mod colour;
+
 use std::time::Duration;
 
 use cluster_api::LogTime;
 use jiff::{SignedDuration, Timestamp};
 
+use self::colour::Colour;
 use cli::quote::printable;
 
 /// Whether and how the time of each line is shown.
@@ -59,6 +62,8 @@ pub(crate) struct LineTimes {
     /// When the attempt began.
     began: Timestamp,
     is_in_line: bool,
+    /// What the log has left on, which is not for the times.
+    colour: Colour,
 }
 
 impl LineTimes {
@@ -69,6 +74,7 @@ impl LineTimes {
             style,
             began: now.checked_sub(ago).unwrap_or(now),
             is_in_line: false,
+            colour: Colour::default(),
         }
     }
 
@@ -81,8 +87,10 @@ impl LineTimes {
             if !self.is_in_line {
                 let next = times.partition_point(|time| time.offset <= at);
                 let time = next.checked_sub(1).and_then(|last| times.get(last));
-                stamped.extend(self.shown(time.map(|time| time.at)).into_bytes());
+                let shown = self.shown(time.map(|time| time.at));
+                self.colour.without(&mut stamped, shown.as_bytes());
             }
+            self.colour.read(line);
             stamped.extend(line);
             self.is_in_line = !line.ends_with(b"\n");
             at += line.len() as u64;
@@ -133,6 +141,31 @@ mod tests {
             offset += piece.len() as u64;
         }
         String::from_utf8(all).unwrap()
+    }
+
+    #[test]
+    fn a_time_does_not_have_the_colour_of_the_log() {
+        let expected = "        -  \u{1b}[31mred\n\u{1b}[0m0:00:01.2  \u{1b}[31m\u{1b}[1mred\u{1b}[0m\n1:41:40.0  x";
+        let log = "\u{1b}[31mred\n\u{1b}[1mred\u{1b}[0m\nx";
+        let times = &[at(8, 1_250), at(19, 6_100_000)];
+        for at in 0..log.len() {
+            let (first, second) = log.split_at(at);
+            let mut lines = LineTimes::new(
+                TimestampStyle::Elapsed,
+                Duration::ZERO,
+                Timestamp::UNIX_EPOCH,
+            );
+            let mut all = lines.stamp(0, first.as_bytes(), times);
+            all.extend(lines.stamp(first.len() as u64, second.as_bytes(), times));
+            assert_eq!(String::from_utf8(all).unwrap(), expected, "{at}");
+        }
+    }
+
+    fn at(offset: u64, millis: u64) -> LogTime {
+        LogTime {
+            offset,
+            at: Duration::from_millis(millis),
+        }
     }
 
     #[test]
