@@ -1,6 +1,7 @@
 //! Gives tickets to workers: when one is submitted, when a worker asks, and when things change.
 
 use core::mem;
+use core::time::Duration;
 
 use crate::affinity::Soonest;
 use crate::backlog::{InOrder, Turn};
@@ -112,7 +113,10 @@ impl Pool {
         let (affinity, workers) = (&self.affinity, &self.workers);
         if self.times.are_known() {
             // It waits for a cache only as long as that saves time.
-            let limit = |hint| self.costs_of(ticket, hint).saving();
+            let limit = |hint| match self.may_wait(ticket) {
+                true => self.costs_of(ticket, hint).saving(),
+                false => Duration::ZERO,
+            };
             affinity.soonest(&ticket.hint, workers, (self.now, limit), except)
         } else {
             let limit = self.config.cost.non_cached;
@@ -127,6 +131,9 @@ impl Pool {
         let (now, Some(ticket)) = (self.now, self.tickets.get(&id)) else {
             return false;
         };
+        if !self.may_wait(ticket) {
+            return false;
+        }
         let saving = self.costs(ticket).saving();
         let Some(Ticket {
             location: Location::Backlog { passed_since },
@@ -136,6 +143,12 @@ impl Pool {
             return false;
         };
         now.since(*passed_since.get_or_insert(now)) < saving
+    }
+
+    /// Returns whether a ticket may wait for a cache. It may not while others wait for workers and its client is behind
+    /// its share: it would get less and less.
+    pub(crate) fn may_wait(&self, ticket: &Ticket) -> bool {
+        !self.waiting.has_backlog() || !self.clients.is_behind(&ticket.client)
     }
 
     /// Returns what a ticket's job is expected to take.
@@ -363,6 +376,15 @@ impl Pool {
         let (now, hint) = (self.now, ticket.hint.clone());
         let client = self.clients.dequeue(&ticket.client, id, ticket.urgent);
         self.clients.took(ticket.fair_start, ticket.urgent);
+        let has_waited = match ticket.location {
+            Location::Queue { is_preferred, .. } => is_preferred,
+            Location::Backlog { passed_since } => passed_since.is_some(),
+            Location::Running { .. } => false,
+        };
+        if let (true, true, Some(charge)) = (has_waited, self.waiting.has_backlog(), ticket.charge)
+        {
+            self.clients.waited(&ticket.client, charge);
+        }
         let (is_new, known) = self.affinity.take(&hint, slot, &self.times);
         ticket.location = Location::Running {
             worker: slot,

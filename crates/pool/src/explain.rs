@@ -57,7 +57,7 @@ pub struct ChosenFacts {
 pub struct PassedFacts {
     /// The name of the one that is free first of those that have its hint cached.
     pub worker: WorkerName,
-    /// From then on, the next worker takes it.
+    /// From then on, the next worker takes it; before, too, if its client gets behind its share.
     pub until: Time,
     /// How much time the cache is expected to save.
     pub saves: Duration,
@@ -172,7 +172,7 @@ impl Pool {
         };
         let saves = self.costs(ticket).saving();
         let until = since + saves;
-        if until <= self.now {
+        if until <= self.now || !self.may_wait(ticket) {
             return None;
         }
         let (affinity, workers) = (&self.affinity, &self.workers);

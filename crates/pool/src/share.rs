@@ -144,6 +144,9 @@ pub(crate) struct Client {
     latest: Time,
     /// What it gets back, and has not got yet: its next tickets cost so much less.
     credit: Duration,
+    /// By how much its next ticket may start before where the queue is: what it has missed while a ticket waited for a
+    /// cache, and has not made up for.
+    missed: Duration,
 }
 
 impl Client {
@@ -156,7 +159,7 @@ impl Client {
     fn enter(&mut self, period: u64) -> bool {
         let was_current = self.period == period;
         if !was_current {
-            (self.period, self.credit) = (period, Duration::ZERO);
+            (self.period, self.credit, self.missed) = (period, Duration::ZERO, Duration::ZERO);
         }
         was_current
     }
@@ -248,7 +251,10 @@ impl Clients {
         let is_current = client.enter(period);
         let fair_start = match rule {
             Rule::Guessed => now.max(client.next_fair_start),
-            Rule::Learned if is_current => reached.max(client.next_fair_start),
+            Rule::Learned if is_current => {
+                let from = reached.saturating_sub(client.missed);
+                from.max(client.next_fair_start)
+            }
             Rule::Learned => reached,
         };
         let duration = client.rate.time_for(cost(client.times.known));
@@ -256,6 +262,7 @@ impl Clients {
         client.credit -= used;
         client.next_fair_start = fair_start + (duration - used);
         client.latest = fair_start;
+        client.missed = reached.since(client.next_fair_start).min(client.missed);
         client.add(ticket, urgent);
         Charge {
             client: client.id.clone(),
@@ -324,6 +331,27 @@ impl Clients {
         self.has_taken = true;
         if !urgent {
             self.reached = self.reached.max(fair_start);
+        }
+    }
+
+    /// Returns whether a client is behind its share: by where the queue is, all that it has queued should have started,
+    /// and its next ticket, too.
+    pub(crate) fn is_behind(&self, client: &ClientId) -> bool {
+        let (period, reached) = (self.period, self.reached);
+        let client = self.known.get(client);
+        client.is_some_and(|client| client.period == period && client.next_fair_start < reached)
+    }
+
+    /// Notes that a worker has taken a ticket that waited for a cache, while others waited for workers. What its client
+    /// has missed meanwhile is not lost, up to what it was charged for the ticket: with more, it would keep others
+    /// waiting for too long.
+    pub(crate) fn waited(&mut self, client: &ClientId, charge: Duration) {
+        let (period, reached) = (self.period, self.reached);
+        if let Some(client) = self.known.get_mut(client)
+            && client.period == period
+        {
+            let behind = reached.since(client.next_fair_start);
+            client.missed = client.missed.max(behind.min(charge));
         }
     }
 
@@ -447,6 +475,7 @@ impl Clients {
                 period: 0,
                 latest: Time::from_micros(i64::MIN),
                 credit: Duration::ZERO,
+                missed: Duration::ZERO,
             };
             self.known.insert(id.clone(), client);
         }

@@ -91,17 +91,18 @@ fn whom_a_ticket_waits_for() {
     s.end();
 }
 
+fn teach(s: &mut Story, hint: &str, is_warm: bool, seconds: u64) {
+    s.pool.teach(&PastJob {
+        client: ClientId::new("u").unwrap(),
+        hint: CacheHint::new(hint),
+        is_warm,
+        took: Duration::from_secs(seconds),
+    });
+}
+
 #[test]
 fn to_whom_a_ticket_is_left() {
     let mut s = Story::new();
-    let teach = |s: &mut Story, hint: &str, is_warm, seconds| {
-        s.pool.teach(&PastJob {
-            client: ClientId::new("u").unwrap(),
-            hint: CacheHint::new(hint),
-            is_warm,
-            took: Duration::from_secs(seconds),
-        });
-    };
     for (hint, is_warm, seconds) in [
         ("hint", false, 300),
         ("hint", true, 60),
@@ -149,5 +150,56 @@ fn to_whom_a_ticket_is_left() {
     s.seconds_pass(241);
     s.pool.advance(s.now);
     assert_eq!(facts(&s, third).passed, None);
+    s.end();
+}
+
+/// A ticket is left to the worker that has its hint cached until its client would get less than its share by that.
+#[test]
+fn a_ticket_is_not_left_to_others_at_the_cost_of_its_clients_share() {
+    let mut s = Story::new();
+    for (hint, is_warm, seconds) in [
+        ("hint", false, 300),
+        ("hint", true, 60),
+        ("long", false, 1_000),
+        ("short", false, 50),
+        ("short", true, 50),
+    ] {
+        teach(&mut s, hint, is_warm, seconds);
+    }
+    let w1 = s.reg("w1");
+    for (job, hint) in [("job1", "hint"), ("job2", "long")] {
+        let popped = s.pop(w1);
+        s.submit("u", job, hint);
+        s.pause();
+        assert_eq!(s.answer(popped), job);
+        if job == "job1" {
+            s.finish(job);
+        }
+    }
+
+    // While w1 is busy, another worker takes three of another client, and leaves the first to w1.
+    let first = s.submit("c", "first", "hint");
+    for job in ["a", "b", "c", "d"] {
+        s.submit("v", job, "short");
+    }
+    let w2 = s.reg("w2");
+    for job in ["a", "b", "c"] {
+        let popped = s.pop(w2);
+        s.pause();
+        assert_eq!(s.answer(popped), job);
+        s.finish(job);
+        assert_eq!(facts(&s, first).passed.is_some(), job != "c");
+    }
+
+    // After 100 s of work for the other client, a second one of 60 s should have started, too. It waits no longer.
+    let popped = s.pop(w2);
+    s.pause();
+    assert_eq!(s.answer(popped), "first");
+
+    // What it has missed meanwhile is not lost: the second one starts where it should have.
+    let second = s.submit("c", "second", "");
+    let [first, second] = [first, second].map(|ticket| s.pool.fair_start(ticket));
+    let later = second.unwrap().since(first.unwrap());
+    assert_eq!(later.as_secs_f64().round(), 60.0);
     s.end();
 }

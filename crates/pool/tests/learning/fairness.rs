@@ -30,6 +30,8 @@ struct Load {
     /// How many jobs each client has waiting.
     waiting: usize,
     jobs: Jobs,
+    /// How many times as long a job takes without its cache.
+    cold: f64,
 }
 
 /// Which jobs clients have.
@@ -52,6 +54,7 @@ impl Load {
             learns: true,
             waiting: WAITING,
             jobs: Jobs::Alike,
+            cold: 1.0,
         }
     }
 }
@@ -68,10 +71,9 @@ fn serve(load: &Load) -> BTreeMap<TicketId, Run> {
 
 /// The same, with a look at the cluster after each step.
 fn serve_and_look(load: &Load, look: &mut dyn FnMut(&Cluster)) -> BTreeMap<TicketId, Run> {
-    // A cache makes no difference here.
     let truths = CLIENTS.map(|(_, seconds)| Truth {
         warm: seconds,
-        cold: seconds,
+        cold: seconds * load.cold,
         sigma: load.sigma,
     });
     let mut cluster = Cluster::new(load.seed, load.workers, truths.to_vec(), load.learns);
@@ -139,6 +141,22 @@ fn unfairness(runs: &BTreeMap<TicketId, Run>, workers: usize) -> (f64, f64) {
     (worst, longest)
 }
 
+/// Returns the least that a client was served in the second half, relative to its share.
+fn least(runs: &BTreeMap<TicketId, Run>, workers: usize) -> f64 {
+    let rates: f64 = CLIENTS.iter().map(|(rate, _)| rate).sum();
+    let [begin, end] = [HOURS, 2 * HOURS].map(|hours| Time::from_secs(hours * HOUR));
+    let parts = CLIENTS.iter().enumerate().map(|(n, (rate, _))| {
+        let runs = runs
+            .values()
+            .filter(|run| run.client == n && run.end > begin);
+        let served: f64 = runs
+            .map(|run| run.end.min(end).secs_after(run.start.max(begin)))
+            .sum();
+        served / (rate / rates * workers as f64 * end.secs_after(begin))
+    });
+    parts.fold(f64::MAX, f64::min)
+}
+
 /// Checks that clients get their shares in any hour, within one job.
 fn check(load: &Load) {
     let (seconds, longest) = unfairness(&serve(load), load.workers);
@@ -182,8 +200,42 @@ fn shares_are_kept_by_jobs_of_uncertain_length() {
             });
         }
     }
-    for workers in [1, 4] {
-        check(&Load::new(workers, 0.3));
+    for waiting in [1, WAITING] {
+        check(&Load {
+            waiting,
+            ..Load::new(1, 0.3)
+        });
+    }
+}
+
+/// Clients get their shares in any hour, too, if they have one job waiting each, and these wait for caches.
+#[test]
+fn shares_are_kept_by_jobs_that_wait_for_caches() {
+    for seed in 1..=4 {
+        check(&Load {
+            seed,
+            waiting: 1,
+            ..Load::new(16, 0.3)
+        });
+    }
+}
+
+/// A client whose jobs wait for the one worker that has their cache gets others, too, before it loses its share.
+#[test]
+fn caches_do_not_cost_shares() {
+    for cold in [2.0, 5.0] {
+        for waiting in [1, WAITING] {
+            for workers in [4, 16] {
+                let load = Load {
+                    seed: 7,
+                    waiting,
+                    cold,
+                    ..Load::new(workers, 0.3)
+                };
+                let least = least(&serve(&load), workers);
+                assert!(least >= 0.8, "{least} of a share with {load:?}");
+            }
+        }
     }
 }
 
