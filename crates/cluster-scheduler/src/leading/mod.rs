@@ -5,6 +5,7 @@
 //! by [`Event`]s.
 
 mod keeper;
+mod leader;
 mod questions;
 mod standing;
 
@@ -17,6 +18,7 @@ use leadership::{StepDownError, StopReason};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use self::keeper::timing;
+pub(crate) use self::leader::Leader;
 pub(crate) use self::questions::check_key;
 pub(crate) use self::standing::Standing;
 use crate::scheduler::StartError;

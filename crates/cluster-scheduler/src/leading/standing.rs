@@ -71,6 +71,11 @@ impl Standing {
         self.answered = Some(Instant::now());
     }
 
+    /// Returns how long ago the database answered last.
+    pub(crate) fn since_answer(&self) -> Duration {
+        self.answered.map_or(Duration::ZERO, |at| at.elapsed())
+    }
+
     /// Returns the standbys that would lead at once.
     pub(crate) fn standbys(&self) -> impl Iterator<Item = &Peer> {
         self.others

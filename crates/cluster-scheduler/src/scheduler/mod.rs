@@ -40,7 +40,7 @@ pub struct Scheduler {
     address: Address,
     metrics: Option<Metrics>,
     /// Keeps the lease; `None` if the state is in files, which no other scheduler has.
-    keeper: Option<Keeper>,
+    keeper: Option<Rc<Keeper>>,
     stop_reason: Cell<Option<StopReason>>,
     /// The pages; its thread ends before what it asks.
     web: Option<cluster_web::Server>,
@@ -71,6 +71,9 @@ impl Metrics {
         Self { endpoint, address }
     }
 }
+
+/// How long a leader that steps down waits for the last answers to be made.
+const ANSWER_DELAY: Duration = Duration::from_millis(50);
 
 /// How long a leader that steps down waits for its last answers to be sent.
 const FLUSH_LIMIT: Duration = Duration::from_millis(200);
@@ -130,7 +133,9 @@ impl Scheduler {
                 Event::Stop(reason) => return reason,
                 Event::Failed(_) => return StopReason::Expired,
                 Event::Drain => {
-                    // What was not saved was told to nobody, and is submitted again. What was answered arrives.
+                    // What was not saved was told to nobody, and is submitted again. What was answered arrives, that
+                    // the operator's request was accepted among it.
+                    tokio::time::sleep(ANSWER_DELAY).await;
                     let flushed = self.connections.flushed();
                     drop(tokio::time::timeout(FLUSH_LIMIT, flushed).await);
                     keeper.drained();

@@ -45,7 +45,7 @@ struct Waiting {
     /// Where it does not listen yet.
     address: BoundAddress,
     metrics: Option<Metrics>,
-    keeper: Keeper,
+    keeper: Rc<Keeper>,
     /// Once it has it.
     lease: Cell<Option<Lease>>,
 }
@@ -218,7 +218,7 @@ async fn wait(
         (candidate, Some(look))
     };
     let keeper = Keeper::start(candidate, key, id, first.as_ref());
-    let keeper = keeper.map_err(StartError::LeaseThreads)?;
+    let keeper = Rc::new(keeper.map_err(StartError::LeaseThreads)?);
     let metrics = http.map(|server| Metrics::serve(server, Some(keeper.standing()), tasks));
     Ok(Waiting {
         settings,
@@ -279,7 +279,7 @@ struct Parts {
     identity: Identity,
     address: BoundAddress,
     metrics: Option<Metrics>,
-    keeper: Option<Keeper>,
+    keeper: Option<Rc<Keeper>>,
 }
 
 /// Listens, with what was read.
@@ -299,7 +299,7 @@ async fn begin(
     } = parts;
     let listener = address.listen()?;
     let address = listener.local_address();
-    let cluster = start::cluster(&config, &address, opened, clock, &identity);
+    let cluster = start::cluster(&config, &address, opened, clock, &identity, keeper.as_ref());
     let services = Services::new(Rc::clone(&cluster), &identity);
     let cap_files = cap_files::write(&config, &cluster, &identity, keeper.is_some()).await?;
     for reactor in cluster.pools().values() {
