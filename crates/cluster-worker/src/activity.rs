@@ -55,8 +55,8 @@ impl<'a> Activity<'a> {
         self.report().await
     }
 
-    /// Reports for which cache hints nothing is cached any more, so that the worker is preferred for no job on account of
-    /// them. Returns whether the scheduler knows now, or never will.
+    /// Reports for which cache hints nothing is cached any more, so that the worker is preferred for no job on account
+    /// of them. Returns whether the scheduler knows now, or never will.
     pub(crate) async fn pruned(&self, pruned: &Pruned) -> bool {
         let pieces: Vec<&[String]> = match pruned {
             // On the wire, no hints means all.

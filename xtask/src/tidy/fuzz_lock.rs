@@ -9,7 +9,8 @@ use super::tree::TextFile;
 const LOCK: &str = "crates/fuzz/libfuzzer/Cargo.lock";
 
 /// What brings it up to date.
-const COMMAND: &str = "cp Cargo.lock crates/fuzz/libfuzzer/ && cargo update --workspace --manifest-path crates/fuzz/libfuzzer/Cargo.toml";
+const COMMAND: &str = "cp Cargo.lock crates/fuzz/libfuzzer/ && \
+    cargo update --workspace --manifest-path crates/fuzz/libfuzzer/Cargo.toml";
 
 /// Returns which of our crates the lock file has other dependencies for than their manifests.
 pub(super) fn check(files: &[TextFile]) -> Vec<Finding> {
@@ -83,8 +84,23 @@ mod tests {
     use super::*;
 
     fn found(manifest: &str) -> Vec<String> {
-        let lock = "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"0.1.0\"\ndependencies = [\n \"b\",\n \"c 1.0.0\",\n]\n\n\
-                    [[package]]\nname = \"b\"\nversion = \"1.0.0\"\nsource = \"registry\"\ndependencies = [\n \"d\",\n]\n";
+        let lock = r#"
+[[package]]
+name = "a"
+version = "0.1.0"
+dependencies = [
+ "b",
+ "c 1.0.0",
+]
+
+[[package]]
+name = "b"
+version = "1.0.0"
+source = "registry"
+dependencies = [
+ "d",
+]
+"#;
         let files = [
             TextFile::new(LOCK, lock),
             TextFile::new("crates/a/Cargo.toml", manifest),

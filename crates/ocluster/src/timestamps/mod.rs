@@ -107,13 +107,16 @@ impl LineTimes {
                 let time = self.began.checked_add(after).unwrap_or(self.began);
                 format!("{}  ", time.strftime("%Y-%m-%dT%H:%M:%SZ"))
             }
-            (TimestampStyle::Elapsed, Some(at)) => {
-                let (seconds, tenths) = (at.as_secs(), at.subsec_millis() / 100);
-                let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-                format!("{hours}:{minutes:02}:{seconds:02}.{tenths}  ")
-            }
+            (TimestampStyle::Elapsed, Some(at)) => format!("{}  ", elapsed(at)),
         }
     }
+}
+
+/// Returns a time since an attempt began, in hours, minutes, seconds and tenths.
+pub(crate) fn elapsed(at: Duration) -> String {
+    let (seconds, tenths) = (at.as_secs(), at.subsec_millis() / 100);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{hours}:{minutes:02}:{seconds:02}.{tenths}")
 }
 
 #[cfg(test)]

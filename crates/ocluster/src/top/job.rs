@@ -2,8 +2,9 @@
 
 use cluster_api::JobState;
 
+use super::line_times::LineTimes;
 use super::log::Log;
-use super::report::{Report, WantedLog};
+use super::report::{Report, WantedLog, WantedTimes};
 use crate::admin::KnownJob;
 
 /// How much of a log is fetched before its end.
@@ -17,6 +18,7 @@ pub(super) struct ShownJob {
     log: Option<(u32, Log)>,
     /// Why there is no log.
     pub(super) no_log: Option<String>,
+    times: LineTimes,
 }
 
 impl ShownJob {
@@ -26,6 +28,7 @@ impl ShownJob {
             known: None,
             log: None,
             no_log: None,
+            times: LineTimes::from(0),
         }
     }
 
@@ -51,6 +54,23 @@ impl ShownJob {
         })
     }
 
+    /// Returns when the lines of its log were written.
+    pub(super) fn times(&self) -> &LineTimes {
+        &self.times
+    }
+
+    /// Returns the part of its log whose times are missing.
+    pub(super) fn wanted_times(&self) -> Option<WantedTimes> {
+        let (attempt, log) = self.log.as_ref()?;
+        let (from, to) = self.times.missing(log.next())?;
+        Some(WantedTimes {
+            id: self.id.clone(),
+            attempt: *attempt,
+            from,
+            to,
+        })
+    }
+
     /// Takes a report, if it is about this job.
     pub(super) fn take(&mut self, report: Report) {
         match report {
@@ -61,6 +81,10 @@ impl ShownJob {
                 }
             }
             Report::NoLog { log, why } if self.has(&log) => self.no_log = Some(why),
+            Report::Times { part, times, to } if self.is_missing(&part) => {
+                self.times.add(&times, to);
+            }
+            Report::NoTimes { part, why } if self.is_missing(&part) => self.times.fail(why),
             _ => {}
         }
     }
@@ -68,6 +92,14 @@ impl ShownJob {
     fn has(&self, wanted: &WantedLog) -> bool {
         let attempt = self.log.as_ref().map(|(attempt, _)| *attempt);
         wanted.id == self.id && Some(wanted.attempt) == attempt
+    }
+
+    fn is_missing(&self, part: &WantedTimes) -> bool {
+        let missing = self.wanted_times();
+        missing.is_some_and(|missing| {
+            (missing.id, missing.attempt, missing.from)
+                == (part.id.clone(), part.attempt, part.from)
+        })
     }
 
     fn take_job(&mut self, job: Result<Box<KnownJob>, String>) {
@@ -78,6 +110,7 @@ impl ShownJob {
         {
             let from = latest.log_length.saturating_sub(TAIL_BYTES);
             self.log = Some((latest.number, Log::from(from)));
+            self.times = LineTimes::from(from);
             self.no_log = None;
         }
         // What was known of it stays on the screen while it cannot be read.

@@ -82,11 +82,12 @@ impl Log {
         self.lines.push_back(line);
     }
 
-    /// Returns the pieces of its lines.
-    pub(super) fn lines(&self) -> impl Iterator<Item = &[Piece]> {
+    /// Returns its lines: where each begins in the log, and its pieces.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (u64, &[Piece])> {
         let empty_end = usize::from(self.terminal.ends_with_empty_line());
         let lines = self.lines.len().saturating_sub(empty_end);
-        self.lines.iter().take(lines).map(|line| &*line.pieces)
+        let lines = self.lines.iter().take(lines);
+        lines.map(|line| (line.offset, &*line.pieces))
     }
 
     /// Returns whether lines before the first are not shown.
@@ -136,7 +137,7 @@ mod tests {
 
     fn lines(log: &Log) -> Vec<String> {
         let text = |line: &[Piece]| line.iter().map(|piece| &*piece.text).collect();
-        log.lines().map(text).collect()
+        log.lines().map(|(_, line)| text(line)).collect()
     }
 
     #[test]
@@ -144,7 +145,7 @@ mod tests {
         let mut log = Log::from(0);
         log.add(0, b"\x1b[1mone\x1b[0m\ncaf\xc3", 12);
         assert_eq!(lines(&log), ["one", "caf"]);
-        let Some(first) = log.lines().next() else {
+        let Some((_, first)) = log.lines().next() else {
             panic!("no line")
         };
         assert!(

@@ -7,6 +7,7 @@ mod draw;
 mod facts;
 mod job;
 mod key;
+mod line_times;
 mod log;
 mod place;
 mod report;

@@ -1,6 +1,6 @@
 //! What the scheduler reports, and what it is asked for.
 
-use cluster_api::ListedJob;
+use cluster_api::{ListedJob, LogTime};
 
 use crate::admin::KnownJob;
 use crate::admin::state::State;
@@ -45,6 +45,14 @@ pub(super) enum Report {
     },
     /// Its log cannot be read.
     NoLog { log: WantedLog, why: String },
+    /// When a part of its log was written, up to an offset.
+    Times {
+        part: WantedTimes,
+        times: Vec<LogTime>,
+        to: u64,
+    },
+    /// That is not known.
+    NoTimes { part: WantedTimes, why: String },
 }
 
 /// What the screen needs from the scheduler.
@@ -55,6 +63,7 @@ pub(super) struct Wanted {
     /// The job that is shown.
     pub(super) job: Option<String>,
     pub(super) log: Option<WantedLog>,
+    pub(super) times: Option<WantedTimes>,
 }
 
 /// A log that the screen follows.
@@ -64,4 +73,13 @@ pub(super) struct WantedLog {
     pub(super) attempt: u32,
     /// Where the missing bytes begin.
     pub(super) from: u64,
+}
+
+/// A part of a log of which the screen shows when it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WantedTimes {
+    pub(super) id: String,
+    pub(super) attempt: u32,
+    pub(super) from: u64,
+    pub(super) to: u64,
 }

@@ -81,6 +81,13 @@ impl Row {
         texts.collect()
     }
 
+    /// Returns the part of its text that is of a log, and not a time before that.
+    pub(super) fn log_text(&self) -> String {
+        let pieces = self.pieces.iter();
+        let of_log = pieces.filter(|piece| matches!(piece.tone, Tone::Log(_)));
+        of_log.map(|piece| piece.text.as_str()).collect()
+    }
+
     /// Returns whether it is part of a log.
     pub(super) fn is_of_log(&self) -> bool {
         let mut pieces = self.pieces.iter();

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use vat::{DialOptions, Dialer, Session, SturdyRef};
 use visible::with_causes;
 
-use super::report::{Jobs, Pool, Report, Wanted};
+use super::report::{Jobs, Pool, Report, Wanted, WantedTimes};
 use crate::admin::{KnownJob, state};
 
 /// How often the scheduler is asked.
@@ -80,6 +80,7 @@ impl Source {
         tokio::select! {
             lost = self.poll(&admin) => lost,
             lost = self.follow(&admin) => lost,
+            lost = self.follow_times(&admin) => lost,
             error = session.closed() => Lost(error.extra),
         }
     }
@@ -165,6 +166,53 @@ impl Source {
             }
             // The screen wants the next bytes once it has these.
             let has_them = |now: &Wanted| now.log.as_ref() != Some(&log);
+            if changes.wait_for(has_them).await.is_err() {
+                return Lost("the program ends".to_owned());
+            }
+        }
+    }
+
+    /// Reports when the log was written, if that is wanted.
+    async fn follow_times(&self, admin: &Admin) -> Lost {
+        let mut changes = self.wanted.clone();
+        loop {
+            let Ok(wanted) = changes.wait_for(|wanted| wanted.times.is_some()).await else {
+                return Lost("the program ends".to_owned());
+            };
+            let Some(part) = wanted.times.clone() else {
+                continue;
+            };
+            drop(wanted);
+            let WantedTimes {
+                id,
+                attempt,
+                from,
+                to,
+            } = &part;
+            let page = admin.job_log_times(id, *attempt, *from, *to).await;
+            let report = match page {
+                Ok(page) => Report::Times {
+                    times: page.times,
+                    to: page.next.filter(|next| next > from).unwrap_or(*to),
+                    part: part.clone(),
+                },
+                Err(error) if error.kind == RpcErrorKind::Disconnected => {
+                    return Lost(error.reason);
+                }
+                Err(error) => Report::NoTimes {
+                    why: match error.kind {
+                        RpcErrorKind::Unimplemented => {
+                            "this scheduler does not keep that".to_owned()
+                        }
+                        _ => error.reason,
+                    },
+                    part: part.clone(),
+                },
+            };
+            if let Err(lost) = self.send(report).await {
+                return lost;
+            }
+            let has_them = |now: &Wanted| now.times.as_ref() != Some(&part);
             if changes.wait_for(has_them).await.is_err() {
                 return Lost("the program ends".to_owned());
             }

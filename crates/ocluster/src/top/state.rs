@@ -24,6 +24,8 @@ pub(super) struct Top {
     facts: Facts,
     /// What is typed to search for it.
     prompt: Option<String>,
+    /// Whether the lines of a log have times.
+    shows_times: bool,
     /// The columns and rows of the screen.
     size: (usize, usize),
     is_over: bool,
@@ -50,6 +52,7 @@ impl Top {
             places: Vec::new(),
             facts: Facts::default(),
             prompt: None,
+            shows_times: false,
             size: (80, 24),
             is_over: false,
         }
@@ -72,6 +75,10 @@ impl Top {
             pool,
             job: self.facts.job.as_ref().map(|job| job.id.clone()),
             log: self.facts.job.as_ref().and_then(ShownJob::wanted_log),
+            times: match (&self.facts.job, self.shows_times) {
+                (Some(job), true) => job.wanted_times(),
+                _ => None,
+            },
         }
     }
 
@@ -106,6 +113,7 @@ impl Top {
             // As on pages.
             Key::Char('f') if matches!(self.view(), View::Job(_)) => self.go(Move::Last),
             Key::Char('e') if matches!(self.view(), View::Job(_)) => self.go_to_failure(),
+            Key::Char('t') if matches!(self.view(), View::Job(_)) => self.shows_times ^= true,
             Key::Char('n') => self.go(Move::NextMatch),
             Key::Char('N') => self.go(Move::PreviousMatch),
             Key::Tab => self.go(Move::NextList),
@@ -155,7 +163,7 @@ impl Top {
         let rows = self.rows();
         let height = self.height();
         let severities = rows.iter().map(|row| match row.is_of_log() {
-            true => Severity::of(&row.text()),
+            true => Severity::of(&row.log_text()),
             false => Severity::Plain,
         });
         let severities: Vec<_> = severities.collect();
@@ -229,7 +237,7 @@ impl Top {
     /// Returns all rows of the view; of a list, those that have what was searched for, and the headings.
     fn rows(&self) -> Vec<Row> {
         let place = self.place();
-        let mut rows = view::rows(&self.facts, &place.view, self.size.0);
+        let mut rows = view::rows(&self.facts, &place.view, self.size.0, self.shows_times);
         if place.is_list() && !place.filter.is_empty() {
             rows.retain(|row| row.target.is_none() || row.matches(&place.filter));
         }
@@ -271,7 +279,9 @@ impl Top {
             (View::Pools, _) => "j k move · enter open · / filter · ? keys · q quit",
             (_, true) => "j k move · enter open · tab next list · / filter · esc back · ? keys",
             (View::Help, _) => "esc back · q quit",
-            (View::Job(_), _) => "j k scroll · f follow · e failure · / search · esc back · ? keys",
+            (View::Job(_), _) => {
+                "j k scroll · f follow · e failure · t times · / search · esc back · ? keys"
+            }
             (_, false) => "j k scroll · g G begin, end · / search · esc back · ? keys",
         };
         Row::new(

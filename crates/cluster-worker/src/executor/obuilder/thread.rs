@@ -360,7 +360,7 @@ impl BuilderLoop {
             self.hints.borrow_mut().reported(&pruned);
             self.publish_lost();
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn keep_publishing(&self) {

@@ -1,12 +1,15 @@
 //! A job and its log.
 
+use std::time::Duration;
+
+use cluster_api::LogTime;
 use expect_test::expect;
 use ratatui::style::Color;
 
 use super::cluster::{failed_job, pools};
 use super::{check, drawn, in_pool, press, text};
 use crate::top::draw::Theme;
-use crate::top::report::{Report, WantedLog};
+use crate::top::report::{Report, WantedLog, WantedTimes};
 use crate::top::state::Top;
 
 /// Returns a view of a job that has failed, with a log of `lines` lines.
@@ -58,7 +61,7 @@ fn a_log_is_followed_until_the_reader_scrolls_up() {
             |line 98
             |line 99
             |line 100
-            | j k scroll · f follow · e failure · / search · esc back · ? keys
+            | j k scroll · f follow · e failure · t times · / search · esc back · ? keys
         "#]],
     );
     let more = |top: &mut Top, text: &str| {
@@ -98,6 +101,48 @@ fn a_log_is_followed_until_the_reader_scrolls_up() {
     let why = "no such job".to_owned();
     top.take(Report::NoLog { log, why });
     assert_eq!(top.wanted().job, None);
+}
+
+#[test]
+fn lines_have_times_if_these_are_wanted() {
+    let mut top = in_job(3);
+    assert_eq!(top.wanted().times, None);
+    press(&mut top, "t");
+    let part = top.wanted().times.expect("the times");
+    assert_eq!((part.from, part.to), (0, 21));
+    assert!(text(&mut top).contains("\n           line 1\n"));
+    let time = |offset, secs| LogTime {
+        offset,
+        at: Duration::from_secs(secs),
+    };
+    let report = |part: &WantedTimes, to| Report::Times {
+        part: part.clone(),
+        times: vec![time(0, 1), time(7, 3_600)],
+        to,
+    };
+    // Chapter: they come page by page, and those that come twice count once.
+    top.take(report(&part, 14));
+    let rest = top.wanted().times.expect("the rest");
+    assert_eq!((rest.from, rest.to), (14, 21));
+    top.take(report(&part, 21));
+    assert_eq!(top.wanted().times.as_ref(), Some(&rest));
+    top.take(report(&rest, 21));
+    assert_eq!(top.wanted().times, None);
+    let shown = text(&mut top);
+    let lines = "0:00:01.0  line 1\n1:00:00.0  line 2\n1:00:00.0  line 3\n";
+    assert!(shown.contains(lines), "{shown}");
+    press(&mut top, "t");
+    assert!(text(&mut top).contains("\nline 1\n"));
+    // Chapter: another scheduler does not know them.
+    let mut top = in_job(1);
+    press(&mut top, "t");
+    let part = top.wanted().times.expect("the times");
+    let why = "this scheduler does not keep that".to_owned();
+    top.take(Report::NoTimes { part, why });
+    let shown = text(&mut top);
+    let error = "Cannot show when the log was written: this scheduler does not keep that";
+    assert!(shown.contains(error), "{shown}");
+    assert_eq!(top.wanted().times, None);
 }
 
 #[test]

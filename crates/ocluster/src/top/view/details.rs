@@ -7,7 +7,7 @@ use crate::admin::{job_text, worker_details};
 use crate::json::pools::Worker;
 use crate::top::facts::Facts;
 use crate::top::job::ShownJob;
-use crate::top::row::{Row, Tone, filled, wrapped_pieces};
+use crate::top::row::{Piece, Row, Tone, filled, wrapped_pieces};
 
 /// The columns of the names in the text about a job.
 const JOB_INDENT: usize = 12;
@@ -26,6 +26,7 @@ const KEYS: &[(&str, &str)] = &[
     ("/", "show only rows with a text; in a log, search for it"),
     ("f", "follow a log: go to its end"),
     ("e", "go to what went wrong in a log"),
+    ("t", "show when each line of a log was written, or not"),
     ("n, N", "next, previous place in a log"),
     ("q, Ctrl-C", "quit"),
 ];
@@ -113,7 +114,7 @@ pub(super) fn ticket(facts: &Facts, pool: &str, ticket: u64, width: usize) -> Ve
         .collect()
 }
 
-pub(super) fn job(facts: &Facts, width: usize) -> Vec<Row> {
+pub(super) fn job(facts: &Facts, width: usize, shows_times: bool) -> Vec<Row> {
     let Some(job) = &facts.job else {
         return Vec::new();
     };
@@ -124,7 +125,7 @@ pub(super) fn job(facts: &Facts, width: usize) -> Vec<Row> {
     };
     rows.extend(cancellation(job, width));
     rows.push(Row::default());
-    rows.extend(log(job, width));
+    rows.extend(log(job, width, shows_times));
     rows
 }
 
@@ -139,7 +140,7 @@ fn cancellation(job: &ShownJob, width: usize) -> Vec<Row> {
     }
 }
 
-fn log(job: &ShownJob, width: usize) -> Vec<Row> {
+fn log(job: &ShownJob, width: usize, shows_times: bool) -> Vec<Row> {
     let mut rows = Vec::new();
     if let Some(log) = job.log() {
         if log.is_cut() {
@@ -148,12 +149,22 @@ fn log(job: &ShownJob, width: usize) -> Vec<Row> {
                 Tone::Faint,
             ));
         }
-        for line in log.lines() {
-            rows.extend(wrapped_pieces(line, width));
+        for (offset, line) in log.lines() {
+            if shows_times {
+                let time = Piece::new(&job.times().before(offset), Tone::Faint);
+                let line = [&[time], line].concat();
+                rows.extend(wrapped_pieces(&line, width));
+            } else {
+                rows.extend(wrapped_pieces(line, width));
+            }
         }
         if log.has_ended() {
             rows.push(Row::new("… end of the log …", Tone::Faint));
         }
+    }
+    if let (Some(why), true) = (job.times().failed(), shows_times) {
+        let text = format!("Cannot show when the log was written: {why}");
+        rows.push(Row::new(&text, Tone::Warning));
     }
     if let Some(why) = &job.no_log {
         rows.push(Row::new(

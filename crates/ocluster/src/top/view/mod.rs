@@ -10,14 +10,14 @@ use super::facts::Facts;
 use super::place::View;
 use super::row::{Row, Tone};
 
-/// Returns all rows of a view, each at most `width` columns wide.
-pub(super) fn rows(facts: &Facts, view: &View, width: usize) -> Vec<Row> {
+/// Returns all rows of a view, each at most `width` columns wide. The lines of a log have times if these are shown.
+pub(super) fn rows(facts: &Facts, view: &View, width: usize, shows_times: bool) -> Vec<Row> {
     match view {
         View::Pools => pools::rows(facts, width),
         View::Pool(pool) => pool::rows(facts, pool, width),
         View::Worker { pool, worker } => details::worker(facts, pool, worker, width),
         View::Ticket { pool, ticket } => details::ticket(facts, pool, *ticket, width),
-        View::Job(_) => details::job(facts, width),
+        View::Job(_) => details::job(facts, width, shows_times),
         View::Help => details::help(),
     }
 }

@@ -283,7 +283,8 @@ impl BuiltHints {
 
 fn warn(path: &Path, error: &io::Error) {
     tracing::warn!(
-        "Cannot keep the cache hints of builds in {}: {error}; after a restart, all of them count as pruned when some are",
+        "Cannot keep the cache hints of builds in {}: {error}; after a restart, all of them count as pruned when some \
+         are",
         path.display()
     );
 }
