@@ -17,5 +17,6 @@ mod server;
 
 pub use cluster::{Cluster, ClusterError};
 pub use server::{
-    ASSETS, Asset, Assets, Server, ServerError, TlsError, TlsFiles, WebSettings, WebStats,
+    ASSETS, Asset, Assets, Server, ServerError, TlsError, TlsFiles, WebLimits, WebSettings,
+    WebStats,
 };

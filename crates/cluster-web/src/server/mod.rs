@@ -19,6 +19,7 @@ mod log;
 mod log_events;
 mod log_reader;
 mod paths;
+mod quota;
 mod reply;
 mod routes;
 mod settings;
@@ -37,7 +38,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 pub use self::assets::{ASSETS, Asset, Assets};
-pub use self::settings::{TlsFiles, WebSettings};
+pub use self::settings::{TlsFiles, WebLimits, WebSettings};
 use self::site::Site;
 pub use self::stats::WebStats;
 pub use self::tls::TlsError;
