@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::line_indexes::LineIndexes;
 use super::quota::Quota;
 use super::settings::WebSettings;
+use super::shared_pages::SharedPages;
 use super::stats::WebStats;
 use crate::Cluster;
 use crate::access::{Guesses, SessionKey};
@@ -23,6 +24,8 @@ pub(super) struct Site {
     pub(super) stats: Arc<WebStats>,
     pub(super) guesses: Mutex<Guesses>,
     pub(super) line_indexes: Mutex<LineIndexes>,
+    /// Pages of pools, for all who may see the same.
+    pub(super) shared_pages: Mutex<SharedPages>,
     /// Held while the lines of a log are counted in the background.
     pub(super) counting: Arc<Semaphore>,
     /// The streams of events that there may be.
@@ -46,6 +49,7 @@ impl Site {
             stats,
             guesses: Mutex::default(),
             line_indexes: Mutex::default(),
+            shared_pages: Mutex::default(),
             counting: Arc::new(Semaphore::new(1)),
             streams: Quota::new(limits.streams, limits.streams_of_one),
             public_streams: Quota::new(limits.public_streams, limits.public_streams_of_one),
