@@ -313,6 +313,9 @@ pub trait Cluster: Send + Sync + 'static {
     /// Returns all pools, sorted by name.
     fn pools(&self) -> Answer<Vec<Arc<PoolState>>>;
 
+    /// Returns the names of all pools, in their order.
+    fn pool_names(&self) -> Vec<String>;
+
     /// Returns a pool.
     fn pool(&self, name: String) -> Answer<Arc<PoolState>>;
 

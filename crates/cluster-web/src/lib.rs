@@ -1,6 +1,6 @@
 //! The pages of a scheduler: HTML for people, and the same as JSON for programs.
 //!
-//! A [`Server`] has a thread of its own. It asks the scheduler through a [`Cluster`] for plain data, and the scheduler
+//! A [`Server`] has threads of its own. They ask the scheduler through a [`Cluster`] for plain data, and the scheduler
 //! answers when it has time: rendering pages, TLS, and slow browsers take nothing from the thread of the capabilities.
 //!
 //! - [`Cluster`] is what a scheduler answers;
@@ -17,5 +17,6 @@ mod server;
 
 pub use cluster::{Cluster, ClusterError};
 pub use server::{
-    ASSETS, Asset, Assets, Server, ServerError, TlsError, TlsFiles, WebSettings, WebStats,
+    ASSETS, Asset, Assets, Server, ServerError, TlsError, TlsFiles, WebLimits, WebSettings,
+    WebStats,
 };

@@ -76,6 +76,10 @@ impl Cluster for Handle {
         self.ask(async move |service| service.pools().await)
     }
 
+    fn pool_names(&self) -> Vec<String> {
+        self.changes.pools.keys().cloned().collect()
+    }
+
     fn pool(&self, name: String) -> Answer<Arc<PoolState>> {
         self.ask(async move |service| service.pool(&name).await)
     }

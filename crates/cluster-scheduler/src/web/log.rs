@@ -19,7 +19,7 @@ impl WebService {
         id: &str,
         attempt: u32,
     ) -> Result<Vec<Phase>, ClusterError> {
-        let job = self.find(id).await?;
+        let job = self.found(id).await?;
         self.jobs.timeline(job, attempt).await.map_err(refused)
     }
 
@@ -30,7 +30,7 @@ impl WebService {
         attempt: u32,
         part: Range<u64>,
     ) -> Result<Vec<LogTime>, ClusterError> {
-        let job = self.find(id).await?;
+        let job = self.found(id).await?;
         self.known_times(job, attempt, part).await
     }
 
@@ -41,7 +41,7 @@ impl WebService {
         attempt: u32,
         part: Range<u64>,
     ) -> Result<Vec<LogTime>, ClusterError> {
-        let job = self.find(id).await?;
+        let job = self.found(id).await?;
         self.jobs.wait_for_times(job, attempt, part.end).await;
         self.known_times(job, attempt, part).await
     }
@@ -73,7 +73,7 @@ impl WebService {
         start: u64,
         at_most: usize,
     ) -> Result<LogPiece, ClusterError> {
-        let job = self.find(id).await?;
+        let job = self.found(id).await?;
         let read = self.jobs.log_so_far(job, attempt, start, at_most).await;
         let (bytes, length, is_complete) = read.map_err(refused)?;
         Ok(LogPiece {

@@ -112,13 +112,22 @@ impl WebService {
         })
     }
 
+    /// Returns the id of a job that was found before, so that whether it is kept needs no look at the disk again.
+    pub(super) async fn found(&self, id: &str) -> Result<JobId, ClusterError> {
+        match id.parse() {
+            Ok(job) => Ok(job),
+            // It was shortened.
+            Err(_) => self.find(id).await,
+        }
+    }
+
     pub(super) async fn job(&self, id: &str) -> Result<JobDetails, ClusterError> {
         let job = self.find(id).await?;
         self.jobs.known(job).await.map_err(refused)
     }
 
     pub(super) async fn submitted(&self, id: &str) -> Result<Option<Submitted>, ClusterError> {
-        let job = self.find(id).await?;
+        let job = self.found(id).await?;
         let description = self.jobs.kept_description(job).await.map_err(refused)?;
         Ok(description.as_ref().map(submitted::of))
     }
@@ -129,13 +138,13 @@ impl WebService {
         attempt: u32,
         start: u64,
     ) -> Result<DurableLogChunk, ClusterError> {
-        let job = self.find(id).await?;
+        let job = self.found(id).await?;
         self.jobs.log(job, attempt, start).await.map_err(refused)
     }
 
     /// Returns why a job waits, or that it does not.
     pub(super) async fn explain(&self, id: &str) -> Result<Explanation, ClusterError> {
-        let job = self.find(id).await?;
+        let job = self.found(id).await?;
         self.jobs.explain(job).await.map_err(refused)
     }
 
@@ -145,7 +154,7 @@ impl WebService {
         id: &str,
         version: Option<u64>,
     ) -> Result<Option<u64>, ClusterError> {
-        let job = self.find(id).await?;
+        let job = self.found(id).await?;
         let status = self.jobs.watch(job, version).await.map_err(refused)?;
         Ok(match status.stage {
             DurableStage::Ended { .. } => None,

@@ -1,5 +1,7 @@
 //! Finds the control sequences in a log, and forgets those that a log may not use.
 
+use super::position::position;
+
 /// How long the parameters of a sequence may be; a longer sequence is dropped.
 const MAX_PARAMETERS: usize = 64;
 /// How long a sequence with a text may be; the rest of a longer one is dropped up to the end of its line.
@@ -50,9 +52,8 @@ pub(super) struct Escapes {
 /// Splits a text before its first character that does anything but to be shown.
 pub(super) fn split_text(text: &str) -> (&str, &str) {
     // The first byte of U+0080 to U+009F, among others.
-    let may_act = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f || *byte == 0xc2;
-    let length = text.bytes().position(|byte| may_act(&byte));
-    text.split_at(length.unwrap_or(text.len()))
+    let may_act = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f || byte == 0xc2;
+    text.split_at(position(text, may_act).unwrap_or(text.len()))
 }
 
 /// Splits a control sequence off a text that begins with it: its parameters, the character that says what it does, and

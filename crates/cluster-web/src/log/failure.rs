@@ -125,9 +125,12 @@ impl Severity {
         };
         let text = text.unwrap_or_default();
         let text = without_prefix(text);
+        let first = text.bytes().next().map(|first| first.to_ascii_lowercase());
         let begins = |word: &&str| {
-            let beginning = text.get(..word.len());
-            beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(word))
+            let beginning = || text.get(..word.len());
+            // Hardly a line gets further than this.
+            first == word.bytes().next()
+                && beginning().is_some_and(|beginning| beginning.eq_ignore_ascii_case(word))
         };
         let found = WORDS
             .as_ref()

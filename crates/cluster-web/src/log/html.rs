@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
+use super::position::position;
 use super::style::Style;
 
 /// Appends a text, with what has a meaning in HTML escaped. It fits between tags and in quoted attributes.
 pub fn escape(text: &str, html: &mut String) {
     let mut rest = text;
     let is_special = |byte: u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
-    while let Some(place) = rest.bytes().position(is_special) {
+    while let Some(place) = position(rest, is_special) {
         let (before, special) = rest.split_at(place);
         html.push_str(before);
         let mut special = special.chars();
@@ -33,54 +34,54 @@ pub fn escaped(text: &str) -> String {
 
 /// Writes the parts of a line. Parts with the same link are in one link.
 #[derive(Debug)]
-pub(super) struct LineWriter {
-    html: String,
-    link: Option<String>,
+pub(super) struct LineWriter<'a> {
+    html: &'a mut String,
+    link: Option<&'a str>,
 }
 
-impl LineWriter {
-    /// Begins to write a line with that much text.
-    pub(super) fn new(length: usize) -> Self {
-        Self {
-            html: String::with_capacity(length + length / 8),
-            link: None,
-        }
+impl<'a> LineWriter<'a> {
+    /// Begins to write a line behind what there is.
+    pub(super) fn new(html: &'a mut String) -> Self {
+        Self { html, link: None }
     }
 
     /// Writes a part of a line.
-    pub(super) fn write(&mut self, text: &str, style: Style, link: Option<&str>, is_marked: bool) {
-        if self.link.as_deref() != link {
+    pub(super) fn write(
+        &mut self,
+        text: &str,
+        style: Style,
+        link: Option<&'a str>,
+        is_marked: bool,
+    ) {
+        if self.link != link {
             self.end_link();
             if let Some(url) = link {
                 self.html.push_str("<a rel=\"noopener nofollow\" href=\"");
-                escape(url, &mut self.html);
+                escape(url, self.html);
                 self.html.push_str("\">");
             }
-            self.link = link.map(str::to_owned);
+            self.link = link;
         }
         let (begin, end) = match is_marked {
             true => ("<mark>", "</mark>"),
             false => ("", ""),
         };
         self.html.push_str(begin);
-        let classes = match style {
-            Style::PLAIN => String::new(),
-            style => style.classes(),
-        };
-        if classes.is_empty() {
-            escape(text, &mut self.html);
-        } else {
-            for part in ["<span class=\"", &classes, "\">"] {
-                self.html.push_str(part);
+        match style {
+            Style::PLAIN => escape(text, self.html),
+            style => {
+                self.html.push_str("<span class=\"");
+                style.write_classes(self.html);
+                self.html.push_str("\">");
+                escape(text, self.html);
+                self.html.push_str("</span>");
             }
-            escape(text, &mut self.html);
-            self.html.push_str("</span>");
         }
         self.html.push_str(end);
     }
 
-    /// Returns the HTML, with a remark on how many characters are left out.
-    pub(super) fn finish(mut self, cut: u64) -> String {
+    /// Ends the line, with a remark on how many characters are left out.
+    pub(super) fn finish(mut self, cut: u64) {
         self.end_link();
         if cut > 0 {
             let counted = visible::counted(cut as usize, "more character");
@@ -90,7 +91,6 @@ impl LineWriter {
             )
             .unwrap_or_default();
         }
-        self.html
     }
 
     fn end_link(&mut self) {

@@ -42,12 +42,12 @@ impl Line {
         }
     }
 
-    /// Returns the HTML of the line. What equals `marked` in any case is marked.
-    pub fn html(&self, marked: Option<&str>) -> String {
+    /// Writes the HTML of the line. What equals `marked` in any case is marked.
+    pub fn write_html(&self, marked: Option<&str>, html: &mut String) {
         let text = self.text();
         let links = find_links(&text);
         let marks = marked.map_or_else(Vec::new, |marked| find_text(&text, marked));
-        let mut writer = LineWriter::new(text.len());
+        let mut writer = LineWriter::new(html);
         // Those before the place that is written are done with.
         let (mut links, mut marks) = (links.as_slice(), marks.as_slice());
         let mut at = 0;
@@ -66,7 +66,14 @@ impl Line {
             }
             at = end;
         }
-        writer.finish(self.cut)
+        writer.finish(self.cut);
+    }
+
+    /// Returns the HTML of the line, as [`write_html`](Self::write_html) writes it.
+    pub fn html(&self, marked: Option<&str>) -> String {
+        let mut html = String::new();
+        self.write_html(marked, &mut html);
+        html
     }
 }
 

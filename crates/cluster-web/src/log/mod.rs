@@ -13,6 +13,7 @@ mod failure;
 mod html;
 mod line;
 mod links;
+mod position;
 mod row;
 mod screen;
 mod search;
@@ -21,11 +22,13 @@ mod style;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use colour::stylesheet;
 pub use failure::{Severity, failure, failure_among};
 pub use html::{escape, escaped};
 pub use line::{Line, Run};
+pub(crate) use position::position;
 pub use search::{Match, Search};
 pub use steps::{Fold, StepMark, fold, step_title};
 pub use style::Style;

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::cell::Cell;
 use super::csi::Control;
 use super::line::Line;
 use super::links::is_web_link;
@@ -95,14 +94,7 @@ impl Screen {
             }
             None => row.nearest_column(column),
         };
-        self.column = row.put(
-            column,
-            text.chars().map(|character| Cell {
-                character,
-                style,
-                link,
-            }),
-        );
+        self.column = row.put(column, text, style, link);
         if !is_last {
             self.cells += row.length().saturating_sub(before);
         }
@@ -120,19 +112,22 @@ impl Screen {
         // A row that leaves has the memory for the new one.
         let mut next = None;
         while self.rows.len() >= MAX_ROWS || !self.rows.is_empty() && self.cells > MAX_CELLS {
-            let Some(row) = self.rows.pop_front() else {
+            let Some(mut row) = self.rows.pop_front() else {
                 break;
             };
             self.cells = self.cells.saturating_sub(row.length());
             if row.changed {
-                self.done.push(row.line());
+                self.done.push(row.take_line());
             }
             next = Some(row);
         }
-        self.rows.push_back(match next {
-            Some(row) => row.renewed(number, offset),
-            None => Row::new(number, offset),
-        });
+        match next {
+            Some(mut row) => {
+                row.renew(number, offset);
+                self.rows.push_back(row);
+            }
+            None => self.rows.push_back(Row::new(number, offset)),
+        }
         self.row = self.rows.len() - 1;
     }
 

@@ -144,9 +144,12 @@ fn obuilder_step(line: &str) -> Option<&str> {
     if line.starts_with("(from ") {
         return Some(line);
     }
-    let (directory, op) = line.split_once(": ")?;
+    if !line.starts_with('/') {
+        return None;
+    }
+    let (_, op) = line.split_once(": ")?;
     let is_op = OPS.iter().any(|begin| op.starts_with(begin)) || op == "(run";
-    (directory.starts_with('/') && is_op).then_some(line)
+    is_op.then_some(line)
 }
 
 fn is_number(text: &str) -> bool {

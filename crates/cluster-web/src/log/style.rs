@@ -1,7 +1,5 @@
 //! How a text looks: what SGR sequences set.
 
-use std::fmt::Write as _;
-
 use super::colour::{is_light, nearest};
 
 /// The attributes that are shown. Hidden and blinking texts are shown as any other.
@@ -134,15 +132,15 @@ impl Style {
     /// Writes the classes of this style; nothing for the usual one.
     ///
     /// On a coloured background a text is black or white, whichever is more readable.
-    pub(super) fn classes(&self) -> String {
-        let mut classes = String::new();
+    pub(super) fn write_classes(self, html: &mut String) {
+        let mut is_first = true;
         let mut add = |prefix: &str, number: Option<u8>| {
-            if !classes.is_empty() {
-                classes.push(' ');
+            if !std::mem::take(&mut is_first) {
+                html.push(' ');
             }
-            classes.push_str(prefix);
+            html.push_str(prefix);
             if let Some(number) = number {
-                write!(classes, "{number}").unwrap_or_default();
+                html.push_str(itoa::Buffer::new().format(number));
             }
         };
         let inverse = self.attributes & Self::INVERSE != 0;
@@ -169,7 +167,6 @@ impl Style {
         if self.attributes & Self::ESCAPED != 0 {
             add("x", None);
         }
-        classes
     }
 }
 
@@ -222,7 +219,9 @@ mod tests {
     fn classes(sequences: &[&str]) -> String {
         let mut style = Style::default();
         sequences.iter().for_each(|sequence| style.apply(sequence));
-        style.classes()
+        let mut classes = String::new();
+        style.write_classes(&mut classes);
+        classes
     }
 
     #[test]

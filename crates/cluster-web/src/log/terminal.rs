@@ -65,6 +65,12 @@ impl Terminal {
     /// Reads the next piece of the log.
     pub fn read(&mut self, bytes: &[u8]) {
         let bytes = self.skip(bytes);
+        if self.unfinished.is_empty()
+            && let Ok(text) = std::str::from_utf8(bytes)
+        {
+            // Most pieces are, and this is faster.
+            return self.read_text(text);
+        }
         let mut whole = std::mem::take(&mut self.unfinished);
         whole.extend_from_slice(bytes);
         for chunk in whole.utf8_chunks() {
@@ -149,6 +155,12 @@ impl Terminal {
                     text = rest;
                     continue;
                 }
+                if let Some(rest) = text.strip_prefix('\n') {
+                    self.offset += 1;
+                    self.new_line();
+                    text = rest;
+                    continue;
+                }
                 if let Some((parameters, last, rest)) = escapes::split_control(text) {
                     self.offset += (text.len() - rest.len()) as u64;
                     self.screen.control(parameters, last);
@@ -165,14 +177,16 @@ impl Terminal {
         }
     }
 
+    fn new_line(&mut self) {
+        self.line = self.line.map(|line| line.saturating_add(1));
+        self.screen.new_line(self.line, self.offset);
+    }
+
     fn perform(&mut self, c: char) {
         match self.escapes.read(c) {
             Action::Nothing => {}
             Action::Print(c) => self.screen.print(c),
-            Action::NewLine => {
-                self.line = self.line.map(|line| line.saturating_add(1));
-                self.screen.new_line(self.line, self.offset);
-            }
+            Action::NewLine => self.new_line(),
             Action::Return => self.screen.go_to_column(0),
             Action::Back => self.screen.back(),
             Action::Up => self.screen.go_up(1),

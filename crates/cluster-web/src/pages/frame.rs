@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use askama::Template;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use visible::CompactElapsed;
@@ -48,9 +49,40 @@ pub struct Frame {
     pub refresh: Option<u32>,
     /// The version of the scheduler.
     pub version: String,
+    /// Whether the page is made once for several visitors: where its visitor would be named, it has
+    /// [`PLACE_OF_VISITOR`].
+    pub is_shared: bool,
+}
+
+/// What stands in a page for several visitors where each is named. No text of others has it: those are escaped.
+pub(crate) const PLACE_OF_VISITOR: &str = "<!--visitor-->";
+
+/// Who looks at a page, and how to leave.
+#[derive(Template)]
+#[template(path = "parts/visitor.html")]
+struct VisitorForm<'a> {
+    visitor: &'a str,
+    token: Option<&'a str>,
 }
 
 impl Frame {
+    /// Returns the part of the page that names the visitor; nothing if that is not known.
+    ///
+    /// # Errors
+    ///
+    /// Those of templates. There should be none.
+    pub fn visitor_form(&self) -> askama::Result<String> {
+        match self.visitor.as_str() {
+            _ if self.is_shared => Ok(PLACE_OF_VISITOR.to_owned()),
+            "" => Ok(String::new()),
+            visitor => VisitorForm {
+                visitor,
+                token: self.token.as_deref(),
+            }
+            .render(),
+        }
+    }
+
     /// Returns a length of time: `2m10s`.
     pub(super) fn time(&self, seconds: impl Seconds) -> String {
         time(seconds)
@@ -103,10 +135,12 @@ impl Frame {
         let then = self
             .now
             .checked_sub(jiff::SignedDuration::from_nanos(nanos))
-            .unwrap_or(self.now)
-            .to_zoned(TimeZone::UTC);
-        let machine = then.strftime("%Y-%m-%dT%H:%M:%SZ");
-        let exact = then.strftime("%Y-%m-%d %H:%M:%S UTC");
+            .unwrap_or(self.now);
+        // There are hundreds in a page, so each is formatted once.
+        let machine = format!("{then:.0}");
+        let (date, time) = machine.split_once('T').unwrap_or_default();
+        let time = time.trim_end_matches('Z');
+        let exact = format_args!("{date} {time} UTC");
         format!("<time datetime=\"{machine}\" title=\"{exact}\">{shown}{after}</time>")
     }
 }

@@ -1,16 +1,14 @@
 //! Lines of a log in a page.
 
-use std::fmt::Write as _;
-
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::frame::time;
 use super::log_mark::LogMark;
-use crate::log::{Line, Severity, step_title};
+use crate::log::{Line, Severity, escape, step_title};
 
 /// A line of a log.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct LogLine {
     /// Its number, from 1; null if the lines before it were not counted.
     pub number: Option<u64>,
@@ -19,17 +17,20 @@ pub struct LogLine {
     /// When it was written, after the start of the attempt; null if that is not known.
     pub at_seconds: Option<f64>,
     /// Its text, without colours.
-    pub text: String,
+    #[serde(rename = "text", serialize_with = "text_of")]
+    #[schemars(with = "String")]
+    line: Line,
     /// How bad it is what it says: `error`, `warning`, or null.
-    pub level: Option<String>,
+    pub level: Option<&'static str>,
     /// Whether it is one of those that were asked for.
     pub is_marked: bool,
     /// Whether it is the first of those that were asked for.
     #[serde(skip)]
     pub(super) is_first: bool,
-    /// Its HTML.
-    #[serde(skip)]
-    pub(super) html: String,
+}
+
+fn text_of<S: Serializer>(line: &Line, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&line.text())
 }
 
 /// A line for a page that follows a log.
@@ -63,21 +64,17 @@ impl FollowedTime {
 }
 
 impl LogLine {
-    /// Returns a line, with all that equals `marked` marked.
-    pub fn of(line: &Line, marks: &[LogMark], marked: Option<&str>) -> Self {
-        Self::with(line, Severity::of(&line.text()), marks, marked)
+    /// Returns a line.
+    pub fn of(line: Line, marks: &[LogMark]) -> Self {
+        let severity = Severity::of(&line.text());
+        Self::with(line, severity, marks)
     }
 
     /// Returns a line that is known to be so bad.
-    pub(super) fn with(
-        line: &Line,
-        severity: Severity,
-        marks: &[LogMark],
-        marked: Option<&str>,
-    ) -> Self {
+    pub(super) fn with(line: Line, severity: Severity, marks: &[LogMark]) -> Self {
         let level = match severity {
-            Severity::Error | Severity::Consequence => Some("error".to_owned()),
-            Severity::Warning => Some("warning".to_owned()),
+            Severity::Error | Severity::Consequence => Some("error"),
+            Severity::Warning => Some("warning"),
             Severity::Plain => None,
         };
         let mark = LogMark::at(marks, line.offset);
@@ -85,12 +82,16 @@ impl LogLine {
             number: line.number,
             offset: line.offset,
             at_seconds: mark.map(|mark| mark.at_seconds),
-            html: line.html(marked),
-            text: line.text().into_owned(),
+            line,
             level,
             is_marked: false,
             is_first: false,
         }
+    }
+
+    /// Returns whether it has no text.
+    pub(super) fn is_empty(&self) -> bool {
+        self.line.runs.iter().all(|run| run.text.is_empty())
     }
 
     /// Returns the id of its element: by its number, or by its offset if it has none.
@@ -101,10 +102,17 @@ impl LogLine {
         }
     }
 
-    /// Writes its element. `query` is what stands before the `#` in links to lines.
-    pub(super) fn write(&self, query: &str, html: &mut String) {
-        let id = self.id();
-        let class = match (self.level.as_deref(), self.is_marked) {
+    /// Writes its element.
+    fn write(&self, options: &LineOptions<'_>, time: &str, html: &mut String) {
+        let (mut number, mut offset) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let (letter, digits, shown) = match self.number {
+            Some(known) => {
+                let digits = number.format(known);
+                ("L", digits, digits)
+            }
+            None => ("B", offset.format(self.offset), "·"),
+        };
+        let class = match (self.level, self.is_marked) {
             (Some("error"), false) => " class=\"e\"",
             (Some("error"), true) => " class=\"e in\"",
             (Some(_), false) => " class=\"w\"",
@@ -112,28 +120,69 @@ impl LogLine {
             (None, true) => " class=\"in\"",
             (None, false) => "",
         };
-        let query = match (query, self.number) {
-            ("", _) => String::new(),
-            (query, Some(number)) => format!("{query}line={number}"),
-            (query, None) => format!("{query}at={}", self.offset),
-        };
-        let query = crate::log::escaped(&query);
-        let shown = self
-            .number
-            .map_or_else(|| "·".to_owned(), |number| number.to_string());
+        // There may be thousands, so nothing is formatted that can be put together.
+        let id = [letter, digits];
+        for part in ["<li id=\"", id[0], id[1], "\"", class, "><a href=\""] {
+            html.push_str(part);
+        }
+        if !options.query.is_empty() {
+            escape(options.query, html);
+            let place = self.number.map_or("at=", |_| "line=");
+            html.push_str(place);
+            html.push_str(digits);
+        }
         // Without scripts, it brings the line into view.
         let focus = if self.is_first { " autofocus" } else { "" };
-        write!(
-            html,
-            "<li id=\"{id}\"{class}><a href=\"{query}#{id}\" tabindex=\"-1\"{focus}>{shown}</a>"
-        )
-        .unwrap_or_default();
-        if let Some(at) = self.at_seconds {
-            write!(html, "<i>{}</i>", time(at)).unwrap_or_default();
+        for part in [
+            "#",
+            id[0],
+            id[1],
+            "\" tabindex=\"-1\"",
+            focus,
+            ">",
+            shown,
+            "</a>",
+        ] {
+            html.push_str(part);
+        }
+        if !time.is_empty() {
+            for part in ["<i>", time, "</i>"] {
+                html.push_str(part);
+            }
         }
         html.push_str("<code>");
-        html.push_str(&self.html);
+        self.line.write_html(options.marked, html);
         html.push_str("</code></li>\n");
+    }
+}
+
+/// How the elements of lines are written.
+#[derive(Debug, Default)]
+pub(super) struct LineOptions<'a> {
+    /// What stands before the `#` in links to lines.
+    pub(super) query: &'a str,
+    /// What is marked in them; `None` for nothing.
+    pub(super) marked: Option<&'a str>,
+}
+
+/// Writes the elements of lines.
+pub(super) fn write_lines(lines: &[LogLine], options: &LineOptions<'_>, html: &mut String) {
+    // Those that were written together have the same time.
+    let mut known: Option<(f64, String)> = None;
+    for line in lines {
+        let shown = match line.at_seconds {
+            None => "",
+            Some(at) => {
+                let is_known = known
+                    .as_ref()
+                    .is_some_and(|(known, _)| known.total_cmp(&at).is_eq());
+                if !is_known {
+                    known = Some((at, time(at)));
+                }
+                known.as_ref().map_or("", |(_, shown)| shown)
+            }
+        };
+        line.write(options, shown, html);
     }
 }
 
@@ -141,9 +190,13 @@ impl FollowedLine {
     /// Returns a line for a page that follows a log.
     pub fn of(line: &Line, marks: &[LogMark], query: &str) -> Self {
         let text = line.text();
-        let line = LogLine::of(line, marks, None);
+        let line = LogLine::of(line.clone(), marks);
+        let options = LineOptions {
+            query,
+            marked: None,
+        };
         let mut html = String::new();
-        line.write(query, &mut html);
+        write_lines(std::slice::from_ref(&line), &options, &mut html);
         Self {
             id: line.id(),
             html,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::frame::time;
-use super::log_line::LogLine;
+use super::log_line::{LineOptions, LogLine, write_lines};
 use super::log_mark::LogMark;
 use crate::log::{Fold, Line, Match, Severity, StepMark, failure, fold};
 
@@ -128,12 +128,12 @@ impl LogView {
             range.is_some_and(|((first, last), number)| (first..=last).contains(&number))
         };
         let has_marked = |fold: &Fold| fold.lines.iter().any(|line| is_marked(line.number));
-        let steps = folds.iter().enumerate().map(|(index, fold)| {
+        let steps = folds.into_iter().enumerate().map(|(index, fold)| {
             let is_open = options.is_unfolded
                 || is_small
                 || fold.step.is_none()
-                || has_failure(fold)
-                || has_marked(fold)
+                || has_failure(&fold)
+                || has_marked(&fold)
                 || index == last && (!options.is_complete || failed.is_some());
             LogFold::of(fold, marks, is_open, &query)
         });
@@ -167,8 +167,8 @@ impl LogView {
     ) -> Self {
         let (matches, more) = found;
         let lines = matches
-            .iter()
-            .map(|found| LogLine::of(&found.line, marks, Some(query)));
+            .into_iter()
+            .map(|found| LogLine::of(found.line, marks));
         let search = LogSearch {
             query: query.to_owned(),
             lines: lines.collect(),
@@ -181,11 +181,17 @@ impl LogView {
         }
     }
 
+    /// Returns the HTML of all lines.
+    pub fn lines_html(&self) -> String {
+        let steps = self.steps.iter().map(LogFold::lines_html);
+        steps.collect()
+    }
+
     /// Returns whether there is nothing to show.
     pub(super) fn is_empty(&self) -> bool {
         self.steps
             .iter()
-            .all(|step| step.lines.iter().all(|line| line.text.is_empty()))
+            .all(|step| step.lines.iter().all(LogLine::is_empty))
     }
 
     pub(super) fn query_text(&self) -> &str {
@@ -235,21 +241,21 @@ impl LogOptions {
 }
 
 impl LogFold {
-    fn of(fold: &Fold, marks: &[LogMark], is_open: bool, query: &str) -> Self {
+    fn of(fold: Fold, marks: &[LogMark], is_open: bool, query: &str) -> Self {
         let Fold {
             step,
             lines,
             severities,
             severity,
         } = fold;
-        let lines = lines.iter().zip(severities);
-        let lines = lines.map(|(line, severity)| LogLine::with(line, *severity, marks, None));
+        let lines = lines.into_iter().zip(severities);
+        let lines = lines.map(|(line, severity)| LogLine::with(line, severity, marks));
         let took = step.as_ref().and_then(|step| step.took);
         Self {
             title: step.as_ref().map(|step| step.title.clone()),
             seconds: took.map(|took| took.as_secs_f64()),
             cached: step.as_ref().is_some_and(|step| step.cached),
-            has_errors: *severity >= Severity::Consequence,
+            has_errors: severity >= Severity::Consequence,
             lines: lines.collect(),
             is_open,
             query: query.to_owned(),
@@ -257,7 +263,7 @@ impl LogFold {
     }
 
     pub(super) fn lines_html(&self) -> String {
-        elements(&self.lines, &self.query)
+        elements(&self.lines, &self.query, None)
     }
 
     pub(super) fn took(&self) -> String {
@@ -267,13 +273,16 @@ impl LogFold {
 
 impl LogSearch {
     pub(super) fn lines_html(&self) -> String {
-        elements(&self.lines, &self.base)
+        elements(&self.lines, &self.base, Some(&self.query))
     }
 }
 
-fn elements(lines: &[LogLine], query: &str) -> String {
-    let mut html = String::new();
-    lines.iter().for_each(|line| line.write(query, &mut html));
+/// How much HTML a line has about, besides its text.
+const BYTES_OF_LINE: usize = 160;
+
+fn elements(lines: &[LogLine], query: &str, marked: Option<&str>) -> String {
+    let mut html = String::with_capacity(BYTES_OF_LINE * lines.len());
+    write_lines(lines, &LineOptions { query, marked }, &mut html);
     html
 }
 

@@ -35,6 +35,7 @@ pub use audit::{AuditPage, AuditRow};
 pub use badge::badge;
 pub use enter::Enter;
 pub use escaper::VisibleHtml;
+pub(crate) use frame::PLACE_OF_VISITOR;
 pub use frame::{Frame, Section};
 pub use graph::{Graph, Point};
 pub use job::{JobPage, RunRow};

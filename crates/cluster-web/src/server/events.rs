@@ -11,9 +11,10 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use futures::Stream;
 use futures::stream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 use super::fill;
+use super::quota::{Full, Place};
 use super::reply::{self, Refusal, Reply};
 use super::site::Site;
 use super::visit::Visit;
@@ -31,33 +32,33 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// A stream of events, as one of those that there may be.
 pub(super) struct Slot {
     site: Arc<Site>,
-    _permits: [Option<OwnedSemaphorePermit>; 2],
+    _places: [Option<Place>; 2],
 }
 
 impl Slot {
     /// Takes the place of a stream for a visitor.
     pub(super) fn take(site: &Arc<Site>, visit: &Visit) -> Result<Self, Refusal> {
-        let full = |_| {
+        let full = |Full| {
             site.stats.add_refused_stream();
             Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "Too many pages are followed already.",
+                "Too many pages are followed already, by all or from your address.",
             )
             .advice("Load the page again to see what has changed.")
         };
         let public = match visit.visitor {
             Visitor::Holder(_) => None,
             _ => {
-                let public = Arc::clone(&site.public_streams).try_acquire_owned();
+                let public = site.public_streams.take(Some(visit.address));
                 Some(public.map_err(full)?)
             }
         };
-        let permit = Arc::clone(&site.streams).try_acquire_owned();
-        let permits = [Some(permit.map_err(full)?), public];
+        let place = site.streams.take(Some(visit.address));
+        let places = [Some(place.map_err(full)?), public];
         site.stats.add_stream();
         Ok(Self {
             site: Arc::clone(site),
-            _permits: permits,
+            _places: places,
         })
     }
 }

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection;
+use super::quota::Quota;
 use super::routes;
+use super::settings::WebLimits;
 use super::site::Site;
 use super::timed_stream::TimedStream;
-
-/// How many connections there are at most: each stream of events has one.
-const CONNECTIONS: usize = 3_000;
 
 /// How long to wait when no connection can be accepted, for example without free file descriptors.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -24,7 +22,12 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Answers requests. Never ends.
 pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, site: Arc<Site>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let WebLimits {
+        connections,
+        connections_of_one,
+        ..
+    } = site.settings.limits;
+    let quota = Quota::new(connections, connections_of_one);
     let router = routes::router(Arc::clone(&site));
     loop {
         let (stream, address) = match listener.accept().await {
@@ -35,15 +38,23 @@ pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, site:
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+        // Behind a proxy are many browsers; it says which of them asks for what.
+        let is_proxy = site.settings.proxy.trusts(address.ip());
+        let place = quota.take((!is_proxy).then(|| address.ip()));
+        let Ok(place) = place else {
             site.stats.add_refused_connection();
+            tracing::debug!(
+                target: "web",
+                "Refused a connection of {address}: there are {connections}, or {connections_of_one} of its \
+                 address; if it is a proxy, add it to --web-trust"
+            );
             continue;
         };
         let (site, tls, router) = (Arc::clone(&site), tls.clone(), router.clone());
         tokio::spawn(async move {
             let _counted = site.stats.add_connection();
             serve_one(stream, address, tls, &site, router).await;
-            drop(permit);
+            drop(place);
         });
     }
 }

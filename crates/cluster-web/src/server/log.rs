@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use cluster_api::{DurableStage, JobDetails};
+use cluster_api::{DurableStage, JobDetails, LogTime, Phase};
 use serde::Deserialize;
 
 use super::line_index;
@@ -12,14 +12,18 @@ use super::log_reader::PIECE;
 use super::paths::encoded;
 use super::reply::Refusal;
 use super::site::Site;
-use crate::log::{Line, Search, Start, StepMark, Terminal};
+use super::threads;
+use crate::log::{Line, Match, Search, Start, StepMark, Terminal};
 use crate::pages::{LogMark, LogOptions, LogView};
 
 /// How much of a log a page shows, in bytes, unless all of it is not much more.
 const SHOWN: u64 = 256 << 10;
 
 /// A log of this length is shown whole.
-const SHOWN_WHOLE: u64 = 512 << 10;
+const SHOWN_WHOLE: u64 = SHOWN_WHOLE_PIECE as u64;
+
+/// The same, as what is read at once.
+const SHOWN_WHOLE_PIECE: usize = 512 << 10;
 
 /// How much of the log is shown before a line that was asked for.
 const BEFORE: u64 = 32 << 10;
@@ -89,12 +93,30 @@ impl LogQuery {
     }
 }
 
-/// Returns the log of a job as its page shows it; `None` if there is none.
-pub(super) async fn view(
+/// What a page shows of a log, before it was made of that.
+pub(super) enum PreparedLog {
+    /// A part of the log.
+    Part {
+        options: LogOptions,
+        log: LogId,
+        part: ReadPart,
+        phases: Vec<Phase>,
+        times: Vec<LogTime>,
+    },
+    /// What was found in it.
+    Found {
+        options: LogOptions,
+        query: String,
+        found: (Vec<Match>, bool),
+    },
+}
+
+/// Reads what the page of a job shows of a log; `None` if there is none.
+pub(super) async fn prepare(
     site: &Arc<Site>,
     details: &JobDetails,
     asked: &LogQuery,
-) -> Result<Option<LogView>, Refusal> {
+) -> Result<Option<PreparedLog>, Refusal> {
     let latest = details.job.summary.attempts;
     let attempt = asked.attempt.unwrap_or(latest);
     if attempt == 0 || attempt > latest {
@@ -104,15 +126,21 @@ pub(super) async fn view(
         job: details.job.summary.id.clone(),
         attempt,
     };
+    // All of it, if that is known to be shown, or only its length.
+    let (start, most) = match is_short(details, attempt) {
+        true => (0, SHOWN_WHOLE_PIECE),
+        false => (u64::MAX, 1),
+    };
     // It may have expired.
-    let Ok(end) = log.read(site, u64::MAX, 1).await else {
+    let Ok(read) = log.read(site, start, most).await else {
         return Ok(None);
     };
+    let length = read.length;
     let mut options = LogOptions {
         job: log.job.clone(),
         attempt,
-        length: end.length,
-        is_complete: end.is_complete || attempt < latest,
+        length,
+        is_complete: read.is_complete || attempt < latest,
         has_failed: has_failed(details) && attempt == latest && asked.is_default(),
         is_unfolded: asked.unfold.is_some(),
         marked: asked.marked()?,
@@ -120,26 +148,74 @@ pub(super) async fn view(
     };
     if let Some(query) = asked.q.as_deref().filter(|query| !query.is_empty()) {
         let found = search(site, &log, query).await?;
-        return Ok(Some(LogView::found(options, query, found, &[])));
+        return Ok(Some(PreparedLog::Found {
+            options,
+            query: query.to_owned(),
+            found,
+        }));
     }
-    let Part { place, to } = part(site, &log, end.length, asked).await?;
-    let from = place.offset;
-    let (lines, rest) = lines(site, &log, place, to).await?;
-    let page = |from: u64| {
-        let id = encoded(&log.job);
-        format!("/job/{id}?attempt={attempt}&from={from}#log")
+    let part = match start == 0 && read.bytes.len() as u64 == length {
+        true => ReadPart::whole(read.bytes),
+        false => read_part(site, &log, part(site, &log, length, asked).await?).await?,
     };
-    options.from = from;
-    options.to = to;
-    options.earlier = (from > 0).then(|| page(from.saturating_sub(SHOWN)));
-    options.later = (to < end.length).then(|| page(rest.offset));
-    let is_end = to >= end.length && !options.is_complete;
-    options.follow = is_end.then(|| follow_address(&log, rest));
-    let phases = site.cluster.timeline(log.job.clone(), attempt).await?;
-    let times = site.cluster.log_times(log.job.clone(), attempt, from..to);
-    let marks: Vec<LogMark> = times.await?.iter().map(LogMark::of).collect();
-    let steps: Vec<StepMark> = phases.iter().map(StepMark::of).collect();
-    Ok(Some(LogView::new(options, lines, &steps, &marks)))
+    options.from = part.start.offset;
+    options.to = part.to;
+    let (phases, times) = futures::try_join!(
+        site.cluster.timeline(log.job.clone(), attempt),
+        site.cluster
+            .log_times(log.job.clone(), attempt, options.from..options.to)
+    )?;
+    Ok(Some(PreparedLog::Part {
+        options,
+        log,
+        part,
+        phases,
+        times,
+    }))
+}
+
+impl PreparedLog {
+    /// Returns what the page has of it. That may take milliseconds.
+    pub(super) fn view(self) -> LogView {
+        match self {
+            Self::Found {
+                options,
+                query,
+                found,
+            } => LogView::found(options, &query, found, &[]),
+            Self::Part {
+                mut options,
+                log,
+                part,
+                phases,
+                times,
+            } => {
+                let LogId { job, attempt } = &log;
+                let (lines, rest) = part.lines();
+                let page = |from: u64| {
+                    let id = encoded(job);
+                    format!("/job/{id}?attempt={attempt}&from={from}#log")
+                };
+                let LogOptions {
+                    from, to, length, ..
+                } = options;
+                options.earlier = (from > 0).then(|| page(from.saturating_sub(SHOWN)));
+                options.later = (to < length).then(|| page(rest.offset));
+                let is_end = to >= length && !options.is_complete;
+                options.follow = is_end.then(|| follow_address(&log, rest));
+                let marks: Vec<LogMark> = times.iter().map(LogMark::of).collect();
+                let steps: Vec<StepMark> = phases.iter().map(StepMark::of).collect();
+                LogView::new(options, lines, &steps, &marks)
+            }
+        }
+    }
+}
+
+/// Returns whether the log of an attempt was short when this was known of it.
+fn is_short(details: &JobDetails, attempt: u32) -> bool {
+    let mut attempts = details.job.attempts.iter();
+    let found = attempts.find(|known| known.number == attempt);
+    found.is_some_and(|found| found.log_length <= SHOWN_WHOLE)
 }
 
 fn has_failed(details: &JobDetails) -> bool {
@@ -194,20 +270,16 @@ async fn part(
     Ok(Part { place, to })
 }
 
-/// Returns the lines of a part of a log, and where to begin to read those after it.
-async fn lines(
-    site: &Site,
-    log: &LogId,
-    place: Place,
+/// A part of a log that was read.
+pub(super) struct ReadPart {
+    start: Start,
+    pieces: Vec<Vec<u8>>,
     to: u64,
-) -> Result<(Vec<Line>, Start), Refusal> {
-    let start = Start {
-        offset: place.offset,
-        line: place.line,
-        is_line: place.is_line,
-    };
-    let mut terminal = Terminal::new(start);
-    let mut lines = Lines::default();
+}
+
+async fn read_part(site: &Site, log: &LogId, part: Part) -> Result<ReadPart, Refusal> {
+    let Part { place, to } = part;
+    let mut pieces = Vec::new();
     let mut at = place.offset;
     while at < to {
         let most = usize::try_from(to - at).unwrap_or(PIECE).min(PIECE);
@@ -216,11 +288,35 @@ async fn lines(
             break;
         }
         at += piece.bytes.len() as u64;
-        terminal.read(&piece.bytes);
-        lines.add(terminal.take_changed());
-        tokio::task::yield_now().await;
+        pieces.push(piece.bytes);
     }
-    Ok((lines.0, terminal.resume()))
+    let start = Start {
+        offset: place.offset,
+        line: place.line,
+        is_line: place.is_line,
+    };
+    Ok(ReadPart { start, pieces, to })
+}
+
+impl ReadPart {
+    fn whole(bytes: Vec<u8>) -> Self {
+        Self {
+            start: Start::BEGINNING,
+            to: bytes.len() as u64,
+            pieces: vec![bytes],
+        }
+    }
+
+    /// Returns the lines, and where to begin to read those after them.
+    fn lines(&self) -> (Vec<Line>, Start) {
+        let mut terminal = Terminal::new(self.start);
+        let mut lines = Lines::default();
+        for piece in &self.pieces {
+            terminal.read(piece);
+            lines.add(terminal.take_changed());
+        }
+        (lines.0, terminal.resume())
+    }
 }
 
 /// Lines in their order, of which the last ones may change.
@@ -230,6 +326,10 @@ struct Lines(Vec<Line>);
 impl Lines {
     fn add(&mut self, changed: Vec<Line>) {
         for line in changed {
+            if self.0.last().is_none_or(|last| last.offset < line.offset) {
+                self.0.push(line);
+                continue;
+            }
             let place = self
                 .0
                 .binary_search_by_key(&line.offset, |known| known.offset);
@@ -245,11 +345,7 @@ impl Lines {
     }
 }
 
-async fn search(
-    site: &Site,
-    log: &LogId,
-    query: &str,
-) -> Result<(Vec<crate::log::Match>, bool), Refusal> {
+async fn search(site: &Site, log: &LogId, query: &str) -> Result<(Vec<Match>, bool), Refusal> {
     let mut search = Search::new(query, FOUND);
     let mut terminal = Terminal::new(Start::BEGINNING);
     let mut at = 0;
@@ -259,11 +355,16 @@ async fn search(
             break;
         }
         at += piece.bytes.len() as u64;
-        terminal.read(&piece.bytes);
-        if !search.read(&mut terminal) {
+        let goes_on;
+        (search, terminal, goes_on) = threads::apart(move || {
+            terminal.read(&piece.bytes);
+            let goes_on = search.read(&mut terminal);
+            (search, terminal, goes_on)
+        })
+        .await?;
+        if !goes_on {
             break;
         }
-        tokio::task::yield_now().await;
     }
     let (found, more) = search.finish();
     Ok((found, more || at >= SEARCHED))

@@ -1,4 +1,4 @@
-//! The web server: a thread that listens, and answers with pages.
+//! The web server: threads that listen, and answer with pages.
 
 mod actions;
 mod assets;
@@ -19,11 +19,14 @@ mod log;
 mod log_events;
 mod log_reader;
 mod paths;
+mod quota;
 mod reply;
 mod routes;
 mod settings;
+mod shared_pages;
 mod site;
 mod stats;
+mod threads;
 mod timed_stream;
 mod tls;
 mod visit;
@@ -37,7 +40,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 pub use self::assets::{ASSETS, Asset, Assets};
-pub use self::settings::{TlsFiles, WebSettings};
+pub use self::settings::{TlsFiles, WebLimits, WebSettings};
 use self::site::Site;
 pub use self::stats::WebStats;
 pub use self::tls::TlsError;
@@ -48,7 +51,7 @@ use crate::access::SessionKey;
 pub struct Server {
     address: SocketAddr,
     stats: Arc<WebStats>,
-    /// Dropping it ends the thread.
+    /// Dropping it ends the threads.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -71,12 +74,12 @@ pub enum ServerError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// There is no thread for it.
-    #[error("cannot start the thread of the pages")]
+    #[error("cannot start the threads of the pages")]
     Thread(#[source] io::Error),
 }
 
 impl Server {
-    /// Listens, and serves the pages of a scheduler from a thread of its own. `key` signs sessions.
+    /// Listens, and serves the pages of a scheduler from threads of its own. `key` signs sessions.
     ///
     /// # Errors
     ///
@@ -97,13 +100,11 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         let stats = Arc::new(WebStats::default());
         let site = Site::new(settings, key, cluster, Arc::clone(&stats));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(ServerError::Thread)?;
+        let runtime = threads::runtime().map_err(ServerError::Thread)?;
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("web".to_owned());
         let thread = thread.spawn(move || {
+            threads::yield_to_jobs();
             runtime.block_on(async {
                 let listener = match TcpListener::from_std(listener) {
                     Ok(listener) => listener,

@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::threads;
 use super::visit::{Format, Visit};
 use crate::ClusterError;
 use crate::pages::{Frame, Notice};
@@ -90,32 +91,64 @@ impl IntoResponse for Refusal {
 /// Returns a page in the format that the visitor wants.
 pub(super) fn page<P: Template + Serialize>(visit: &Visit, page: &P) -> Reply {
     match visit.format {
-        Format::Neither => Err(Refusal::new(
-            StatusCode::NOT_ACCEPTABLE,
-            "This page can be had as text/html and as application/json.",
-        )),
+        Format::Neither => Err(not_acceptable()),
         format => Ok(page_in(page, format)),
     }
 }
 
+fn not_acceptable() -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_ACCEPTABLE,
+        "This page can be had as text/html and as application/json.",
+    )
+}
+
+/// Returns a large page in the format that the visitor wants. Others are answered while it is made.
+pub(super) async fn large_page<P: Template + Serialize + Send + 'static>(
+    visit: &Visit,
+    make: impl FnOnce() -> P + Send + 'static,
+) -> Reply {
+    let visit = visit.clone();
+    threads::apart(move || page(&visit, &make())).await?
+}
+
 fn page_in<P: Template + Serialize>(page: &P, format: Format) -> Response {
+    match written(page, format) {
+        Ok(written) => text(written, format),
+        Err(Refusal { status, .. }) => status.into_response(),
+    }
+}
+
+/// Returns the text of a page.
+pub(super) fn written<P: Template + Serialize>(
+    page: &P,
+    format: Format,
+) -> Result<String, Refusal> {
     let written = match format {
         Format::Html | Format::Neither => page.render().map_err(|error| error.to_string()),
         Format::Json => serde_json::to_string_pretty(page).map_err(|error| error.to_string()),
     };
-    match written {
-        Ok(text) => typed(
-            text,
-            match format {
-                Format::Html | Format::Neither => "text/html; charset=utf-8",
-                Format::Json => "application/json",
-            },
-        ),
-        Err(error) => {
-            tracing::error!(target: "web", "Cannot write a page: {error}");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+    written.map_err(|error| {
+        tracing::error!(target: "web", "Cannot write a page: {error}");
+        unwritten()
+    })
+}
+
+/// A page cannot be written, which is in the log.
+pub(super) fn unwritten() -> Refusal {
+    Refusal::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "The page cannot be made.",
+    )
+}
+
+/// Returns the text of a page as an answer.
+pub(super) fn text(text: String, format: Format) -> Response {
+    let kind = match format {
+        Format::Html | Format::Neither => "text/html; charset=utf-8",
+        Format::Json => "application/json",
+    };
+    typed(text, kind)
 }
 
 /// Returns an answer of a type.

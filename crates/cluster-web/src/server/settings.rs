@@ -18,6 +18,39 @@ pub struct WebSettings {
     pub public_queue: bool,
     /// Visitors whom a proxy has authenticated.
     pub proxy: ProxySettings,
+    /// How many connections and streams of events there are.
+    pub limits: WebLimits,
+}
+
+/// How many connections and streams of events there are at most. Half of each are left for others when one address has
+/// the rest: each browser has six connections, and many may share an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebLimits {
+    /// How many connections there are. A stream of events has one.
+    pub connections: usize,
+    /// How many of them one address may have, unless it is a trusted proxy.
+    pub connections_of_one: usize,
+    /// How many streams of events there are.
+    pub streams: usize,
+    /// How many of them one address may have, as far as a trusted proxy tells addresses.
+    pub streams_of_one: usize,
+    /// How many of the streams visitors without a link may have.
+    pub public_streams: usize,
+    /// How many of those one address may have.
+    pub public_streams_of_one: usize,
+}
+
+impl Default for WebLimits {
+    fn default() -> Self {
+        Self {
+            connections: 3_000,
+            connections_of_one: 1_500,
+            streams: 2_000,
+            streams_of_one: 1_000,
+            public_streams: 1_000,
+            public_streams_of_one: 500,
+        }
+    }
 }
 
 /// The files of a TLS certificate, in PEM.

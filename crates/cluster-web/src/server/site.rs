@@ -8,16 +8,12 @@ use axum::http::header::HOST;
 use tokio::sync::Semaphore;
 
 use super::line_indexes::LineIndexes;
+use super::quota::Quota;
 use super::settings::WebSettings;
+use super::shared_pages::SharedPages;
 use super::stats::WebStats;
 use crate::Cluster;
 use crate::access::{Guesses, SessionKey};
-
-/// How many streams of events there are at most. Each is one connection.
-const STREAMS: usize = 2_000;
-
-/// How many of them visitors without a link may have.
-const PUBLIC_STREAMS: usize = 1_000;
 
 /// What all requests share.
 pub(super) struct Site {
@@ -28,12 +24,14 @@ pub(super) struct Site {
     pub(super) stats: Arc<WebStats>,
     pub(super) guesses: Mutex<Guesses>,
     pub(super) line_indexes: Mutex<LineIndexes>,
+    /// Pages of pools, for all who may see the same.
+    pub(super) shared_pages: Mutex<SharedPages>,
     /// Held while the lines of a log are counted in the background.
     pub(super) counting: Arc<Semaphore>,
     /// The streams of events that there may be.
-    pub(super) streams: Arc<Semaphore>,
+    pub(super) streams: Quota,
     /// Those of visitors without a link.
-    pub(super) public_streams: Arc<Semaphore>,
+    pub(super) public_streams: Quota,
 }
 
 impl Site {
@@ -43,6 +41,7 @@ impl Site {
         cluster: Arc<dyn Cluster>,
         stats: Arc<WebStats>,
     ) -> Arc<Self> {
+        let limits = settings.limits;
         Arc::new(Self {
             settings,
             key,
@@ -50,9 +49,10 @@ impl Site {
             stats,
             guesses: Mutex::default(),
             line_indexes: Mutex::default(),
+            shared_pages: Mutex::default(),
             counting: Arc::new(Semaphore::new(1)),
-            streams: Arc::new(Semaphore::new(STREAMS)),
-            public_streams: Arc::new(Semaphore::new(PUBLIC_STREAMS)),
+            streams: Quota::new(limits.streams, limits.streams_of_one),
+            public_streams: Quota::new(limits.public_streams, limits.public_streams_of_one),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use cluster_web::access::{ProxySettings, TrustedNetwork};
-use cluster_web::{TlsFiles, WebSettings};
+use cluster_web::{TlsFiles, WebLimits, WebSettings};
 
 use super::parse_http_address;
 use cli::error::CommandError;
@@ -82,6 +82,7 @@ impl WebArgs {
                 trusted: self.web_trust,
                 admins: self.web_admins.into_iter().collect(),
             },
+            limits: WebLimits::default(),
         }))
     }
 }

@@ -2,8 +2,10 @@
 
 use cluster_api::{JobRequest, Label};
 use testkit::{MockBuilder, MockWorker, story};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
 
+use super::browser::Browser;
 use super::{operator, start, start_with, stranger};
 use crate::durable::{connect, request, submit};
 
@@ -149,34 +151,89 @@ fn requests_have_limits() {
 #[test]
 fn streams_have_a_limit_and_leave_room_for_pages() {
     story(async {
-        let site = start_with(|web| web.public_queue = true).await;
-        let browser = stranger(&site);
-        let head = browser.head("GET", "/events", "");
+        let site = start_with(|web| {
+            web.public_queue = true;
+            web.proxy.trusted = vec!["127.0.0.1".parse().unwrap()];
+        })
+        .await;
+        // The browsers are behind a proxy, which says where they are.
+        let [one, other, third] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|address| {
+            let mut browser = stranger(&site);
+            browser.headers = format!("X-Forwarded-For: {address}\r\n");
+            browser
+        });
         let mut streams = Vec::new();
-        for _ in 0..1_000 {
-            let mut stream = browser.send(&head).await;
-            let mut first = [0; 12];
-            stream.read_exact(&mut first).await.unwrap();
-            assert_eq!(&first, b"HTTP/1.1 200");
-            streams.push(stream);
+        for browser in [&one, &other] {
+            for _ in 0..500 {
+                streams.push(stream(browser).await.unwrap());
+            }
+            // No address takes them all.
+            assert_eq!(browser.get("/events").await.status, 503);
         }
-        assert_eq!(browser.get("/events").await.status, 503);
-        assert_eq!(browser.get("/pool/pool").await.status, 200);
+        assert_eq!(third.get("/events").await.status, 503);
+        assert_eq!(third.get("/pool/pool").await.status, 200);
         // Those without a link do not take the streams of the others.
-        let mut other = operator(&site)
-            .await
-            .send(&operator(&site).await.head("GET", "/events", ""))
-            .await;
-        let mut first = [0; 12];
-        other.read_exact(&mut first).await.unwrap();
-        assert_eq!(&first, b"HTTP/1.1 200");
+        let _other = stream(&operator(&site).await).await.unwrap();
         drop(streams);
+        testkit::until("there is room again", async || stream(&one).await.is_some()).await;
+    });
+}
+
+/// Begins to follow all pools; `None` if that is refused.
+async fn stream(browser: &Browser) -> Option<TcpStream> {
+    let mut stream = browser.send(&browser.head("GET", "/events", "")).await;
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await.unwrap();
+    (&first == b"HTTP/1.1 200").then_some(stream)
+}
+
+#[test]
+fn an_address_cannot_take_all_connections() {
+    story(async {
+        let site = start_with(|web| {
+            web.limits.connections = 20;
+            web.limits.connections_of_one = 10;
+            web.proxy.trusted = vec!["127.0.0.3".parse().unwrap()];
+        })
+        .await;
+        let browser = stranger(&site);
+        let mut open = Vec::new();
+        for _ in 0..10 {
+            // It sends nothing, for as long as that is allowed.
+            open.push(connect_from("127.0.0.1", &browser).await);
+        }
+        assert!(!is_answered(connect_from("127.0.0.1", &browser).await).await);
+        assert!(is_answered(connect_from("127.0.0.2", &browser).await).await);
+        // A proxy may have more, as it has them for others. All together have what there is.
+        testkit::until("all connections are taken", async || {
+            open.push(connect_from("127.0.0.3", &browser).await);
+            !is_answered(connect_from("127.0.0.2", &browser).await).await
+        })
+        .await;
+        assert!(open.len() > 15, "{} connections", open.len());
+        drop(open);
         testkit::until("there is room again", async || {
-            let mut stream = browser.send(&head).await;
-            let mut first = [0; 12];
-            stream.read_exact(&mut first).await.unwrap();
-            &first == b"HTTP/1.1 200"
+            is_answered(connect_from("127.0.0.1", &browser).await).await
         })
         .await;
     });
+}
+
+/// Connects from an address of this machine.
+async fn connect_from(address: &str, browser: &Browser) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket
+        .bind(format!("{address}:0").parse().unwrap())
+        .unwrap();
+    socket.connect(browser.address).await.unwrap()
+}
+
+/// Returns whether a request is answered, whatever the answer is. The connection is closed then.
+async fn is_answered(mut stream: TcpStream) -> bool {
+    let request = "GET /enter HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    // An error means that it was closed.
+    stream.write_all(request.as_bytes()).await.ok();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.ok();
+    answer.starts_with(b"HTTP/1.1 200")
 }

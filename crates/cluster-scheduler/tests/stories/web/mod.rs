@@ -8,8 +8,8 @@ mod hostile;
 mod logs;
 mod sight;
 
-use cluster_web::WebSettings;
 use cluster_web::access::ProxySettings;
+use cluster_web::{WebLimits, WebSettings};
 use testkit::Site;
 
 use self::browser::Browser;
@@ -22,6 +22,7 @@ fn settings() -> WebSettings {
         url: None,
         public_queue: false,
         proxy: ProxySettings::default(),
+        limits: WebLimits::default(),
     }
 }
 

@@ -14,7 +14,7 @@ use super::{encoded, frame, query};
 use crate::pages::{
     Asked, AttemptTimes, JobPage, JobRow, Part, RunRow, Section, Timeline, Waiting,
 };
-use crate::server::log::{self, LogQuery};
+use crate::server::log::{self, LogQuery, PreparedLog};
 use crate::server::reply::{self, Refusal, Reply};
 use crate::server::site::Site;
 use crate::server::visit::Visit;
@@ -50,53 +50,66 @@ pub(in crate::server) async fn job(
         // It was shortened.
         return Ok(reply::see_other(&format!("/job/{id}")));
     }
-    let log = log::view(&site, &details, &asked).await?;
-    let submitted = site.cluster.submitted(id.clone()).await?;
+    let stage = &details.job.status.stage;
+    let waiting = async {
+        match stage {
+            DurableStage::Queued { .. } | DurableStage::Away { .. } => {
+                let explanation = site.cluster.explain(id.clone()).await?;
+                Ok(Some(Waiting::of(&explanation)))
+            }
+            DurableStage::Running { .. } | DurableStage::Ended { .. } => Ok(None),
+        }
+    };
+    let phases = async {
+        match details.job.summary.attempts {
+            0 => Ok(Vec::new()),
+            latest => Ok(site.cluster.timeline(id.clone(), latest).await?),
+        }
+    };
+    let usual = async {
+        match stage {
+            DurableStage::Running { .. } => Ok(usual(&site, &details).await),
+            _ => Ok(None),
+        }
+    };
+    let submitted = async { Ok(site.cluster.submitted(id.clone()).await?) };
+    // All are asked for at once: each answer may have to wait for other work of the scheduler.
+    let log = log::prepare(&site, &details, &asked);
+    let (log, submitted, waiting, phases, usual) =
+        futures::try_join!(log, submitted, waiting, phases, usual)?;
     let mut frame = frame(&site, &visit, Section::Jobs);
-    let has_ended = matches!(details.job.status.stage, DurableStage::Ended { .. });
+    let has_ended = matches!(stage, DurableStage::Ended { .. });
     frame.events = (!has_ended).then(|| format!("/job/{}/events", encoded(&id)));
     frame.refresh = asked.refresh.map(|seconds| seconds.clamp(2, 3_600));
-    let described = DescribedJob::of(&details.job);
     let may_change = visit.visitor.may_change_job_of(&details.client);
-    let stage = &details.job.status.stage;
-    let waiting = match stage {
-        DurableStage::Queued { .. } | DurableStage::Away { .. } => {
-            Some(Waiting::of(&site.cluster.explain(id.clone()).await?))
-        }
-        DurableStage::Running { .. } | DurableStage::Ended { .. } => None,
-    };
-    let phases = match details.job.summary.attempts {
-        0 => Vec::new(),
-        latest => site.cluster.timeline(id.clone(), latest).await?,
-    };
-    let usual = match stage {
-        DurableStage::Running { .. } => usual(&site, &details).await,
-        _ => None,
-    };
-    let page = JobPage {
-        frame,
-        status: outcome::status(stage),
-        key: described.key.clone(),
-        cache_hint: details.cache_hint.clone(),
-        urgent: described.urgent,
-        waited_seconds: waited(&described),
-        ran_seconds: described.runs.last().map(ran),
-        usual_seconds: usual.map(|usual| usual.as_secs_f64()),
-        output: described.output.clone(),
-        waiting,
-        timeline: timeline(&described, &phases),
-        runs: described.runs.iter().map(run).collect(),
-        log,
-        asked: submitted.as_ref().and_then(Asked::of),
-        reproduce: None,
-        may_cancel: may_change && !has_ended,
-        may_retry: may_change && described.retryable,
-        job: JobRow {
-            cause: described.error.as_ref().map(|error| error.message.clone()),
-            ..JobRow::of(&details.job.summary, Some(&details.client))
-        },
-    };
-    reply::page(&visit, &page.with_reproduction())
+    reply::large_page(&visit, move || {
+        let described = DescribedJob::of(&details.job);
+        let page = JobPage {
+            frame,
+            status: outcome::status(&details.job.status.stage),
+            key: described.key.clone(),
+            cache_hint: details.cache_hint.clone(),
+            urgent: described.urgent,
+            waited_seconds: waited(&described),
+            ran_seconds: described.runs.last().map(ran),
+            usual_seconds: usual.map(|usual| usual.as_secs_f64()),
+            output: described.output.clone(),
+            waiting,
+            timeline: timeline(&described, &phases),
+            runs: described.runs.iter().map(run).collect(),
+            log: log.map(PreparedLog::view),
+            asked: submitted.as_ref().and_then(Asked::of),
+            reproduce: None,
+            may_cancel: may_change && !has_ended,
+            may_retry: may_change && described.retryable,
+            job: JobRow {
+                cause: described.error.as_ref().map(|error| error.message.clone()),
+                ..JobRow::of(&details.job.summary, Some(&details.client))
+            },
+        };
+        page.with_reproduction()
+    })
+    .await
 }
 
 /// Returns how long a job that runs usually takes, if that is known.

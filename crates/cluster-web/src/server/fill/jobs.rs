@@ -75,7 +75,6 @@ pub(in crate::server) async fn jobs(
         "" => None,
         _ => Some(times(&site, wanted).await?),
     };
-    let states = site.cluster.pools().await?;
     let (feed, badge) = match filters.label.as_str() {
         "" => (None, None),
         label => {
@@ -93,7 +92,7 @@ pub(in crate::server) async fn jobs(
         feed,
         badge,
         times,
-        pools: states.iter().map(|state| state.name.clone()).collect(),
+        pools: site.cluster.pool_names(),
     };
     reply::page(&visit, &page)
 }

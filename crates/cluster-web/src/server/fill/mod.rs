@@ -42,6 +42,17 @@ pub(super) fn frame(site: &Site, visit: &Visit, section: Section) -> Frame {
         json: Some(json_path(&visit.path)),
         refresh: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        is_shared: false,
+    }
+}
+
+/// Returns the frame of a page that is made for all who see the same as this visitor.
+fn shared(frame: &Frame) -> Frame {
+    Frame {
+        is_shared: true,
+        visitor: String::new(),
+        token: None,
+        ..frame.clone()
     }
 }
 

@@ -7,11 +7,12 @@ use cluster_api::{ConnectedWorker, Presence, QueuedJob, RunningJob, WorkerDetail
 use serde::Deserialize;
 
 use super::pool_request::PoolRequest;
-use super::{findings, pools};
+use super::{findings, pools, shared};
 use crate::access::Visitor;
 use crate::cluster::{PoolState, TicketNote};
 use crate::pages::{ClientRow, PoolPage, QueuedRow, RunningRow, Waiting};
-use crate::server::reply::{self, Reply};
+use crate::server::reply::Reply;
+use crate::server::shared_pages::Source;
 
 /// How many queued jobs a page shows.
 const PAGE: usize = 50;
@@ -25,23 +26,32 @@ pub(in crate::server) struct Asked {
 /// Shows a pool.
 pub(in crate::server) async fn pool(request: PoolRequest<Asked>) -> Reply {
     let PoolRequest {
+        site,
         visit,
         state,
         asked,
         ..
     } = &request;
-    let row = pools::row(state);
-    let mut findings = findings::of(state, &row, visit.visitor.is_admin());
-    findings.sort_by_key(|finding| !finding.is_problem);
     let pages = state.queued.len().div_ceil(PAGE).max(1);
     let page = usize::try_from(asked.page.unwrap_or(1)).unwrap_or(usize::MAX);
     let page = page.clamp(1, pages);
+    let source = Source {
+        page: &format!("{}/queue/{page}", state.name),
+        states: std::slice::from_ref(state),
+    };
+    let frame = request.frame();
+    if let Some(made) = site.shared_page(visit, &frame, &source) {
+        return Ok(made);
+    }
+    let row = pools::row(state);
+    let mut findings = findings::of(state, &row, visit.visitor.is_admin());
+    findings.sort_by_key(|finding| !finding.is_problem);
     let ahead = positions(&state.queued);
     let queue = state.queued.iter().zip(ahead);
     let queue = queue.skip((page - 1) * PAGE).take(PAGE);
     let sees = Sees(&visit.visitor);
     let page = PoolPage {
-        frame: request.frame(),
+        frame: shared(&frame),
         findings,
         queue: queue
             .map(|(job, ahead)| sees.queued(state, job, ahead))
@@ -52,7 +62,7 @@ pub(in crate::server) async fn pool(request: PoolRequest<Asked>) -> Reply {
         clients: visit.visitor.is_admin().then(|| clients(state)),
         pool: row,
     };
-    reply::page(visit, &page)
+    site.share_page(visit, &frame, &source, &page)
 }
 
 /// Returns how many jobs are before each one in its queue.

@@ -8,11 +8,12 @@ use cluster_api::{AdminJobQuery, ConnectedWorker, JobQuery, JobState, Presence};
 use cluster_json::outcome;
 
 use super::findings;
-use super::{frame, require};
+use super::{frame, require, shared};
 use crate::access::{Role, Visitor};
 use crate::cluster::{FoundJob, PoolState};
 use crate::pages::{JobRow, PoolRow, PoolsPage, Section};
 use crate::server::reply::{self, Refusal, Reply};
+use crate::server::shared_pages::Source;
 use crate::server::site::Site;
 use crate::server::visit::Visit;
 
@@ -31,6 +32,15 @@ pub(in crate::server) async fn pools(
     }
     require(visit.visitor.may_see_pools())?;
     let states = site.cluster.pools().await?;
+    let mut frame = frame(&site, &visit, Section::Pools);
+    frame.events = Some("/events".to_owned());
+    let source = Source {
+        page: "pools",
+        states: &states,
+    };
+    if let Some(made) = site.shared_page(&visit, &frame, &source) {
+        return Ok(made);
+    }
     let rows: Vec<PoolRow> = states.iter().map(|state| row(state)).collect();
     let findings = states
         .iter()
@@ -39,15 +49,13 @@ pub(in crate::server) async fn pools(
     let mut findings: Vec<_> = findings.collect();
     // The worst first, and pools before their workers.
     findings.sort_by_key(|finding| (!finding.is_problem, finding.worker.is_some()));
-    let mut frame = frame(&site, &visit, Section::Pools);
-    frame.events = Some("/events".to_owned());
     let page = PoolsPage {
-        frame,
+        frame: shared(&frame),
         findings,
         pools: rows,
         failures: failures(&site, &visit).await?,
     };
-    reply::page(&visit, &page)
+    site.share_page(&visit, &frame, &source, &page)
 }
 
 /// Returns the last jobs that did not succeed, of those that the visitor may see.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::findings::{self, WorkerStatus};
 use super::pool_request::{Nothing, PoolRequest};
-use super::{graphs, pool, pools};
+use super::{graphs, pool, pools, shared};
 use crate::access::Visitor;
 use crate::cluster::{
     Disk, FoundJob, JobsQuery, LastJobs, PastRegistration, PoolState, WorkerPast,
@@ -17,6 +17,7 @@ use crate::pages::{
     shell_word,
 };
 use crate::server::reply::{self, Refusal, Reply};
+use crate::server::shared_pages::Source;
 use crate::server::site::Site;
 use crate::server::visit::Visit;
 
@@ -32,12 +33,25 @@ pub(in crate::server) struct Asked {
 /// Shows the workers of a pool.
 pub(in crate::server) async fn workers(request: PoolRequest<Asked>) -> Reply {
     let PoolRequest {
+        site,
         visit,
         state,
         asked,
         ..
     } = &request;
     let wanted = asked.state.clone().filter(|word| !word.is_empty());
+    let source = Source {
+        page: &format!(
+            "{}/workers/{}",
+            state.name,
+            wanted.as_deref().unwrap_or_default()
+        ),
+        states: std::slice::from_ref(state),
+    };
+    let frame = request.frame();
+    if let Some(made) = site.shared_page(visit, &frame, &source) {
+        return Ok(made);
+    }
     let known = state.details.workers.iter();
     let rows = known.map(|worker| row(state, worker, visit));
     let mut rows: Vec<WorkerRow> = rows
@@ -45,13 +59,13 @@ pub(in crate::server) async fn workers(request: PoolRequest<Asked>) -> Reply {
         .collect();
     rows.sort_by(|a, b| visible::natural(&a.name, &b.name));
     let page = WorkersPage {
-        frame: request.frame(),
+        frame: shared(&frame),
         pool: state.name.clone(),
         counts: findings::counts(state),
         state: wanted,
         workers: rows,
     };
-    reply::page(visit, &page)
+    site.share_page(visit, &frame, &source, &page)
 }
 
 /// Shows a worker.

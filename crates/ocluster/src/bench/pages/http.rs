@@ -1,5 +1,6 @@
 //! HTTP, as far as the visitors of pages need it. Each has its own connections, as browsers have.
 
+use std::net::Ipv4Addr;
 use std::pin::Pin;
 
 use hyper::body::{Body as _, Bytes, Incoming};
@@ -15,12 +16,18 @@ use cli::error::CommandError;
 /// What stands before the secret in a link.
 const SECRET: &str = "#";
 
+/// The first address at which visitors are.
+const ADDRESSES: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
 /// Where pages are served, and the cookie of a visitor who has come in.
 #[derive(Clone, Debug)]
 pub(super) struct Visitor {
     /// The host with its port.
     host: String,
     cookie: String,
+    /// Where it is, as a proxy would tell: all visitors of this benchmark come from one address, and a scheduler with
+    /// `--web-trust=127.0.0.1` believes that they do not.
+    address: Ipv4Addr,
 }
 
 /// A connection to the pages. Dropping it closes it.
@@ -55,6 +62,7 @@ impl Visitor {
         let mut visitor = Self {
             host: host.to_owned(),
             cookie: String::new(),
+            address: ADDRESSES,
         };
         let mut connection = visitor.connect().await?;
         let form = format!("secret={secret}");
@@ -70,6 +78,15 @@ impl Visitor {
         };
         cookie.clone_into(&mut visitor.cookie);
         Ok(visitor)
+    }
+
+    /// Returns the same visitor at another address.
+    pub(super) fn elsewhere(&self, number: u32) -> Self {
+        let address = ADDRESSES.to_bits().saturating_add(number);
+        Self {
+            address: Ipv4Addr::from_bits(address),
+            ..self.clone()
+        }
     }
 
     /// Connects to the pages.
@@ -102,13 +119,18 @@ impl Connection {
         path: &str,
         form: String,
     ) -> Result<Response<Incoming>, CommandError> {
-        let Visitor { host, cookie } = &self.visitor;
+        let Visitor {
+            host,
+            cookie,
+            address,
+        } = &self.visitor;
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, host)
             .header(ORIGIN, format!("http://{host}"))
             .header(COOKIE, cookie)
+            .header("x-forwarded-for", address.to_string())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(form)
             .map_err(CommandError::caused)?;

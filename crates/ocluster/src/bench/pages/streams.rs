@@ -41,8 +41,8 @@ pub(crate) async fn measure(
     let told = Arc::new(AtomicU64::new(0));
     let mut open = Vec::new();
     let mut refused = 0u32;
-    for _ in 0..sizes.streams {
-        let mut connection = visitor.connect().await?;
+    for number in 0..sizes.streams {
+        let mut connection = visitor.elsewhere(number).connect().await?;
         let answer = connection.open(&path).await?;
         match answer.status() {
             StatusCode::OK => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use hyper::StatusCode;
 use tokio::sync::watch;
 
 use super::http::{self, Connection, Visitor};
+use super::processor_time;
 use cli::error::CommandError;
 
 /// How long a visitor looks at a page.
@@ -24,8 +26,19 @@ pub(super) struct Visit {
     pub(super) whole: f64,
 }
 
-/// How long pages took, by what they are called.
-pub(super) type Visits = Arc<Mutex<BTreeMap<&'static str, Vec<Visit>>>>;
+/// What visitors have seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Visits {
+    /// How long pages took, by what they are called.
+    pub(super) pages: Mutex<BTreeMap<&'static str, Vec<Visit>>>,
+    /// How many pages were read.
+    pub(super) count: AtomicU64,
+    /// How long the thread of all visitors has had a processor, in microseconds.
+    pub(super) own_micros: AtomicU64,
+}
+
+/// How often visitors tell how long they have had a processor.
+const ACCOUNT: Duration = Duration::from_millis(20);
 
 /// The pages that visitors look at.
 #[derive(Clone, Debug)]
@@ -81,9 +94,19 @@ const QUEUED_JOB: &str = "/job/ID, in the queue";
 pub(super) async fn look(
     visitors: Vec<Visitor>,
     pages: Pages,
-    visits: Visits,
+    visits: Arc<Visits>,
     are_there: watch::Receiver<bool>,
 ) -> Result<Infallible, CommandError> {
+    let accounts = Arc::clone(&visits);
+    tokio::task::spawn_local(async move {
+        // Ends with this thread.
+        loop {
+            let own = processor_time::of_this_thread();
+            let micros = u64::try_from(own.as_micros()).unwrap_or(u64::MAX);
+            accounts.own_micros.store(micros, Ordering::Relaxed);
+            tokio::time::sleep(ACCOUNT).await;
+        }
+    });
     let all = visitors.into_iter().enumerate();
     let all = all.map(|(number, visitor)| {
         let (pages, visits, are_there) = (pages.clone(), Arc::clone(&visits), are_there.clone());
@@ -97,7 +120,7 @@ async fn look_at_all(
     number: usize,
     visitor: Visitor,
     pages: Pages,
-    visits: Visits,
+    visits: Arc<Visits>,
     mut are_there: watch::Receiver<bool>,
 ) -> Result<Infallible, CommandError> {
     let addresses = pages.addresses();
@@ -149,9 +172,10 @@ async fn look_at(
             "cannot measure the page {path}: its status is {status}, or it does not tell its time"
         )));
     };
-    if let Ok(mut visits) = visits.lock() {
-        let visits = visits.entry(name).or_default();
-        visits.push(Visit { server, whole });
+    visits.count.fetch_add(1, Ordering::Relaxed);
+    if let Ok(mut pages) = visits.pages.lock() {
+        let pages = pages.entry(name).or_default();
+        pages.push(Visit { server, whole });
     }
     Ok(page.body)
 }
