@@ -26,8 +26,6 @@ pub(crate) struct Standing {
     pub(crate) others: Vec<Peer>,
     /// When the database last answered.
     pub(crate) answered: Option<Instant>,
-    /// How often this process has seen the lease change.
-    pub(crate) changes: u64,
 }
 
 /// A standby that has looked at the lease within this time would lead at once.
@@ -41,28 +39,18 @@ impl Standing {
             leader: None,
             others: Vec::new(),
             answered: None,
-            changes: 0,
         };
         if let Some(look) = look {
             standing.looked(look);
-            standing.changes = 0;
         }
         standing
     }
 
     /// The database has told a standby how the lease is.
     pub(super) fn looked(&mut self, look: &Look) {
-        self.renumber(look.number);
+        self.number = look.number;
         self.leader = look.leader.clone().filter(|_| !look.has_expired);
         self.answered = Some(Instant::now());
-    }
-
-    /// The lease has this number.
-    pub(super) fn renumber(&mut self, number: u64) {
-        if self.number != number {
-            self.changes += 1;
-            self.number = number;
-        }
     }
 
     /// The database has told a leader which others there are.

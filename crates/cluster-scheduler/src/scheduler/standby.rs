@@ -59,16 +59,17 @@ impl Standby {
     pub async fn open(config: SchedulerConfig) -> Result<Self, StartError> {
         start::check(&config)?;
         let state_dir = StateDir::open(&config.state_dir)?;
+        let clock = Clock::start();
         let mut tasks = JoinSet::new();
         let waiting = match &config.store {
             StoreSettings::Files => None,
             StoreSettings::Postgres(settings) => {
-                Some(wait(&config, settings.clone(), &state_dir, &mut tasks).await?)
+                Some(wait(&config, settings.clone(), &state_dir, clock, &mut tasks).await?)
             }
         };
         Ok(Self {
             config,
-            clock: Clock::start(),
+            clock,
             waiting,
             tasks,
             state_dir,
@@ -89,7 +90,7 @@ impl Standby {
                 Event::Lead(lease) => waiting.lease.set(Some(lease)),
                 Event::Failed(error) => return Err(error),
                 Event::Stop(reason) => return Err(StartError::Stopped(reason)),
-                Event::Drain | Event::Ended => {}
+                Event::Probe | Event::Drain | Event::Ended => {}
             }
         }
         Ok(())
@@ -118,7 +119,7 @@ impl Standby {
             let bound = Bound::bind(&config, &identity).await?;
             let metrics = bound
                 .http
-                .map(|server| Metrics::serve(server, None, &mut tasks));
+                .map(|server| Metrics::serve(server, None, clock.start_date(), &mut tasks));
             let parts = Parts {
                 identity,
                 address: bound.address,
@@ -188,6 +189,7 @@ async fn wait(
     config: &SchedulerConfig,
     settings: Settings,
     state_dir: &StateDir,
+    clock: Clock,
     tasks: &mut JoinSet<()>,
 ) -> Result<Waiting, StartError> {
     // Before a key is made: a database that cannot be used must leave nothing behind.
@@ -219,7 +221,8 @@ async fn wait(
     };
     let keeper = Keeper::start(candidate, key, id, first.as_ref());
     let keeper = Rc::new(keeper.map_err(StartError::LeaseThreads)?);
-    let metrics = http.map(|server| Metrics::serve(server, Some(keeper.standing()), tasks));
+    let metrics = http
+        .map(|server| Metrics::serve(server, Some(keeper.standing()), clock.start_date(), tasks));
     Ok(Waiting {
         settings,
         identity,
@@ -263,7 +266,7 @@ impl Waiting {
                             Event::Stop(reason) => return Err(StartError::Stopped(reason)),
                             Event::Failed(error) => return Err(error),
                             Event::Drain => self.keeper.drained(),
-                            Event::Lead(_) | Event::Ended => {}
+                            Event::Lead(_) | Event::Probe | Event::Ended => {}
                         },
                         () = tokio::time::sleep(RETRY_AFTER) => {}
                     }
@@ -331,6 +334,7 @@ async fn begin(
         keeper,
         stop_reason: Cell::new(None),
         connections: listener.connections(),
+        counters: listener.counters(),
         listener: Cell::new(Some(listener)),
         serve_options: config.connections,
         address,
