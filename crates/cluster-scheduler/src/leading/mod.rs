@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::io;
 use std::thread;
 
-use cluster_postgres::{Candidate, Lease, Look};
+use cluster_postgres::{Candidate, Lease};
 use leadership::{StepDownError, StopReason};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -59,16 +59,16 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts to wait for the lease. `first` is what was seen of it already.
+    /// Starts to wait for the lease, and publishes what is known of it.
     pub(crate) fn start(
         candidate: Candidate,
         key: String,
         id: cluster_postgres::SchedulerId,
-        first: Option<&Look>,
+        publish: watch::Sender<Standing>,
     ) -> io::Result<Self> {
         let (commands, commanded) = mpsc::unbounded_channel();
         let (report, events) = mpsc::unbounded_channel();
-        let (publish, standing) = watch::channel(Standing::of_look(first));
+        let standing = publish.subscribe();
         let (answer, answered) = mpsc::unbounded_channel();
         let questions = questions::start(candidate, key, answer)?;
         let keeper = keeper::Parts {

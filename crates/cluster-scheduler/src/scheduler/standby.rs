@@ -5,8 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_postgres::{Candidate, Lease, Look, SchedulerId, SchedulerRow, Settings};
-use cluster_web::access::SessionKey;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use vat::{BoundAddress, Identity};
 
@@ -16,10 +15,10 @@ use super::{Metrics, Scheduler, cap_files};
 use crate::clock::Clock;
 use crate::config::{SchedulerConfig, StoreSettings};
 use crate::db;
-use crate::leading::{Event, Keeper, check_key, timing};
+use crate::leading::{Event, Keeper, Standing, check_key, timing};
 use crate::service::restore::Services;
 use crate::state_dir::StateDir;
-use crate::web;
+use crate::web::Pages;
 
 /// How long after a failure to read the database it is read again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -45,6 +44,7 @@ struct Waiting {
     /// Where it does not listen yet.
     address: BoundAddress,
     metrics: Option<Metrics>,
+    pages: Option<Pages>,
     keeper: Rc<Keeper>,
     /// Once it has it.
     lease: Cell<Option<Lease>>,
@@ -120,10 +120,14 @@ impl Standby {
             let metrics = bound
                 .http
                 .map(|server| Metrics::serve(server, None, clock.start_date(), &mut tasks));
+            let settings = config.web.clone();
+            let pages = settings.map(|settings| Pages::start(settings, &identity, None));
+            let pages = pages.transpose()?;
             let parts = Parts {
                 identity,
                 address: bound.address,
                 metrics,
+                pages,
                 keeper: None,
             };
             return begin(config, parts, opened, clock, tasks, state_dir).await;
@@ -133,6 +137,7 @@ impl Standby {
             identity,
             address,
             metrics,
+            pages,
             keeper,
             ..
         } = waiting;
@@ -144,6 +149,7 @@ impl Standby {
             identity,
             address,
             metrics,
+            pages,
             keeper: Some(keeper),
         };
         begin(config, parts, opened, clock, tasks, state_dir).await
@@ -198,36 +204,39 @@ async fn wait(
     }
     let identity = start::identity(&config.key)?;
     let Bound { address, http } = Bound::bind(config, &identity).await?;
+    let (publish, standing) = watch::channel(Standing::default());
+    let settings_of_pages = config.web.clone();
+    let pages = settings_of_pages
+        .map(|settings| Pages::start(settings, &identity, Some(standing.clone())))
+        .transpose()?;
     let id = SchedulerId::new(state_dir.id()?);
     let key = identity.fingerprint().to_string();
     let row = SchedulerRow {
         id,
         name: start::name(),
         address: start::public_address(config, address.local_address()).to_string(),
-        pages: config
-            .web
-            .as_ref()
-            .and_then(|web| web.url.clone())
-            .unwrap_or_default(),
+        pages: pages.as_ref().map_or("", Pages::url).to_owned(),
         key: key.clone(),
     };
     let candidate = Candidate::new(&settings, row, timing().lease).map_err(db::OpenError::from)?;
-    let (candidate, first) = if config.has_led {
-        (candidate, None)
+    let candidate = if config.has_led {
+        candidate
     } else {
         let (candidate, look) = elsewhere(|| look(candidate))?;
         check_key(&key, &look)?;
-        (candidate, Some(look))
+        publish.send_modify(|standing| standing.looked(&look));
+        candidate
     };
-    let keeper = Keeper::start(candidate, key, id, first.as_ref());
+    let keeper = Keeper::start(candidate, key, id, publish);
     let keeper = Rc::new(keeper.map_err(StartError::LeaseThreads)?);
-    let metrics = http
-        .map(|server| Metrics::serve(server, Some(keeper.standing()), clock.start_date(), tasks));
+    let metrics =
+        http.map(|server| Metrics::serve(server, Some(standing), clock.start_date(), tasks));
     Ok(Waiting {
         settings,
         identity,
         address,
         metrics,
+        pages,
         keeper,
         lease: Cell::new(None),
     })
@@ -282,6 +291,7 @@ struct Parts {
     identity: Identity,
     address: BoundAddress,
     metrics: Option<Metrics>,
+    pages: Option<Pages>,
     keeper: Option<Rc<Keeper>>,
 }
 
@@ -298,6 +308,7 @@ async fn begin(
         identity,
         address,
         metrics,
+        pages,
         keeper,
     } = parts;
     let listener = address.listen()?;
@@ -312,15 +323,11 @@ async fn begin(
     tasks.spawn_local(cluster.durable_jobs().run());
     tasks.spawn_local(cluster.durable_jobs().save_attached());
     tasks.spawn_local(cluster.durable_jobs().keep_attached_logs());
-    let web = match config.web {
-        Some(settings) => {
-            let key = SessionKey::new(identity.derive("web-sessions").digest());
-            let (server, work) = web::start(settings, key, &cluster)?;
-            tasks.spawn_local(work);
-            Some(server)
-        }
-        None => None,
-    };
+    let web = pages.map(|pages| {
+        let (server, work) = pages.lead(&cluster);
+        tasks.spawn_local(work);
+        server
+    });
     if let Some(metrics) = &metrics {
         metrics
             .endpoint
