@@ -12,7 +12,8 @@ pub struct Lease(pub(crate) i64);
 
 impl Lease {
     /// Takes the lease from the process that has it: from now on, the database refuses what that one writes, and tells
-    /// it the name `holder`.
+    /// it the name `holder`. It is not renewed: a scheduler that waits for it takes it at once. For what writes once;
+    /// schedulers have a [`Candidate`](crate::Candidate).
     ///
     /// # Errors
     ///
@@ -33,6 +34,10 @@ impl Lease {
             let former: String = before.try_get("holder").map_err(damaged)?;
             let update = "UPDATE leadership SET number = $1, holder = $2, since = now()";
             session.execute(update, &[&number, &holder]).await?;
+            // Any scheduler may take it next.
+            let free = "UPDATE lease SET number = $1, holder = NULL, renewals = 0, expires = now(), changed = now(),
+                 taken_by = NULL, left_by = NULL";
+            session.execute(free, &[&number]).await?;
             session.run("COMMIT").await?;
             Ok((Self(number), crate::text::decode(former)))
         };

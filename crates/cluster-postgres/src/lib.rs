@@ -6,6 +6,7 @@
 //! one of an asynchronous runtime.
 
 mod batches;
+mod candidate;
 mod error;
 mod lease;
 mod link;
@@ -17,6 +18,7 @@ pub mod text;
 mod tls;
 
 pub use batches::{Batches, Settled, transact};
+pub use candidate::{Candidate, Look, Peer, Renewal, SchedulerId, SchedulerRow};
 pub use error::{Error, OpenError};
 pub use lease::Lease;
 pub use reads::Reads;

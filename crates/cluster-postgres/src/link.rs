@@ -18,13 +18,20 @@ const BEGINNING: &str = "
     SET search_path = ocluster, pg_catalog;
     SET default_transaction_isolation = 'read committed';
     SET client_min_messages = warning;
-    SET idle_in_transaction_session_timeout = '10s';
+    SET idle_in_transaction_session_timeout = '2s';
     SET lock_timeout = '10s';
     SET statement_timeout = '50s';
     SET tcp_keepalives_idle = 5;
     SET tcp_keepalives_interval = 2;
     SET tcp_keepalives_count = 3;
     SET tcp_user_timeout = '10s'";
+
+/// What one about the lease adds: a renewal that the disk forgets when the server crashes does no harm, and an answer
+/// that comes late is of no use.
+const LEADING: &str = "
+    SET synchronous_commit = off;
+    SET lock_timeout = '2s';
+    SET statement_timeout = '2s'";
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +40,12 @@ pub(crate) enum Purpose {
     Reading,
     /// To write. What is committed is on disk.
     Writing,
+    /// To look at the lease and to renew it, often and soon. It does not wait for the disk.
+    Leading,
 }
+
+/// How long a connection may take to be made and set up.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A connection that is made again when it was lost.
 pub(crate) struct Link {
@@ -50,14 +62,21 @@ pub(crate) struct Link {
 impl Link {
     /// Connects for the first time.
     pub(crate) fn open(settings: &Settings, purpose: Purpose) -> Result<Self, OpenError> {
+        let mut link = Self::idle(settings, purpose)?;
+        if let Some(runtime) = &link.runtime {
+            link.session = Some(runtime.block_on(connect(settings, purpose))?);
+        }
+        Ok(link)
+    }
+
+    /// Returns a link that connects when it is used.
+    pub(crate) fn idle(settings: &Settings, purpose: Purpose) -> Result<Self, OpenError> {
         let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(OpenError::System)?;
-        let session = runtime.block_on(connect(settings, purpose))?;
         Ok(Self {
             settings: settings.clone(),
             purpose,
-            runtime: Some(runtime),
-            session: Some(session),
+            runtime: Some(runtime.map_err(OpenError::System)?),
+            session: None,
             away_since: None,
             attempt_limit: ATTEMPT_LIMIT,
         })
@@ -97,12 +116,18 @@ impl Link {
         };
         let session = match self.session.take() {
             Some(session) if !session.client.is_closed() => Ok(session),
-            _ => runtime
-                .block_on(connect(settings, purpose))
-                .map_err(|error| match error {
+            _ => {
+                let connecting = async {
+                    let limit = CONNECT_LIMIT.min(attempt_limit);
+                    let connected = tokio::time::timeout(limit, connect(settings, purpose)).await;
+                    connected
+                        .unwrap_or_else(|_| Err(unreachable("it did not answer in time").into()))
+                };
+                runtime.block_on(connecting).map_err(|error| match error {
                     OpenError::Database(error) => error,
                     other => unreachable(&other.to_string()),
-                }),
+                })
+            }
         };
         let result = match session {
             Err(error) => Err(error.into()),
@@ -130,7 +155,7 @@ impl Link {
     fn note_loss(&mut self) {
         if self.away_since.is_none() {
             self.away_since = Some(Instant::now());
-            if self.purpose == Purpose::Writing {
+            if self.purpose != Purpose::Reading {
                 tracing::warn!(target: "scheduler", "Lost the database {}; connecting again", self.settings);
             }
         }
@@ -138,7 +163,7 @@ impl Link {
 
     fn note_return(&mut self) {
         if let Some(since) = self.away_since.take()
-            && self.purpose == Purpose::Writing
+            && self.purpose != Purpose::Reading
         {
             let away = since.elapsed().as_secs_f64();
             tracing::info!(target: "scheduler", "The database {} is back after {away:.1} s", self.settings);
@@ -163,8 +188,7 @@ async fn connect(settings: &Settings, purpose: Purpose) -> Result<Session, OpenE
         cause: cause.to_owned(),
     };
     // The time limit of the library is for the connection of the network alone.
-    let limit = Duration::from_secs(10);
-    let connected = tokio::time::timeout(limit, async {
+    let connected = tokio::time::timeout(CONNECT_LIMIT, async {
         let client = client(settings).await?;
         begin(&client, purpose)
             .await
@@ -213,5 +237,6 @@ async fn begin(client: &Client, purpose: Purpose) -> Result<(), tokio_postgres::
             }
             Ok(())
         }
+        Purpose::Leading => client.batch_execute(LEADING).await,
     }
 }

@@ -57,6 +57,55 @@ const BASE: Part = Part {
                 'batch %s of %s does not follow batch %s', batch, batch_stream, last);
         END IF;
     END $$;
+    ", "
+    -- What renewals change is not what each write reads: neither waits for the other.
+    ALTER TABLE leadership DROP COLUMN expires;
+
+    -- The schedulers of the cluster, as each has noted when it looked at the lease.
+    CREATE TABLE schedulers (
+        id BIGINT PRIMARY KEY,
+        name TEXT NOT NULL,
+        address TEXT NOT NULL,
+        pages TEXT NOT NULL,
+        key TEXT NOT NULL,
+        looked TIMESTAMPTZ NOT NULL DEFAULT now(),
+        reaches_leader BOOLEAN NOT NULL DEFAULT true
+    );
+
+    -- The latest lease. Without a holder, it was given up; left_by did so for others to lead, and waits for a while.
+    CREATE TABLE lease (
+        one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
+        number BIGINT NOT NULL,
+        holder BIGINT,
+        renewals BIGINT NOT NULL DEFAULT 0,
+        expires TIMESTAMPTZ NOT NULL,
+        changed TIMESTAMPTZ NOT NULL DEFAULT now(),
+        taken_by BIGINT,
+        left_by BIGINT,
+        key TEXT NOT NULL DEFAULT ''
+    );
+    INSERT INTO lease (number, expires) SELECT number, now() FROM leadership;
+
+    -- Takes the lease if it is still as it was seen, and returns its number; nothing if it is not.
+    CREATE FUNCTION take_lease(seen_number BIGINT, seen_renewals BIGINT, ours BIGINT, life INTERVAL)
+    RETURNS BIGINT LANGUAGE plpgsql AS $$
+    DECLARE
+        me schedulers%ROWTYPE;
+        taken BIGINT;
+    BEGIN
+        PERFORM set_config('synchronous_commit', 'on', true);
+        SELECT * INTO STRICT me FROM schedulers WHERE id = ours;
+        PERFORM FROM lease WHERE number = seen_number AND renewals = seen_renewals FOR UPDATE;
+        IF NOT FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- It waits for the transactions that are under way.
+        UPDATE leadership SET number = number + 1, holder = me.name, since = now() RETURNING number INTO taken;
+        UPDATE lease SET number = taken, holder = ours, renewals = 0, expires = clock_timestamp() + life,
+            changed = now(), taken_by = ours, left_by = NULL, key = me.key;
+        DELETE FROM schedulers WHERE looked < now() - interval '1 day' AND id <> ours;
+        RETURN taken;
+    END $$;
     "],
 };
 

@@ -23,6 +23,9 @@ pub struct SchedulerConfig {
     pub state_dir: PathBuf,
     /// Where the state is kept that must outlive the process.
     pub store: StoreSettings,
+    /// Whether an earlier process with the same id has led, and stopped: then a database that cannot be reached is
+    /// waited for.
+    pub has_led: bool,
     /// Where cap files are written; must exist.
     pub secrets_dir: PathBuf,
     /// The vat's key. All derived service ids come from it, so it must stay the same for cap files

@@ -15,6 +15,7 @@
 //! let config = SchedulerConfig {
 //!     state_dir: directory.path().join("state"),
 //!     store: StoreSettings::Files,
+//!     has_led: false,
 //!     secrets_dir,
 //!     key: KeySource::Ephemeral,
 //!     listen: Address::Unix(directory.path().join("socket")),
@@ -71,6 +72,7 @@ mod hints;
 mod history;
 mod http;
 mod job_settings;
+mod leading;
 mod limits;
 mod log_store_settings;
 mod metrics;
@@ -98,9 +100,10 @@ pub use derived::DerivedService;
 pub use durable::KeepError;
 pub use job_settings::JobSettings;
 pub use job_store::log_store::{LogStoreAddress, LogStoreCredentials, ParseLogStoreError};
+pub use leadership::StopReason;
 pub use limits::Limits;
 pub use log_store_settings::{Acknowledge, LogStoreSettings};
 pub use metrics::example_metrics;
-pub use scheduler::{Scheduler, StartError, Status};
+pub use scheduler::{Scheduler, Standby, StartError, Status};
 pub use state_dir::StateDirError;
 pub use store_copy::{CopiedTable, CopyError, StorePlace, copy_store};

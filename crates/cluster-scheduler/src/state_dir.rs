@@ -1,7 +1,7 @@
 //! The state directory: used by one scheduler at a time, and closed to other users.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-/// The lock, the databases, and the files that SQLite has beside them while they are open.
-const FILES: [&str; 8] = [
+/// The lock, the id, the databases, and the files that SQLite has beside them while they are open.
+const FILES: [&str; 9] = [
     "scheduler.lock",
+    "scheduler.id",
     "scheduler.db",
     "scheduler.db-wal",
     "scheduler.db-shm",
@@ -134,6 +135,43 @@ impl StateDir {
             }),
             Err(TryLockError::Error(source)) => Err(lock_error(source)),
         }
+    }
+
+    /// Returns the id of the scheduler on this directory: random, and the same at each start.
+    pub(crate) fn id(&self) -> Result<u64, StateDirError> {
+        let path = self.path.join("scheduler.id");
+        let failed = |source| StateDirError::File {
+            path: path.clone(),
+            source,
+        };
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                if let Ok(id) = u64::from_str_radix(text.trim(), 16) {
+                    return Ok(id);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+        // The highest bit is left out, as numbers of a database have a sign.
+        let random = getrandom::u64().map_err(|error| failed(error.into()))?;
+        let id = random & i64::MAX.unsigned_abs();
+        // One that was written by half is replaced: then it was never used.
+        let temporary = self.path.join("scheduler.id.new");
+        let written = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .custom_flags(no_follow())
+            .open(&temporary)
+            .and_then(|mut file| {
+                writeln!(file, "{id:016x}")?;
+                file.sync_all()
+            })
+            .and_then(|()| fs::rename(&temporary, &path));
+        written.map_err(failed)?;
+        Ok(id)
     }
 
     pub(crate) fn database(&self) -> PathBuf {

@@ -79,7 +79,7 @@ impl StoreError {
     }
 
     /// Returns the error of PostgreSQL, if it is one.
-    pub(crate) fn of_postgres(&self) -> Option<&cluster_postgres::Error> {
+    pub fn of_postgres(&self) -> Option<&cluster_postgres::Error> {
         match self {
             Self::Postgres(error) => Some(error),
             Self::Database(_) | Self::Damaged(_) => None,

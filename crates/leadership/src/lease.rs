@@ -1,6 +1,7 @@
 //! The lease as the database keeps it, and what the database answers.
 
 use core::fmt;
+use core::time::Duration;
 
 /// The number of a lease, which every write of its leader carries.
 ///
@@ -41,6 +42,9 @@ pub struct Seen {
     pub holder: Option<HolderId>,
     /// Whether it has expired, by the clock of the database.
     pub has_expired: bool,
+    /// How long ago this scheduler gave it up so that another one leads, by the clock of the database; `None` if it did
+    /// not. So it is known to the next process, too.
+    pub left: Option<Duration>,
 }
 
 /// The standbys, as the leader learns of them from the database. Each standby leaves a note there when it looks.

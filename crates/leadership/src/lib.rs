@@ -11,7 +11,7 @@
 //! let now = Time::EPOCH;
 //! let mut leadership = Leadership::new(Timing::default(), now, HolderId(1));
 //! let Some(Effect::Look(ask)) = leadership.next_effect() else { panic!() };
-//! let free = Seen { number: 6, renewals: 40, holder: Some(HolderId(2)), has_expired: true };
+//! let free = Seen { number: 6, renewals: 40, holder: Some(HolderId(2)), has_expired: true, left: None };
 //! leadership.looked(now, ask, Some(free));
 //!
 //! let Some(Effect::Take(ask, _)) = leadership.next_effect() else { panic!() };
@@ -75,6 +75,8 @@ struct Asked {
 /// Making it, and what to do next.
 impl Leadership {
     /// Returns a standby, which looks at the lease at once.
+    ///
+    /// A lease that it gave up for others to lead, in an earlier process, is in [`Seen::left`].
     pub fn new(timing: Timing, now: Time, holder: HolderId) -> Self {
         let mut leadership = Self {
             timing,
@@ -152,7 +154,7 @@ impl Leadership {
         let Some(asked) = self.answered(ask) else {
             return self.act();
         };
-        let (now, lease, holder) = (self.now, self.timing.lease, self.holder);
+        let (now, timing, holder) = (self.now, self.timing, self.holder);
         let next_look = now + self.timing.look;
         if let Role::Standby(watch) = &mut self.role {
             watch.next_look = next_look;
@@ -161,8 +163,8 @@ impl Leadership {
                 // A lease of its own is one that an earlier process of this scheduler had.
                 let is_free = seen.has_expired
                     || seen.holder.is_none_or(|has_it| has_it == holder)
-                    || unchanged >= lease;
-                if is_free && watch.may_take(seen, now) {
+                    || unchanged >= timing.lease;
+                if is_free && watch.may_take(seen, now, timing.pause) {
                     let ask = self.ask();
                     self.effects.push_back(Effect::Take(ask, seen));
                 }

@@ -1,5 +1,7 @@
 //! What a scheduler is, and what it knows in that role.
 
+use core::time::Duration;
+
 use pool::Time;
 
 use crate::{Fence, HolderId, Seen, Standbys, StopReason, Timing};
@@ -46,7 +48,7 @@ impl Watch {
 
     /// Takes note of the lease. `sent` is when the look was sent, `now` when its answer arrived. Returns how long it
     /// was certainly not renewed, by the clock of this machine.
-    pub(crate) fn note(&mut self, seen: Seen, sent: Time, now: Time) -> core::time::Duration {
+    pub(crate) fn note(&mut self, seen: Seen, sent: Time, now: Time) -> Duration {
         let same = |known: &Seen| (known.number, known.renewals) == (seen.number, seen.renewals);
         match &mut self.seen {
             Some((known, since)) if same(known) => {
@@ -55,7 +57,7 @@ impl Watch {
             }
             other => {
                 *other = Some((seen, now));
-                core::time::Duration::ZERO
+                Duration::ZERO
             }
         }
     }
@@ -67,9 +69,10 @@ impl Watch {
     }
 
     /// Whether it leaves this lease to nobody else. One that another scheduler had meanwhile, it takes as any other.
-    pub(crate) fn may_take(&self, seen: Seen, now: Time) -> bool {
+    pub(crate) fn may_take(&self, seen: Seen, now: Time, pause: Duration) -> bool {
         let waits = |(fence, until): (Fence, Time)| fence.number() == seen.number && now < until;
-        !self.left.is_some_and(waits)
+        let waited = seen.left.is_none_or(|ago| ago >= pause);
+        waited && !self.left.is_some_and(waits)
     }
 }
 

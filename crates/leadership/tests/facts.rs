@@ -38,6 +38,7 @@ fn lease(number: u64, renewals: u64) -> Seen {
         renewals,
         holder: Some(OTHER),
         has_expired: false,
+        left: None,
     }
 }
 
@@ -469,4 +470,21 @@ fn a_program_that_ends_gives_up_its_lease() {
     look(&mut leadership);
     leadership.shut_down(at(0));
     assert_eq!(leadership.next_deadline(), None);
+}
+
+#[test]
+fn what_an_earlier_process_has_left_to_others_is_left_to_them() {
+    let mut leadership = standby();
+    let left = |ago| Seen {
+        holder: None,
+        left: Some(Duration::from_millis(ago)),
+        ..expired(6)
+    };
+    let ask = look(&mut leadership);
+    leadership.looked(at(0), ask, Some(left(100)));
+    assert_eq!(leadership.next_effect(), None);
+    leadership.advance(at(500));
+    let ask = look(&mut leadership);
+    leadership.looked(at(500), ask, Some(left(5_000)));
+    take(&mut leadership);
 }

@@ -103,6 +103,7 @@ impl Args {
         SchedulerConfig {
             state_dir: self.file("scheduler"),
             store: StoreSettings::Files,
+            has_led: false,
             secrets_dir: self.state_dir.clone(),
             key: KeySource::File(self.file("key.pem")),
             listen: self.listen.clone(),

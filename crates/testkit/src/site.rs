@@ -218,6 +218,7 @@ pub fn config_in(directory: &Path) -> SchedulerConfig {
     SchedulerConfig {
         state_dir: directory.join("state"),
         store: StoreSettings::Files,
+        has_led: false,
         key: KeySource::File(secrets_dir.join("key.pem")),
         secrets_dir,
         listen: "tcp:127.0.0.1:0".parse().unwrap(),

@@ -125,7 +125,7 @@ pub use fingerprint::{Fingerprint, ParseFingerprintError};
 pub use identity::Identity;
 pub use key_file::IdentityError;
 pub use limits::Limits;
-pub use listen::{Connections, ListenError, Listener, Security, ServeOptions};
+pub use listen::{BoundAddress, Connections, ListenError, Listener, Security, ServeOptions};
 pub use peer::Peer;
 pub use phase::Phase;
 pub use restore::{Restore, RestoreError};

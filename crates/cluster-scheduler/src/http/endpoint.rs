@@ -1,6 +1,6 @@
 //! Answers requests.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,12 +8,15 @@ use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use pool::WorkerName;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use vat::Counters;
+use visible::Shown;
 
 use super::body::Text;
 use super::route::Route;
 use crate::cluster::Cluster;
+use crate::leading::Standing;
 use crate::metrics::{Report, Scrapes, Source, Stalls, targets};
 
 /// How long the scheduler's own page is shown again instead of being made anew. No scraper needs ten a second, and
@@ -22,23 +25,38 @@ const FRESH: Duration = Duration::from_millis(100);
 
 /// Answers requests, from the state as it is then.
 pub(crate) struct Endpoint {
-    cluster: Rc<Cluster>,
-    counters: Counters,
+    /// Set once this scheduler leads.
+    leader: OnceCell<Leader>,
+    /// `None` if it cannot be a standby.
+    standing: Option<watch::Receiver<Standing>>,
     stalls: Stalls,
     scrapes: Scrapes,
     /// The last page, and when it was made.
     last: RefCell<Option<(Instant, Bytes)>>,
 }
 
+/// What a scheduler that leads answers from.
+struct Leader {
+    cluster: Rc<Cluster>,
+    counters: Counters,
+}
+
 impl Endpoint {
-    pub(crate) fn new(cluster: Rc<Cluster>, counters: Counters) -> Rc<Self> {
+    /// Returns the endpoint of a scheduler that does not lead yet.
+    pub(crate) fn new(standing: Option<watch::Receiver<Standing>>) -> Rc<Self> {
         Rc::new(Self {
-            cluster,
-            counters,
+            leader: OnceCell::new(),
+            standing,
             stalls: Stalls::new(),
             scrapes: Scrapes::default(),
             last: RefCell::default(),
         })
+    }
+
+    /// This scheduler leads from now on.
+    pub(crate) fn lead(&self, cluster: Rc<Cluster>, counters: Counters) {
+        // An error means that it led before.
+        self.leader.set(Leader { cluster, counters }).ok();
     }
 
     /// Measures what can only be measured in time. Never ends.
@@ -49,60 +67,78 @@ impl Endpoint {
     /// `host` is the address of this server as the client knows it.
     pub(crate) async fn answer(&self, method: &Method, path: &str, host: &str) -> Response<Text> {
         let route = Route::of(path).filter(|_| *method == Method::GET);
+        let Some(route) = route else {
+            return plain(StatusCode::BAD_REQUEST, "Error: Bad request");
+        };
+        let Some(leader) = self.leader.get() else {
+            return self.standby(&route);
+        };
+        let cluster = &leader.cluster;
         match route {
-            Some(Route::Scheduler) => {
-                let text = self.own_page();
+            Route::Scheduler => {
+                let text = self.own_page(leader);
                 found(
                     HeaderValue::from_static(prometheus_text::CONTENT_TYPE),
                     text,
                 )
             }
-            Some(Route::Worker {
+            Route::Worker {
                 pool,
                 worker,
                 source,
-            }) => self.worker(&pool, &worker, &source).await,
-            Some(Route::Discovery(source)) => found(
+            } => self.worker(cluster, &pool, &worker, &source).await,
+            Route::Discovery(source) => found(
                 HeaderValue::from_static("application/json"),
-                targets(&self.cluster, host, &source),
+                targets(cluster, host, &source),
             ),
-            Some(Route::Alive) => plain(StatusCode::OK, "ok\n"),
-            Some(Route::Ready) => self.readiness(),
-            None => plain(StatusCode::BAD_REQUEST, "Error: Bad request"),
+            Route::Alive => plain(StatusCode::OK, "ok\n"),
+            Route::Ready => readiness(cluster),
         }
     }
 
-    fn own_page(&self) -> Bytes {
+    /// Answers for a scheduler that does not lead.
+    fn standby(&self, route: &Route) -> Response<Text> {
+        match route {
+            Route::Alive => plain(StatusCode::OK, "ok\n"),
+            _ => {
+                let standing = self.standing.as_ref().map(|standing| standing.borrow());
+                let leader = standing
+                    .as_ref()
+                    .and_then(|standing| standing.leader.as_ref());
+                let text = match leader {
+                    Some(leader) => format!(
+                        "standby: {} leads, at {}\n",
+                        Shown(&leader.name),
+                        Shown(&leader.address)
+                    ),
+                    None => "standby: no scheduler leads\n".to_owned(),
+                };
+                plain(StatusCode::SERVICE_UNAVAILABLE, &text)
+            }
+        }
+    }
+
+    fn own_page(&self, leader: &Leader) -> Bytes {
         let now = Instant::now();
         if let Some((made, text)) = &*self.last.borrow()
             && now < *made + FRESH
         {
             return text.clone();
         }
-        let text = Report::take(&self.cluster, &self.counters, &self.stalls).text();
+        let text = Report::take(&leader.cluster, &leader.counters, &self.stalls).text();
         let text = Bytes::from(text);
         self.last.replace(Some((now, text.clone())));
         text
     }
 
-    fn readiness(&self) -> Response<Text> {
-        if self.cluster.database().is_failing {
-            let why = "Error: the database cannot be written; see the scheduler's log\n";
-            return plain(StatusCode::SERVICE_UNAVAILABLE, why);
-        }
-        if self.cluster.durable_jobs().store_stats().is_failing {
-            let why = "Error: the database of jobs cannot be written; see the scheduler's log\n";
-            return plain(StatusCode::SERVICE_UNAVAILABLE, why);
-        }
-        if self.cluster.is_shutting_down() {
-            let why = "Error: the scheduler is shutting down\n";
-            return plain(StatusCode::SERVICE_UNAVAILABLE, why);
-        }
-        plain(StatusCode::OK, "ok\n")
-    }
-
-    async fn worker(&self, pool: &str, name: &str, source: &Source) -> Response<Text> {
-        let Some(reactor) = self.cluster.pool(pool) else {
+    async fn worker(
+        &self,
+        cluster: &Cluster,
+        pool: &str,
+        name: &str,
+        source: &Source,
+    ) -> Response<Text> {
+        let Some(reactor) = cluster.pool(pool) else {
             return plain(StatusCode::BAD_REQUEST, "Error: No such pool");
         };
         let connected = WorkerName::new(name)
@@ -111,7 +147,7 @@ impl Endpoint {
         let Some((id, worker)) = connected else {
             return plain(StatusCode::BAD_REQUEST, "Error: Worker not connected");
         };
-        let limit = self.cluster.limits().metrics_bytes;
+        let limit = cluster.limits().metrics_bytes;
         let key = (pool.to_owned(), id);
         match self
             .scrapes
@@ -132,6 +168,22 @@ impl Endpoint {
             }
         }
     }
+}
+
+fn readiness(cluster: &Cluster) -> Response<Text> {
+    if cluster.database().is_failing {
+        let why = "Error: the database cannot be written; see the scheduler's log\n";
+        return plain(StatusCode::SERVICE_UNAVAILABLE, why);
+    }
+    if cluster.durable_jobs().store_stats().is_failing {
+        let why = "Error: the database of jobs cannot be written; see the scheduler's log\n";
+        return plain(StatusCode::SERVICE_UNAVAILABLE, why);
+    }
+    if cluster.is_shutting_down() {
+        let why = "Error: the scheduler is shutting down\n";
+        return plain(StatusCode::SERVICE_UNAVAILABLE, why);
+    }
+    plain(StatusCode::OK, "ok\n")
 }
 
 fn found(content_type: HeaderValue, text: impl Into<Bytes>) -> Response<Text> {

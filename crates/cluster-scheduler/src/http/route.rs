@@ -38,7 +38,7 @@ impl Route {
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         match *segments.as_slice() {
             ["metrics"] => Some(Self::Scheduler),
-            ["healthz"] => Some(Self::Alive),
+            ["healthz" | "livez"] => Some(Self::Alive),
             ["readyz"] => Some(Self::Ready),
             ["sd", source] => Some(Self::Discovery(source.to_owned())),
             ["pool", pool, "worker", worker, source] => Some(Self::Worker {

@@ -11,15 +11,18 @@ use crate::config::{FileName, SchedulerConfig};
 use crate::db::WriteError;
 use crate::derived::DerivedService;
 
-/// Writes the cap files of all services, and returns their paths in the order in which they were written.
+/// Writes the cap files of all services, and returns their paths in the order in which they were written. `is_shared`
+/// tells whether other schedulers may have written those of clients.
 pub(super) async fn write(
     config: &SchedulerConfig,
     cluster: &Cluster,
     identity: &Identity,
+    is_shared: bool,
 ) -> Result<Vec<PathBuf>, StartError> {
     let mut files = CapFiles {
         cluster,
         directory: &config.secrets_dir,
+        is_shared,
         written: Vec::new(),
     };
     for client in &config.default_clients {
@@ -35,6 +38,7 @@ pub(super) async fn write(
 struct CapFiles<'a> {
     cluster: &'a Cluster,
     directory: &'a Path,
+    is_shared: bool,
     written: Vec<PathBuf>,
 }
 
@@ -50,7 +54,17 @@ impl CapFiles<'_> {
             source,
         };
         let client = ClientId::from(name);
-        let id = if self.cluster.clients().contains(&client) {
+        let exists = self.cluster.clients().contains(&client);
+        if exists && self.is_shared {
+            // A new secret would lock out who has the cap file.
+            tracing::info!(
+                target: "scheduler",
+                "Client {:?} exists; its cap file {} is where the scheduler wrote it that led then",
+                name.as_str(), self.directory.join(&file).display()
+            );
+            return Ok(());
+        }
+        let id = if exists {
             let id = self.cluster.reissue(&client).await;
             tracing::warn!(
                 target: "scheduler",

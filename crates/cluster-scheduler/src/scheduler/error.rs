@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use cluster_web::ServerError;
+use job_store::StoreError;
+use leadership::StopReason;
 use vat::{CapFileError, IdentityError, ListenError};
 
 use crate::cluster::AddClientError;
@@ -52,6 +54,28 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// Another scheduler of the cluster has another key.
+    #[error(
+        "the schedulers on a database must have the same key: {leader} has sha-256@{theirs}, and this one \
+         sha-256@{ours}; copy its key file, or give this scheduler a database of its own"
+    )]
+    OtherKey {
+        /// The fingerprint of this scheduler's key.
+        ours: String,
+        /// That of the leader's.
+        theirs: String,
+        /// Who has it.
+        leader: String,
+    },
+    /// The threads of the lease cannot be started.
+    #[error("cannot start the threads of the lease")]
+    LeaseThreads(#[source] io::Error),
+    /// The threads of the lease have ended.
+    #[error("the threads of the lease have ended; this is a bug")]
+    Lease,
+    /// It does not lead any more.
+    #[error("this scheduler does not lead any more: {0}")]
+    Stopped(StopReason),
     /// Cannot add a default client.
     #[error("cannot add the default client \"{client}\"")]
     DefaultClient {
@@ -64,4 +88,22 @@ pub enum StartError {
     /// Cannot write a cap file.
     #[error(transparent)]
     CapFile(#[from] CapFileError),
+}
+
+impl StartError {
+    /// Tells whether a scheduler that has the lease could start in a moment: the database is away, or another one has
+    /// the lease by now, which is about to be known.
+    pub(super) fn may_pass(&self) -> bool {
+        use cluster_postgres::{Error, OpenError};
+        let passes = |error: &Error| error.is_away() || matches!(error, Error::Fenced(_));
+        let of_store = |error: &StoreError| error.of_postgres().is_some_and(passes);
+        match self {
+            Self::Database(db::OpenError::Postgres(OpenError::Database(error))) => passes(error),
+            Self::DurableJobs(KeepError::Database(job_store::OpenError::Postgres(
+                OpenError::Database(error),
+            ))) => passes(error),
+            Self::DurableJobs(KeepError::Store(error)) => of_store(error),
+            _ => false,
+        }
+    }
 }

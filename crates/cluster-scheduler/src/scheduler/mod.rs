@@ -2,6 +2,7 @@
 
 mod cap_files;
 mod error;
+mod standby;
 mod start;
 mod status;
 
@@ -12,21 +13,21 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use cluster_web::access::SessionKey;
-use tokio::sync::Notify;
+use leadership::StopReason;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use vat::{Address, Connections, Listener, ServeOptions};
 
 pub use self::error::StartError;
-use self::start::{Bound, Opened};
+pub use self::standby::Standby;
 pub use self::status::Status;
 use crate::cluster::Cluster;
 use crate::config::SchedulerConfig;
 use crate::http::{Endpoint, HttpServer};
+use crate::leading::{Event, Keeper, Standing};
 use crate::service::restore::Services;
 use crate::shutdown;
 use crate::state_dir::StateDir;
-use crate::web;
 
 /// A scheduler that has been started.
 pub struct Scheduler {
@@ -38,11 +39,14 @@ pub struct Scheduler {
     connections: Connections,
     address: Address,
     metrics: Option<Metrics>,
+    /// Keeps the lease; `None` if the state is in files, which no other scheduler has.
+    keeper: Option<Keeper>,
+    stop_reason: Cell<Option<StopReason>>,
     /// The pages; its thread ends before what it asks.
     web: Option<cluster_web::Server>,
     cap_files: Vec<PathBuf>,
-    /// The reactors' tasks; dropping it ends them.
-    _reactors: RefCell<JoinSet<()>>,
+    /// The tasks of the reactors and of the metrics; dropping it ends them.
+    _tasks: RefCell<JoinSet<()>>,
     stop: Notify,
     /// Locks the database until the end.
     _state_dir: StateDir,
@@ -51,13 +55,29 @@ pub struct Scheduler {
 /// The HTTP endpoint for metrics.
 struct Metrics {
     endpoint: Rc<Endpoint>,
-    /// Taken by [`Scheduler::run`].
-    server: Cell<Option<HttpServer>>,
     address: SocketAddr,
 }
 
+impl Metrics {
+    /// Begins to serve metrics, in a task. `standing` is `None` if this scheduler cannot be a standby.
+    fn serve(
+        server: HttpServer,
+        standing: Option<watch::Receiver<Standing>>,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
+        let endpoint = Endpoint::new(standing);
+        let address = server.address();
+        tasks.spawn_local(server.serve(Rc::clone(&endpoint)));
+        Self { endpoint, address }
+    }
+}
+
+/// How long a leader that steps down waits for its last answers to be sent.
+const FLUSH_LIMIT: Duration = Duration::from_millis(200);
+
 impl Scheduler {
-    /// Starts a scheduler: when this returns, it listens and its cap files are written.
+    /// Starts a scheduler: when this returns, it listens and its cap files are written. If others share its database, it
+    /// waits as a [`Standby`] first.
     ///
     /// Connections are answered while [`Scheduler::run`] is awaited. Needs a `LocalSet`.
     ///
@@ -65,65 +85,13 @@ impl Scheduler {
     ///
     /// [`StartError`] says what cannot be used. Without pools or a secrets directory, nothing has been written.
     pub async fn start(config: SchedulerConfig) -> Result<Self, StartError> {
-        start::check(&config)?;
-        let opened = Opened::open(&config)?;
-        let bound = Bound::bind(&config, &opened.identity).await?;
-        let cluster = start::cluster(
-            &config,
-            &bound,
-            opened.database,
-            opened.clock,
-            &opened.identity,
-            opened.durable_jobs,
-        );
-        let services = Services::new(Rc::clone(&cluster), &opened.identity);
-        let cap_files = cap_files::write(&config, &cluster, &opened.identity).await?;
-
-        let mut reactors = JoinSet::new();
-        for reactor in cluster.pools().values() {
-            reactors.spawn_local(Rc::clone(reactor).run());
-            reactors.spawn_local(Rc::clone(reactor).check_forecasts());
-        }
-        reactors.spawn_local(cluster.durable_jobs().run());
-        reactors.spawn_local(cluster.durable_jobs().save_attached());
-        reactors.spawn_local(cluster.durable_jobs().keep_attached_logs());
-        let web = match config.web {
-            Some(settings) => {
-                let key = SessionKey::new(opened.identity.derive("web-sessions").digest());
-                let (server, work) = web::start(settings, key, &cluster)?;
-                reactors.spawn_local(work);
-                Some(server)
-            }
-            None => None,
-        };
-        let Bound {
-            listener,
-            http,
-            address,
-        } = bound;
-        let metrics = http.map(|server| Metrics {
-            endpoint: Endpoint::new(Rc::clone(&cluster), listener.counters()),
-            address: server.address(),
-            server: Cell::new(Some(server)),
-        });
-        Ok(Self {
-            services: Rc::new(services),
-            metrics,
-            web,
-            cluster,
-            connections: listener.connections(),
-            listener: Cell::new(Some(listener)),
-            serve_options: config.connections,
-            address,
-            cap_files,
-            _reactors: RefCell::new(reactors),
-            stop: Notify::new(),
-            _state_dir: opened.state_dir,
-        })
+        Standby::open(config).await?.lead().await
     }
 
-    /// Serves until [`Scheduler::shutdown`] is called. Then all connections are closed, and everything
-    /// that is to be remembered is on disk.
+    /// Serves until [`Scheduler::shutdown`] is called, or it does not lead any more. After a shutdown, all connections
+    /// are closed, and everything that is to be remembered is on disk. After the other,
+    /// [`stop_reason`](Self::stop_reason) has the reason, and the process should end or start afresh at once: nothing
+    /// that it has in memory counts any more.
     ///
     /// A second call returns at once.
     pub async fn run(&self) {
@@ -132,23 +100,51 @@ impl Scheduler {
         };
         let services = Rc::clone(&self.services);
         tokio::select! {
+            biased;
+            reason = self.stopped_leading() => {
+                self.stop_reason.set(Some(reason));
+                return;
+            }
             _ = listener.serve(services, self.serve_options.clone()) => {}
-            () = self.serve_metrics() => {}
+            () = self.measure() => {}
             () = self.stop.notified() => {}
         }
         self.cluster.close().await;
+        if let Some(keeper) = &self.keeper {
+            standby::end(keeper).await;
+        }
     }
 
-    /// Serves metrics. Never ends.
-    async fn serve_metrics(&self) {
-        let Some(Metrics {
-            endpoint, server, ..
-        }) = &self.metrics
-        else {
+    /// Returns why this scheduler does not lead any more; `None` while it does, and after a shutdown.
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        self.stop_reason.get()
+    }
+
+    /// Waits until another scheduler may lead. Never ends if no other can.
+    async fn stopped_leading(&self) -> StopReason {
+        let Some(keeper) = &self.keeper else {
             return future::pending().await;
         };
-        if let Some(server) = server.take() {
-            tokio::join!(server.serve(Rc::clone(endpoint)), endpoint.measure());
+        loop {
+            match keeper.next_event().await {
+                Event::Stop(reason) => return reason,
+                Event::Failed(_) => return StopReason::Expired,
+                Event::Drain => {
+                    // What was not saved was told to nobody, and is submitted again. What was answered arrives.
+                    let flushed = self.connections.flushed();
+                    drop(tokio::time::timeout(FLUSH_LIMIT, flushed).await);
+                    keeper.drained();
+                }
+                Event::Lead(_) | Event::Ended => {}
+            }
+        }
+    }
+
+    /// Measures for metrics. Never ends.
+    async fn measure(&self) {
+        match &self.metrics {
+            Some(metrics) => metrics.endpoint.measure().await,
+            None => future::pending().await,
         }
     }
 

@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use cluster_postgres::Lease;
 use job_store::{Place, Sealer};
-use vat::{Address, Auth, Identity, IdentityError, Listener, Security};
+use vat::{Address, Auth, BoundAddress, Identity, IdentityError, Security};
 
 use super::error::StartError;
 use crate::clock::Clock;
 use crate::cluster::{Cluster, ClusterParts, PublicEndpoint};
-use crate::config::{KeySource, SchedulerConfig, StoreSettings, Transport};
+use crate::config::{KeySource, SchedulerConfig, Transport};
 use crate::db::{self, Saved, UnixTime, Writer};
 use crate::derived::SharedJobs;
 use crate::durable;
@@ -20,21 +20,8 @@ use crate::state_dir::{self, StateDir};
 
 /// What is on disk.
 pub(super) struct Opened {
-    pub(super) clock: Clock,
     pub(super) database: (Writer, Saved),
-    pub(super) identity: Identity,
     pub(super) durable_jobs: durable::Opened,
-    /// Locks the database, so it is the last to be dropped.
-    pub(super) state_dir: StateDir,
-}
-
-/// The sockets that are listened on.
-pub(super) struct Bound {
-    pub(super) listener: Listener,
-    /// `None` if no metrics are served.
-    pub(super) http: Option<HttpServer>,
-    /// The address of `listener`, with the real port if the system picked one.
-    pub(super) address: Address,
 }
 
 /// Refuses what cannot work, before anything is written.
@@ -48,15 +35,44 @@ pub(super) fn check(config: &SchedulerConfig) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Where the state is, for one who may write it.
+pub(super) enum WritableStore<'a> {
+    /// In the state directory.
+    Files(&'a StateDir),
+    Postgres(&'a cluster_postgres::Settings, Lease),
+}
+
+impl WritableStore<'_> {
+    /// Opens what is read once, and returns where jobs are kept.
+    ///
+    /// On another thread than that of the scheduler, which may not wait for a network.
+    pub(super) fn open(&self, today: UnixTime) -> Result<((Writer, Saved), Place), StartError> {
+        match *self {
+            Self::Files(state_dir) => {
+                let opened = elsewhere(|| db::open(&state_dir.database(), today))?;
+                Ok((opened, Place::File(state_dir.jobs_database())))
+            }
+            Self::Postgres(settings, lease) => {
+                let opened = elsewhere(|| {
+                    let tables = [db::TABLES, job_store::postgres::TABLES];
+                    cluster_postgres::prepare(settings, &tables)?;
+                    db::open_postgres(settings, lease, today)
+                })?;
+                let settings = settings.clone();
+                Ok((opened, Place::Postgres { settings, lease }))
+            }
+        }
+    }
+}
+
 impl Opened {
-    pub(super) fn open(config: &SchedulerConfig) -> Result<Self, StartError> {
-        let state_dir = StateDir::open(&config.state_dir)?;
-        let clock = Clock::start();
-        let (now, today) = (clock.unix_now(), clock.date());
-        // On another thread than that of the scheduler, which may not wait for a network. Before a key is made: a
-        // database that cannot be used must leave nothing behind.
-        let (database, jobs) = elsewhere(|| open_databases(&config.store, &state_dir, today))?;
-        let identity = identity(&config.key)?;
+    pub(super) fn open(
+        config: &SchedulerConfig,
+        state_dir: &StateDir,
+        identity: &Identity,
+        clock: Clock,
+        (database, jobs): ((Writer, Saved), Place),
+    ) -> Result<Self, StartError> {
         // Not the id of any service: a secret that only those with the key have.
         let sealer = Sealer::new(&identity.derive("sealed-jobs").digest());
         let log_store = config.log_store.clone();
@@ -71,50 +87,34 @@ impl Opened {
             sealer,
             log_store,
         };
+        let now = clock.unix_now();
         let durable_jobs = elsewhere(|| durable::open(places, now))?;
         Ok(Self {
-            identity,
             durable_jobs,
-            clock,
             database,
-            state_dir,
         })
     }
 }
 
 /// Works on another thread, and waits for it.
-fn elsewhere<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+pub(super) fn elsewhere<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let done = std::thread::scope(|scope| scope.spawn(work).join());
     done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Opens what is read once, and returns where jobs are kept.
-fn open_databases(
-    store: &StoreSettings,
-    state_dir: &StateDir,
-    today: UnixTime,
-) -> Result<((Writer, Saved), Place), StartError> {
-    match store {
-        StoreSettings::Files => {
-            let database = db::open(&state_dir.database(), today)?;
-            Ok((database, Place::File(state_dir.jobs_database())))
-        }
-        StoreSettings::Postgres(settings) => {
-            let tables = [db::TABLES, job_store::postgres::TABLES];
-            cluster_postgres::prepare(settings, &tables).map_err(db::OpenError::from)?;
-            let lease = Lease::take(settings, &holder()).map_err(db::OpenError::from)?;
-            let database = db::open_postgres(settings, lease, today)?;
-            let settings = settings.clone();
-            Ok((database, Place::Postgres { settings, lease }))
-        }
-    }
-}
-
-/// Returns what another scheduler is told of this one, when this one has taken its database.
-fn holder() -> String {
+/// Returns what other schedulers and people are told of this one.
+pub(super) fn name() -> String {
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy();
     format!("process {} on {host}", std::process::id())
+}
+
+/// The sockets, and how peers reach the first one.
+pub(super) struct Bound {
+    /// It does not listen yet.
+    pub(super) address: BoundAddress,
+    /// `None` if no metrics are served.
+    pub(super) http: Option<HttpServer>,
 }
 
 impl Bound {
@@ -126,29 +126,33 @@ impl Bound {
             Transport::Tls => Security::Tls(identity.clone()),
             Transport::Plaintext => Security::Plaintext,
         };
-        let listener = Listener::bind(&config.listen, security)?;
+        let address = BoundAddress::bind(&config.listen, security)?;
         let http = match config.metrics {
             Some(address) => Some(bind_metrics(address).await?),
             None => None,
         };
-        Ok(Self {
-            address: listener.local_address(),
-            listener,
-            http,
-        })
+        Ok(Self { address, http })
     }
+}
+
+/// Returns the address for peers.
+pub(super) fn public_address(config: &SchedulerConfig, bound: &Address) -> Address {
+    config.public.as_ref().unwrap_or(bound).clone()
 }
 
 /// Returns the pools and clients as they were saved, and logs where they are reached.
 pub(super) fn cluster(
     config: &SchedulerConfig,
-    bound: &Bound,
-    (writer, saved): (Writer, Saved),
+    address: &Address,
+    opened: Opened,
     clock: Clock,
     identity: &Identity,
-    durable_jobs: durable::Opened,
 ) -> Rc<Cluster> {
-    let public = config.public.as_ref().unwrap_or(&bound.address).clone();
+    let Opened {
+        database: (writer, saved),
+        durable_jobs,
+    } = opened;
+    let public = public_address(config, address);
     warn_of_wildcard(&public);
     let (auth, security) = match config.transport {
         Transport::Tls => (Auth::Sha256(identity.fingerprint()), "(encrypted)"),
@@ -169,7 +173,6 @@ pub(super) fn cluster(
         durable_jobs,
         shared_jobs: SharedJobs::new(identity),
     });
-    let address = &bound.address;
     tracing::info!(target: "capnp-rpc", "Waiting for {security} connections on {address}");
     cluster
 }
@@ -196,7 +199,7 @@ async fn bind_metrics(address: SocketAddr) -> Result<HttpServer, StartError> {
     Ok(server)
 }
 
-fn identity(key: &KeySource) -> Result<Identity, IdentityError> {
+pub(super) fn identity(key: &KeySource) -> Result<Identity, IdentityError> {
     let path = match key {
         KeySource::File(path) => path,
         KeySource::Ephemeral => return Ok(Identity::ephemeral()),

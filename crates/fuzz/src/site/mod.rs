@@ -52,6 +52,7 @@ impl Site {
         let config = SchedulerConfig {
             state_dir: directory.path().join("state"),
             store: StoreSettings::Files,
+            has_led: false,
             key: KeySource::Ephemeral,
             secrets_dir: secrets_dir.clone(),
             listen: Address::Unix(socket.clone()),

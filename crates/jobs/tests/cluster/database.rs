@@ -200,6 +200,8 @@ impl Database {
             renewals: self.lease.renewals,
             holder: self.lease.holder.map(|which| HolderId(which as u64)),
             has_expired: self.lease.expires <= clock,
+            // A scheduler that stops goes on in the same process here.
+            left: None,
         }
     }
 

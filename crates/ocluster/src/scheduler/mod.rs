@@ -5,9 +5,11 @@ mod job_args;
 mod limit_args;
 mod log_store_args;
 pub(crate) mod store_args;
+mod successor;
 mod web_args;
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +17,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
+use cluster_scheduler::{
+    FileName, KeySource, Scheduler, SchedulerConfig, Standby, StartError, StopReason, Transport,
+};
 use vat::Address;
 
 use self::connection_args::ConnectionArgs;
@@ -39,6 +43,9 @@ const NAME: &str = "ocluster-scheduler";
 
 /// The time limit for saving the state, long enough for a slow disk.
 const SAVE_TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// After which time a scheduler that does not lead has started, as a standby.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Runs `ocluster-scheduler`.
 pub fn main() -> ExitCode {
@@ -147,6 +154,7 @@ impl TryFrom<Args> for SchedulerConfig {
         }
         Ok(Self {
             store: args.store.settings()?,
+            has_led: successor::is_successor(),
             state_dir: args.state_dir,
             secrets_dir: args.secrets_dir,
             key: key_source(args.capnp_secret_key_file),
@@ -197,16 +205,39 @@ async fn run(args: Args) -> Result<(), CommandError> {
     let grace_period = args.shutdown_timeout;
     let health = args.health.clone();
     let config = SchedulerConfig::try_from(args)?;
-    let scheduler = Scheduler::start(config)
-        .await
-        .map_err(CommandError::caused)?;
     let manager = ServiceManager::from_env();
+    let standby = Standby::open(config).await.map_err(CommandError::caused)?;
+    let waiting = standby.wait();
+    let waiting = async {
+        tokio::select! {
+            biased;
+            waited = waiting => waited,
+            never = wait_visibly(&manager, &health, &standby) => match never {},
+        }
+    };
+    tokio::select! {
+        biased;
+        waited = waiting => waited.map_err(CommandError::caused)?,
+        signal = interrupts.next() => {
+            tracing::info!(target: "scheduler", "{}: shutting down", signal.name());
+            standby.shut_down().await;
+            return Ok(());
+        }
+    }
+    let scheduler = match standby.lead().await {
+        Ok(scheduler) => scheduler,
+        Err(StartError::Stopped(reason)) => return Err(start_again(reason)),
+        Err(error) => return Err(CommandError::caused(error)),
+    };
     manager.ready(&scheduler.status().to_string());
     health.start();
     memory::release_periodically();
     let mut running = std::pin::pin!(scheduler.run());
     let first = tokio::select! {
-        () = &mut running => return Ok(()),
+        () = &mut running => return match scheduler.stop_reason() {
+            Some(reason) => Err(start_again(reason)),
+            None => Ok(()),
+        },
         never = manager.report_periodically(|| scheduler.status().to_string()) => match never {},
         first = interrupts.next() => first,
     };
@@ -214,9 +245,30 @@ async fn run(args: Args) -> Result<(), CommandError> {
     // It serves until the shutdown is complete.
     let ending = futures::future::join(shut_down(&scheduler, first, grace_period), running);
     tokio::select! {
+        // If another scheduler leads meanwhile, nothing is left to do.
         ((), ()) = ending => Ok(()),
         again = interrupts.next() => Err(CommandError::interrupted(again, "Exiting without saving everything")),
     }
+}
+
+/// Becomes a standby: a scheduler that does not lead any more starts afresh, in the same process. Returns only if that
+/// is impossible.
+fn start_again(reason: StopReason) -> CommandError {
+    tracing::warn!(target: "scheduler", "Stopped leading: {reason}; waiting as a standby");
+    let error = successor::start();
+    CommandError::failed(format_args!("cannot start this program again: {error}"))
+}
+
+/// Tells the service manager that this scheduler waits, once it is clear that it does not lead at once.
+async fn wait_visibly(
+    manager: &ServiceManager,
+    health: &HealthArgs,
+    standby: &Standby,
+) -> Infallible {
+    tokio::time::sleep(SOON).await;
+    manager.ready(&standby.status());
+    health.clone().start();
+    manager.report_periodically(|| standby.status()).await
 }
 
 /// Shuts a scheduler down, after the grace period of running jobs if they have one.

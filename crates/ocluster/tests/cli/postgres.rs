@@ -168,26 +168,24 @@ fn no_error_shows_a_password() {
 }
 
 #[test]
-fn a_scheduler_whose_database_was_taken_says_so() {
+fn a_scheduler_with_another_key_is_refused() {
     let server = match PostgreSql::start(&[]) {
         Ok(server) => server,
         Err(error) => return report_not_run("two schedulers on PostgreSQL", &format!("{error:#}")),
     };
-    let options = format!("--store={}", server.create("farm").expect("a database"));
-    let first = Cluster::start_with(&options);
-    let second = Cluster::start_with(&options);
-    let line = format!(
-        "ocluster-client submit-docker -c ./capnp-secrets/submission.cap --pool={POOL} --detach \
-         --local-dockerfile Dockerfile"
-    );
-    let _copied = second.place.run(&line).success();
-    let refused = first.place.run(&line);
-    assert_ne!(refused.code(), 0);
-    let text = refused.raw_transcript();
+    let store = server.create("farm").expect("a database");
+    let first = Cluster::start_with(&format!("--store={store}"));
+    let other = first.place.run(&format!(
+        "ocluster-scheduler --capnp-secret-key-file=./other.pem --capnp-listen-address=tcp:127.0.0.1:0 \
+         --secrets-dir=./capnp-secrets --state-dir=./other --pools={POOL} --store={store}"
+    ));
+    assert_ne!(other.code(), 0);
+    let text = other.raw_transcript();
     assert!(
-        text.contains("another scheduler has taken over the database: process "),
+        text.contains("the schedulers on a database must have the same key: process "),
         "{text}"
     );
+    // The first one leads as before, and may change its own key.
+    first.shows("capacity: 0");
     first.scheduler.signal(Signal::TERM);
-    second.scheduler.signal(Signal::TERM);
 }

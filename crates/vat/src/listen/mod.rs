@@ -17,7 +17,7 @@ use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
 pub use self::error::ListenError;
-use self::socket::ListeningSocket;
+use self::socket::{BoundSocket, ListeningSocket};
 use crate::link::{Link, Links};
 use crate::{Address, Counters, Identity, KeepAlive, Limits, Restore, tls};
 
@@ -62,17 +62,16 @@ impl Default for ServeOptions {
     }
 }
 
-/// A socket that others can connect to.
-pub struct Listener {
-    socket: ListeningSocket,
+/// An address that this process has for itself, where it does not listen yet: who connects is refused at once, and can
+/// go on to another address.
+pub struct BoundAddress {
+    socket: BoundSocket,
     address: Address,
     acceptor: Option<TlsAcceptor>,
-    counters: Counters,
-    connections: Connections,
 }
 
-impl Listener {
-    /// Opens the socket. Call it within a Tokio runtime.
+impl BoundAddress {
+    /// Opens a socket, which does not listen.
     ///
     /// A socket that another program has left at a unix path is replaced, unless a program still accepts connections
     /// there.
@@ -85,14 +84,58 @@ impl Listener {
             Security::Tls(identity) => Some(acceptor(&identity)?),
             Security::Plaintext => None,
         };
-        let (socket, address) = ListeningSocket::bind(address)?;
+        let (socket, address) = BoundSocket::bind(address)?;
         Ok(Self {
             socket,
+            address,
+            acceptor,
+        })
+    }
+
+    /// Returns the address, with the real port if the system has chosen one.
+    pub fn local_address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Accepts connections from now on. Call it within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When another program listens there meanwhile.
+    pub fn listen(self) -> Result<Listener, ListenError> {
+        let Self {
+            socket,
+            address,
+            acceptor,
+        } = self;
+        let socket = socket.listen();
+        Ok(Listener {
+            socket: socket.map_err(|error| ListenError::of_io_error(&address, error))?,
             address,
             acceptor,
             counters: Counters::default(),
             connections: Connections::default(),
         })
+    }
+}
+
+/// A socket that others can connect to.
+pub struct Listener {
+    socket: ListeningSocket,
+    address: Address,
+    acceptor: Option<TlsAcceptor>,
+    counters: Counters,
+    connections: Connections,
+}
+
+impl Listener {
+    /// Opens a socket that listens. Call it within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// As for [`BoundAddress::bind`].
+    pub fn bind(address: &Address, security: Security) -> Result<Self, ListenError> {
+        BoundAddress::bind(address, security)?.listen()
     }
 
     /// Returns the address, with the real port if the system has chosen one.

@@ -15,13 +15,14 @@ use crate::Address;
 /// How many connections may wait to be accepted. All workers reconnect at once when a scheduler restarts.
 const BACKLOG: i32 = 1024;
 
-/// A socket that listens.
-pub(super) enum ListeningSocket {
-    Tcp(TcpListener),
-    Unix(UnixListener),
+/// A socket that has its address, so that no other program takes that, and does not listen yet: the system refuses who
+/// connects.
+pub(super) struct BoundSocket {
+    socket: socket2::Socket,
+    is_tcp: bool,
 }
 
-impl ListeningSocket {
+impl BoundSocket {
     /// Opens a socket. Returns it with its address, where the port is known.
     pub(super) fn bind(address: &Address) -> Result<(Self, Address), ListenError> {
         match address {
@@ -30,6 +31,23 @@ impl ListeningSocket {
         }
     }
 
+    pub(super) fn listen(self) -> io::Result<ListeningSocket> {
+        self.socket.listen(BACKLOG)?;
+        Ok(if self.is_tcp {
+            ListeningSocket::Tcp(TcpListener::from_std(self.socket.into())?)
+        } else {
+            ListeningSocket::Unix(UnixListener::from_std(self.socket.into())?)
+        })
+    }
+}
+
+/// A socket that listens.
+pub(super) enum ListeningSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl ListeningSocket {
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
         Ok(match self {
             Self::Tcp(listener) => {
@@ -45,7 +63,7 @@ fn bind_tcp(
     address: &Address,
     host: &str,
     port: u16,
-) -> Result<(ListeningSocket, Address), ListenError> {
+) -> Result<(BoundSocket, Address), ListenError> {
     let candidates = (host, port)
         .to_socket_addrs()
         .map_err(|source| ListenError::UnknownHost {
@@ -54,19 +72,22 @@ fn bind_tcp(
         })?;
     let mut result = Err(io::Error::from(io::ErrorKind::AddrNotAvailable));
     for candidate in candidates {
-        result = listen_tcp(candidate);
+        result = bind_one(candidate);
         if result.is_ok() {
             break;
         }
     }
     let failed = |source| ListenError::of_io_error(address, source);
-    let listener = result.map_err(failed)?;
-    let port = listener.local_addr().map_err(failed)?.port();
-    let address = Address::tcp(host, port);
-    Ok((ListeningSocket::Tcp(listener), address))
+    let (socket, port) = result.map_err(failed)?;
+    let bound = BoundSocket {
+        socket,
+        is_tcp: true,
+    };
+    Ok((bound, Address::tcp(host, port)))
 }
 
-fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+/// Returns a socket with an address, and its port.
+fn bind_one(address: SocketAddr) -> io::Result<(socket2::Socket, u16)> {
     let socket = socket2::Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -75,11 +96,11 @@ fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::from(address))?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    let bound = socket.local_addr()?.as_socket();
+    Ok((socket, bound.unwrap_or(address).port()))
 }
 
-fn bind_unix(address: &Address, path: &Path) -> Result<ListeningSocket, ListenError> {
+fn bind_unix(address: &Address, path: &Path) -> Result<BoundSocket, ListenError> {
     let failed = |source| ListenError::of_io_error(address, source);
     match fs::symlink_metadata(path) {
         Ok(metadata) if !metadata.file_type().is_socket() => {
@@ -95,15 +116,16 @@ fn bind_unix(address: &Address, path: &Path) -> Result<ListeningSocket, ListenEr
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(failed(e)),
     }
-    Ok(ListeningSocket::Unix(listen_unix(path).map_err(failed)?))
-}
-
-fn listen_unix(path: &Path) -> io::Result<UnixListener> {
-    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    socket.listen(BACKLOG)?;
-    UnixListener::from_std(socket.into())
+    let bind = || {
+        let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        Ok(socket)
+    };
+    Ok(BoundSocket {
+        socket: bind().map_err(failed)?,
+        is_tcp: false,
+    })
 }
 
 /// A connection that was accepted.

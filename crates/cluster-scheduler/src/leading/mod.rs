@@ -1,0 +1,119 @@
+//! Which of several schedulers on one database leads: this one's part.
+//!
+//! `leadership` decides. Its thread (`keeper`) has nothing else to do, so that a busy scheduler does not lose its lease,
+//! and another one (`questions`) asks the database, which may take its time. The scheduler's thread is told what to do
+//! by [`Event`]s.
+
+mod keeper;
+mod questions;
+mod standing;
+
+use std::cell::RefCell;
+use std::io;
+use std::thread;
+
+use cluster_postgres::{Candidate, Lease, Look};
+use leadership::{StepDownError, StopReason};
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub(crate) use self::keeper::timing;
+pub(crate) use self::questions::check_key;
+pub(crate) use self::standing::Standing;
+use crate::scheduler::StartError;
+
+/// What the scheduler must do.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Lead: read what the database has, and listen.
+    Lead(Lease),
+    /// Accept nothing more, and report [`Keeper::drained`] when all answers are on their way.
+    Drain,
+    /// Do not lead any more: close everything.
+    Stop(StopReason),
+    /// The lease is given up, or there was none: the program can end.
+    Ended,
+    /// This scheduler cannot wait for the lease.
+    Failed(StartError),
+}
+
+/// What the scheduler reports.
+#[derive(Debug)]
+enum Command {
+    StepDown(oneshot::Sender<Result<(), StepDownError>>),
+    Drained,
+    ShutDown,
+}
+
+/// Keeps the lease, or waits for it, in threads of its own.
+pub(crate) struct Keeper {
+    commands: mpsc::UnboundedSender<Command>,
+    events: RefCell<mpsc::UnboundedReceiver<Event>>,
+    standing: watch::Receiver<Standing>,
+}
+
+impl Keeper {
+    /// Starts to wait for the lease. `first` is what was seen of it already.
+    pub(crate) fn start(
+        candidate: Candidate,
+        key: String,
+        id: cluster_postgres::SchedulerId,
+        first: Option<&Look>,
+    ) -> io::Result<Self> {
+        let (commands, commanded) = mpsc::unbounded_channel();
+        let (report, events) = mpsc::unbounded_channel();
+        let (publish, standing) = watch::channel(Standing::of_look(first));
+        let (answer, answered) = mpsc::unbounded_channel();
+        let questions = questions::start(candidate, key, answer)?;
+        let keeper = keeper::Parts {
+            id,
+            questions,
+            events: report,
+            standing: publish,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let thread = thread::Builder::new().name("lease".to_owned());
+        // It ends with the channel of its commands.
+        thread.spawn(move || runtime.block_on(keeper::run(keeper, commanded, answered)))?;
+        Ok(Self {
+            commands,
+            events: RefCell::new(events),
+            standing,
+        })
+    }
+
+    /// Returns what is known of the lease at any time.
+    pub(crate) fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
+    }
+
+    /// Waits for what to do next. Only one task may.
+    pub(crate) async fn next_event(&self) -> Event {
+        let next =
+            std::future::poll_fn(|context| self.events.borrow_mut().poll_recv(context)).await;
+        next.unwrap_or_else(|| Event::Failed(StartError::Lease))
+    }
+
+    /// Everything that was accepted is answered.
+    pub(crate) fn drained(&self) {
+        self.command(Command::Drained);
+    }
+
+    /// The program ends: gives the lease up, if this scheduler has it. [`Event::Ended`] follows.
+    pub(crate) fn shut_down(&self) {
+        self.command(Command::ShutDown);
+    }
+
+    /// Asks another scheduler to lead. Returns when it is decided.
+    pub(crate) async fn step_down(&self) -> Result<(), StepDownError> {
+        let (answer, answered) = oneshot::channel();
+        self.command(Command::StepDown(answer));
+        answered.await.unwrap_or(Err(StepDownError::NotLeading))
+    }
+
+    fn command(&self, command: Command) {
+        // An error means that the thread has ended, which the events tell.
+        drop(self.commands.send(command));
+    }
+}

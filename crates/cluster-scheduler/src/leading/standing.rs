@@ -1,0 +1,80 @@
+//! What is known of the lease, for people and metrics.
+
+use std::time::Duration;
+
+use cluster_postgres::{Look, Peer};
+use tokio::time::Instant;
+
+/// What a scheduler is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It waits for the lease.
+    Standby,
+    /// It has the lease.
+    Leader,
+}
+
+/// What a scheduler knows of the lease and of the other schedulers.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    pub(crate) role: Role,
+    /// The number of the latest lease that it knows.
+    pub(crate) number: u64,
+    /// The scheduler that leads, if it is another one.
+    pub(crate) leader: Option<Peer>,
+    /// The others, as they were when the database last told.
+    pub(crate) others: Vec<Peer>,
+    /// When the database last answered.
+    pub(crate) answered: Option<Instant>,
+    /// How often this process has seen the lease change.
+    pub(crate) changes: u64,
+}
+
+/// A standby that has looked at the lease within this time would lead at once.
+pub(crate) const PRESENT: Duration = Duration::from_secs(5);
+
+impl Standing {
+    pub(super) fn of_look(look: Option<&Look>) -> Self {
+        let mut standing = Self {
+            role: Role::Standby,
+            number: 0,
+            leader: None,
+            others: Vec::new(),
+            answered: None,
+            changes: 0,
+        };
+        if let Some(look) = look {
+            standing.looked(look);
+            standing.changes = 0;
+        }
+        standing
+    }
+
+    /// The database has told a standby how the lease is.
+    pub(super) fn looked(&mut self, look: &Look) {
+        self.renumber(look.number);
+        self.leader = look.leader.clone().filter(|_| !look.has_expired);
+        self.answered = Some(Instant::now());
+    }
+
+    /// The lease has this number.
+    pub(super) fn renumber(&mut self, number: u64) {
+        if self.number != number {
+            self.changes += 1;
+            self.number = number;
+        }
+    }
+
+    /// The database has told a leader which others there are.
+    pub(super) fn noted(&mut self, others: &[Peer]) {
+        others.clone_into(&mut self.others);
+        self.answered = Some(Instant::now());
+    }
+
+    /// Returns the standbys that would lead at once.
+    pub(crate) fn standbys(&self) -> impl Iterator<Item = &Peer> {
+        self.others
+            .iter()
+            .filter(|peer| (-1.0..=PRESENT.as_secs_f64()).contains(&peer.age))
+    }
+}

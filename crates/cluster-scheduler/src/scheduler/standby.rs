@@ -1,0 +1,342 @@
+//! A scheduler that does not lead yet.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use cluster_postgres::{Candidate, Lease, Look, SchedulerId, SchedulerRow, Settings};
+use cluster_web::access::SessionKey;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use vat::{BoundAddress, Identity};
+
+use super::error::StartError;
+use super::start::{self, Bound, Opened, WritableStore, elsewhere};
+use super::{Metrics, Scheduler, cap_files};
+use crate::clock::Clock;
+use crate::config::{SchedulerConfig, StoreSettings};
+use crate::db;
+use crate::leading::{Event, Keeper, check_key, timing};
+use crate::service::restore::Services;
+use crate::state_dir::StateDir;
+use crate::web;
+
+/// How long after a failure to read the database it is read again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// A scheduler that waits until it leads. Its address is refused to peers, so that they go on to another scheduler, and
+/// its health checks say that it waits.
+///
+/// One whose state is in files leads at once.
+pub struct Standby {
+    config: SchedulerConfig,
+    clock: Clock,
+    /// `None` if the state is in files.
+    waiting: Option<Waiting>,
+    tasks: JoinSet<()>,
+    /// Locks the state until the end.
+    state_dir: StateDir,
+}
+
+/// What a scheduler with a database has while it waits.
+struct Waiting {
+    settings: Settings,
+    identity: Identity,
+    /// Where it does not listen yet.
+    address: BoundAddress,
+    metrics: Option<Metrics>,
+    keeper: Keeper,
+    /// Once it has it.
+    lease: Cell<Option<Lease>>,
+}
+
+impl Standby {
+    /// Begins to wait. Needs a `LocalSet`.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] says what cannot be used. Without pools or a secrets directory, nothing has been written.
+    pub async fn open(config: SchedulerConfig) -> Result<Self, StartError> {
+        start::check(&config)?;
+        let state_dir = StateDir::open(&config.state_dir)?;
+        let mut tasks = JoinSet::new();
+        let waiting = match &config.store {
+            StoreSettings::Files => None,
+            StoreSettings::Postgres(settings) => {
+                Some(wait(&config, settings.clone(), &state_dir, &mut tasks).await?)
+            }
+        };
+        Ok(Self {
+            config,
+            clock: Clock::start(),
+            waiting,
+            tasks,
+            state_dir,
+        })
+    }
+
+    /// Waits for the right to lead.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] says why it cannot have it.
+    pub async fn wait(&self) -> Result<(), StartError> {
+        let Some(waiting) = &self.waiting else {
+            return Ok(());
+        };
+        while waiting.lease.get().is_none() {
+            match waiting.keeper.next_event().await {
+                Event::Lead(lease) => waiting.lease.set(Some(lease)),
+                Event::Failed(error) => return Err(error),
+                Event::Stop(reason) => return Err(StartError::Stopped(reason)),
+                Event::Drain | Event::Ended => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Leads: when this returns, the scheduler listens and its cap files are written.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] says what cannot be used; [`StartError::Stopped`], that another scheduler may lead before this one
+    /// was ready.
+    pub async fn lead(self) -> Result<Scheduler, StartError> {
+        self.wait().await?;
+        let Self {
+            config,
+            clock,
+            waiting,
+            mut tasks,
+            state_dir,
+        } = self;
+        let Some(waiting) = waiting else {
+            // Before a key is made: a database that cannot be used must leave nothing behind.
+            let store = WritableStore::Files(&state_dir).open(clock.date())?;
+            let identity = start::identity(&config.key)?;
+            let opened = Opened::open(&config, &state_dir, &identity, clock, store)?;
+            let bound = Bound::bind(&config, &identity).await?;
+            let metrics = bound
+                .http
+                .map(|server| Metrics::serve(server, None, &mut tasks));
+            let parts = Parts {
+                identity,
+                address: bound.address,
+                metrics,
+                keeper: None,
+            };
+            return begin(config, parts, opened, clock, tasks, state_dir).await;
+        };
+        let opened = waiting.read(&config, &state_dir, clock).await;
+        let Waiting {
+            identity,
+            address,
+            metrics,
+            keeper,
+            ..
+        } = waiting;
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Err(give_up(&keeper, error).await),
+        };
+        let parts = Parts {
+            identity,
+            address,
+            metrics,
+            keeper: Some(keeper),
+        };
+        begin(config, parts, opened, clock, tasks, state_dir).await
+    }
+
+    /// Ends: other schedulers do not expect this one any more.
+    pub async fn shut_down(self) {
+        if let Some(waiting) = self.waiting {
+            end(&waiting.keeper).await;
+        }
+    }
+
+    /// Returns a summary in one line, for operators.
+    pub fn status(&self) -> String {
+        let standing = self
+            .waiting
+            .as_ref()
+            .map(|waiting| waiting.keeper.standing());
+        let leader = standing.and_then(|standing| standing.borrow().leader.clone());
+        match leader {
+            Some(leader) => format!("standby; {} leads", leader.name),
+            None => "standby".to_owned(),
+        }
+    }
+}
+
+/// Gives the lease up, or waits for it no longer.
+pub(super) async fn end(keeper: &Keeper) {
+    keeper.shut_down();
+    while !matches!(keeper.next_event().await, Event::Ended | Event::Failed(_)) {}
+}
+
+/// Gives the lease up after an error, unless it is lost anyway.
+async fn give_up(keeper: &Keeper, error: StartError) -> StartError {
+    if !matches!(error, StartError::Stopped(_)) {
+        end(keeper).await;
+    }
+    error
+}
+
+/// Begins to wait for the lease.
+async fn wait(
+    config: &SchedulerConfig,
+    settings: Settings,
+    state_dir: &StateDir,
+    tasks: &mut JoinSet<()>,
+) -> Result<Waiting, StartError> {
+    // Before a key is made: a database that cannot be used must leave nothing behind.
+    if !config.has_led {
+        elsewhere(|| cluster_postgres::prepare(&settings, &[])).map_err(db::OpenError::from)?;
+    }
+    let identity = start::identity(&config.key)?;
+    let Bound { address, http } = Bound::bind(config, &identity).await?;
+    let id = SchedulerId::new(state_dir.id()?);
+    let key = identity.fingerprint().to_string();
+    let row = SchedulerRow {
+        id,
+        name: start::name(),
+        address: start::public_address(config, address.local_address()).to_string(),
+        pages: config
+            .web
+            .as_ref()
+            .and_then(|web| web.url.clone())
+            .unwrap_or_default(),
+        key: key.clone(),
+    };
+    let candidate = Candidate::new(&settings, row, timing().lease).map_err(db::OpenError::from)?;
+    let (candidate, first) = if config.has_led {
+        (candidate, None)
+    } else {
+        let (candidate, look) = elsewhere(|| look(candidate))?;
+        check_key(&key, &look)?;
+        (candidate, Some(look))
+    };
+    let keeper = Keeper::start(candidate, key, id, first.as_ref());
+    let keeper = keeper.map_err(StartError::LeaseThreads)?;
+    let metrics = http.map(|server| Metrics::serve(server, Some(keeper.standing()), tasks));
+    Ok(Waiting {
+        settings,
+        identity,
+        address,
+        metrics,
+        keeper,
+        lease: Cell::new(None),
+    })
+}
+
+/// Looks at the lease for the first time.
+fn look(mut candidate: Candidate) -> Result<(Candidate, Look), StartError> {
+    let failed = |error: cluster_postgres::Error| {
+        StartError::Database(db::OpenError::Postgres(error.into()))
+    };
+    candidate.prepare().map_err(db::OpenError::from)?;
+    let look = candidate.look(true).map_err(failed)?;
+    Ok((candidate, look))
+}
+
+impl Waiting {
+    /// Reads what the database has, now that nobody else writes there.
+    async fn read(
+        &self,
+        config: &SchedulerConfig,
+        state_dir: &StateDir,
+        clock: Clock,
+    ) -> Result<Opened, StartError> {
+        let Some(lease) = self.lease.get() else {
+            return Err(StartError::Lease);
+        };
+        loop {
+            let store = WritableStore::Postgres(&self.settings, lease).open(clock.date());
+            let opened = store
+                .and_then(|store| Opened::open(config, state_dir, &self.identity, clock, store));
+            match opened {
+                Err(error) if error.may_pass() => {
+                    tracing::warn!(target: "scheduler", "Cannot read the database yet: {error}");
+                    tokio::select! {
+                        event = self.keeper.next_event() => match event {
+                            Event::Stop(reason) => return Err(StartError::Stopped(reason)),
+                            Event::Failed(error) => return Err(error),
+                            Event::Drain => self.keeper.drained(),
+                            Event::Lead(_) | Event::Ended => {}
+                        },
+                        () = tokio::time::sleep(RETRY_AFTER) => {}
+                    }
+                }
+                opened => return opened,
+            }
+        }
+    }
+}
+
+/// What a scheduler is made of that has what it needs.
+struct Parts {
+    identity: Identity,
+    address: BoundAddress,
+    metrics: Option<Metrics>,
+    keeper: Option<Keeper>,
+}
+
+/// Listens, with what was read.
+async fn begin(
+    config: SchedulerConfig,
+    parts: Parts,
+    opened: Opened,
+    clock: Clock,
+    mut tasks: JoinSet<()>,
+    state_dir: StateDir,
+) -> Result<Scheduler, StartError> {
+    let Parts {
+        identity,
+        address,
+        metrics,
+        keeper,
+    } = parts;
+    let listener = address.listen()?;
+    let address = listener.local_address();
+    let cluster = start::cluster(&config, &address, opened, clock, &identity);
+    let services = Services::new(Rc::clone(&cluster), &identity);
+    let cap_files = cap_files::write(&config, &cluster, &identity, keeper.is_some()).await?;
+    for reactor in cluster.pools().values() {
+        tasks.spawn_local(Rc::clone(reactor).run());
+        tasks.spawn_local(Rc::clone(reactor).check_forecasts());
+    }
+    tasks.spawn_local(cluster.durable_jobs().run());
+    tasks.spawn_local(cluster.durable_jobs().save_attached());
+    tasks.spawn_local(cluster.durable_jobs().keep_attached_logs());
+    let web = match config.web {
+        Some(settings) => {
+            let key = SessionKey::new(identity.derive("web-sessions").digest());
+            let (server, work) = web::start(settings, key, &cluster)?;
+            tasks.spawn_local(work);
+            Some(server)
+        }
+        None => None,
+    };
+    if let Some(metrics) = &metrics {
+        metrics
+            .endpoint
+            .lead(Rc::clone(&cluster), listener.counters());
+    }
+    Ok(Scheduler {
+        services: Rc::new(services),
+        metrics,
+        web,
+        cluster,
+        keeper,
+        stop_reason: Cell::new(None),
+        connections: listener.connections(),
+        listener: Cell::new(Some(listener)),
+        serve_options: config.connections,
+        address,
+        cap_files,
+        _tasks: RefCell::new(tasks),
+        stop: Notify::new(),
+        _state_dir: state_dir,
+    })
+}
