@@ -54,10 +54,15 @@ impl Network {
     /// # Errors
     /// When the port is taken.
     pub(crate) fn reach(&self, holder: &Holder, port: u16) -> Result<()> {
+        let log = format!("forward-{port}.log");
+        self.forward(holder, port, &log).map(drop)
+    }
+
+    /// Like [`reach`](Self::reach), and returns the process that forwards. Its output goes to `log`.
+    pub(crate) fn forward(&self, holder: &Holder, port: u16, log: &str) -> Result<Process> {
         let mut command = Command::new(rig_program()?);
         command.arg("forward").arg(&self.0).arg(port.to_string());
-        let log = format!("forward-{port}.log");
-        run_until(holder, &command, &log, |output| output.contains(READY))
+        run_until(holder, &command, log, |output| output.contains(READY))
     }
 
     /// Connects it to other machines, if the program for that is installed.
@@ -74,12 +79,13 @@ impl Network {
             .arg(&self.0)
             .arg("tap0");
         // The route is the last thing that it creates.
-        run_until(holder, &command, "slirp4netns.log", |_| {
+        let started = run_until(holder, &command, "slirp4netns.log", |_| {
             let mut routes = Command::new("nsenter");
             routes.arg(format!("--net={}", self.0.display()));
             routes.args(["--", "ip", "route", "show", "default"]);
             checked(&mut routes).is_ok_and(|text| text.contains("tap0"))
-        })
+        });
+        started.map(drop)
     }
 }
 
@@ -92,14 +98,14 @@ fn run_until(
     command: &Command,
     log: &str,
     is_ready: impl Fn(&str) -> bool,
-) -> Result<()> {
+) -> Result<Process> {
     let process = holder.run(command, log)?;
     wait_for(log, START_LIMIT, || {
         let output = fs::read_to_string(holder.log(log)).unwrap_or_default();
         if let ProcessState::Ended(code) = holder.state(process)? {
             bail!("it ended with code {code}: {}", output.trim());
         }
-        Ok(is_ready(&output).then_some(()))
+        Ok(is_ready(&output).then_some(process))
     })
 }
 

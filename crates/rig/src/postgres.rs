@@ -28,6 +28,7 @@ const USER: &str = "postgres";
 pub struct PostgreSql {
     programs: PathBuf,
     settings: Vec<String>,
+    data: PathBuf,
     port: u16,
     process: Mutex<Process>,
     starts: AtomicU32,
@@ -42,18 +43,30 @@ impl PostgreSql {
     /// # Errors
     /// When PostgreSQL is not installed, or does not start; then with its log.
     pub fn start(settings: &[&str]) -> Result<Self> {
+        Self::start_on(None, settings)
+    }
+
+    /// Like [`start`](Self::start), with the data on a disk that was mounted there.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed, or does not start; then with its log.
+    pub fn start_on(disk: Option<&Path>, settings: &[&str]) -> Result<Self> {
         let programs = programs()?;
         let holder = Holder::start(&Name::new()?)?;
         let folder = holder.folder();
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o711))?;
-        for name in ["data", "run"] {
-            std::fs::create_dir(folder.join(name))?;
+        let data = disk.unwrap_or(folder).join("data");
+        for outer in [Some(folder), disk, disk.and_then(Path::parent)] {
+            let Some(outer) = outer else { continue };
+            std::fs::set_permissions(outer, std::fs::Permissions::from_mode(0o711))?;
+        }
+        for inner in [&data, &folder.join("run")] {
+            std::fs::create_dir(inner)?;
             if is_root() {
-                checked(Command::new("chown").arg(USER).arg(folder.join(name)))?;
+                checked(Command::new("chown").arg(USER).arg(inner))?;
             }
         }
         let mut init = as_user(&programs.join("initdb"));
-        init.arg("-D").arg(folder.join("data")).current_dir(folder);
+        init.arg("-D").arg(&data).current_dir(folder);
         init.args([
             "-U",
             "ocluster",
@@ -67,10 +80,11 @@ impl PostgreSql {
         // It must be named before the server starts. Another process could take it in between, and then it fails.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
-        let process = run(&holder, &programs, &settings, port, 1)?;
+        let process = run(&holder, &programs, &data, &settings, port, 1)?;
         let server = Self {
             programs,
             settings,
+            data,
             port,
             process: Mutex::new(process),
             starts: AtomicU32::new(1),
@@ -111,7 +125,7 @@ impl PostgreSql {
 
     /// Returns the folder of the data and the settings.
     pub fn data(&self) -> PathBuf {
-        self.holder.folder().join("data")
+        self.data.clone()
     }
 
     fn run_folder(&self) -> PathBuf {
@@ -174,6 +188,7 @@ impl PostgreSql {
             let process = run(
                 &self.holder,
                 &self.programs,
+                &self.data,
                 &self.settings,
                 self.port,
                 number,
@@ -181,6 +196,22 @@ impl PostgreSql {
             *self.process() = process;
             Ok(self.wait_until_it_serves().ok())
         })
+    }
+
+    /// Returns what the server has logged since its latest start.
+    pub fn log(&self) -> String {
+        let log = log_name(self.starts.load(Ordering::Relaxed));
+        std::fs::read_to_string(self.holder.log(&log)).unwrap_or_default()
+    }
+
+    /// Returns whether the server has ended, also by itself.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub fn has_ended(&self) -> Result<bool> {
+        let process = *self.process();
+        let state = self.holder.state(process)?;
+        Ok(matches!(state, ProcessState::Ended(_)))
     }
 
     fn process(&self) -> std::sync::MutexGuard<'_, Process> {
@@ -193,9 +224,7 @@ impl PostgreSql {
         let process = *self.process();
         wait_for("PostgreSQL", LIMIT, || {
             if let ProcessState::Ended(code) = self.holder.state(process)? {
-                let log = log_name(self.starts.load(Ordering::Relaxed));
-                let log = std::fs::read_to_string(self.holder.log(&log)).unwrap_or_default();
-                bail!("PostgreSQL ended with code {code}: {log}");
+                bail!("PostgreSQL ended with code {code}: {}", self.log());
             }
             Ok(self.sql("postgres", "SELECT 1").ok().map(drop))
         })
@@ -209,16 +238,14 @@ fn log_name(number: u32) -> String {
 fn run(
     holder: &Holder,
     programs: &Path,
+    data: &Path,
     settings: &[String],
     port: u16,
     number: u32,
 ) -> Result<Process> {
     let folder = holder.folder();
     let mut server = as_user(&programs.join("postgres"));
-    server
-        .arg("-D")
-        .arg(folder.join("data"))
-        .current_dir(folder);
+    server.arg("-D").arg(data).current_dir(folder);
     server.arg("-k").arg(folder.join("run"));
     server.args([
         "-h",

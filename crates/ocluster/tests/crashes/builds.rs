@@ -10,10 +10,10 @@ use crate::network::Network;
 use crate::plan::{Plan, Victim};
 use crate::points::CYCLE;
 use crate::scene::on_site_with;
-use crate::site::{Site, WORKERS};
+use crate::site::WORKERS;
 
 /// How the workers are started.
-const OPTIONS: [&str; 3] = [
+pub(crate) const OPTIONS: [&str; 3] = [
     "--obuilder-store=overlayfs:FOLDER/store-NAME",
     "--obuilder-prune-threshold=1MiB",
     "--obuilder-min-free=1MiB",
@@ -32,7 +32,7 @@ fn builds_of_obuilder_are_done_whatever_is_killed() {
     };
     let done = on_site_with(network, async |site| {
         for worker in WORKERS {
-            import(site, worker, image.path());
+            import(site.folder(), worker, image.path());
         }
         // Each point once.
         let done = rounds(
@@ -42,7 +42,7 @@ fn builds_of_obuilder_are_done_whatever_is_killed() {
         .await;
         for (index, worker) in WORKERS.iter().enumerate() {
             site.kill(Victim::Worker(index), Duration::from_secs(3600));
-            unmount(site, worker);
+            unmount(site.folder(), worker);
         }
         done
     });
@@ -51,22 +51,22 @@ fn builds_of_obuilder_are_done_whatever_is_killed() {
 }
 
 /// Gives the store of a worker its base image.
-fn import(site: &Site, worker: &str, image: &Path) {
-    let folder = site.folder().display();
+pub(crate) fn import(folder: &Path, worker: &str, image: &Path) {
+    let shown = folder.display();
     let mut import = Command::new(env!("CARGO_BIN_EXE_obuilder"));
     import
-        .current_dir(site.folder())
+        .current_dir(folder)
         .args(["image", "import", "busybox"])
         .arg(image)
-        .arg(format!("--store=overlayfs:{folder}/store-{worker}"));
+        .arg(format!("--store=overlayfs:{shown}/store-{worker}"));
     let output = import.output().expect("started obuilder");
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{error}");
 }
 
 /// Removes the mount that a killed worker leaves in its store. The next start of the worker would do it.
-fn unmount(site: &Site, worker: &str) {
-    let merged = site.folder().join(format!("store-{worker}/merged"));
+pub(crate) fn unmount(folder: &Path, worker: &str) {
+    let merged = folder.join(format!("store-{worker}/merged"));
     let mut unmount = Command::new("umount");
     unmount.arg("--lazy").arg("--recursive").arg(merged);
     // There may be none.

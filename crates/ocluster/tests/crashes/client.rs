@@ -4,14 +4,20 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cluster_api::{RpcError, RpcErrorKind, Submission};
+use cluster_api::{JobQuery, RpcError, RpcErrorKind, Submission};
+use tokio::time::timeout;
 use vat::{DialOptions, Dialer, Session, cap_file};
 
 /// How long to wait before connecting again.
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) struct Client {
-    cap: PathBuf,
+    /// Each has the address of another scheduler.
+    caps: Vec<PathBuf>,
+    /// The number of the next one to try.
+    next_cap: Cell<usize>,
+    /// How long a scheduler may be silent; `None` if it may for ever.
+    patience: Option<Duration>,
     current: RefCell<Option<Connection>>,
     last_number: Cell<u64>,
 }
@@ -41,9 +47,12 @@ impl From<RpcError> for CallError {
 }
 
 impl Client {
-    pub(crate) fn new(cap: PathBuf) -> Self {
+    /// Returns one with these cap files, which leaves a scheduler that is silent for longer than `patience`.
+    pub(crate) fn new(caps: Vec<PathBuf>, patience: Option<Duration>) -> Self {
         Self {
-            cap,
+            caps,
+            next_cap: Cell::new(0),
+            patience,
             current: RefCell::default(),
             last_number: Cell::new(0),
         }
@@ -61,7 +70,7 @@ impl Client {
     ) -> Result<T, String> {
         loop {
             let (number, submission) = self.submission().await;
-            match call(submission).await {
+            match self.answered(&submission, call(submission.clone())).await {
                 Ok(answer) => return Ok(answer),
                 Err(CallError::Refused(error)) => return Err(error),
                 Err(CallError::Retry) => {
@@ -85,13 +94,47 @@ impl Client {
         }
     }
 
+    /// Returns the answer to a call; none if the scheduler falls silent meanwhile.
+    async fn answered<T>(
+        &self,
+        submission: &Submission,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let Some(patience) = self.patience else {
+            return call.await;
+        };
+        let silence = async {
+            let query = JobQuery {
+                at_most: Some(1),
+                ..JobQuery::default()
+            };
+            // A refusal is an answer, too.
+            while let Ok(_answer) = timeout(patience, submission.list_durable(&query)).await {
+                tokio::time::sleep(patience).await;
+            }
+        };
+        tokio::select! {
+            answer = call => answer,
+            () = silence => Err(CallError::Retry),
+        }
+    }
+
+    /// Returns whether the first scheduler has written its cap file: it has not before its first start.
+    pub(crate) fn has_cap_file(&self) -> bool {
+        self.caps.first().is_some_and(|cap| cap.exists())
+    }
+
     async fn connect(&self) -> Option<Session> {
+        let number = self.next_cap.get();
+        self.next_cap.set((number + 1) % self.caps.len());
         // It is not there before the scheduler's first start.
-        let sturdy_ref = cap_file::load(&self.cap).ok()?;
-        Dialer::new(DialOptions::default())
-            .connect(&sturdy_ref)
-            .await
-            .ok()
+        let sturdy_ref = cap_file::load(self.caps.get(number)?).ok()?;
+        let dialer = Dialer::new(DialOptions::default());
+        let connected = dialer.connect(&sturdy_ref);
+        match self.patience {
+            Some(patience) => timeout(patience, connected).await.ok()?.ok(),
+            None => connected.await.ok(),
+        }
     }
 
     /// Keeps a session, unless there is one meanwhile.

@@ -16,7 +16,8 @@ use crate::program::command;
 use crate::scene::until;
 use crate::script::{KIND, payload};
 use crate::shown::Shown;
-use crate::site::{INTERVAL, POOL, Site};
+use crate::site::{INTERVAL, POOL};
+use crate::user::User;
 
 /// How long until it is started again after it has found no scheduler.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -24,11 +25,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The exit codes of a client that has found no scheduler, or one that shuts down.
 const TRY_LATER: [i32; 2] = [69, 75];
 
-const CAP: &str = "caps/submission.cap";
-
 /// The client's program, with all that its processes have printed.
 pub(crate) struct ClientProgram<'a> {
-    site: &'a Site,
+    user: &'a User,
     job: &'a SeenJob,
     plan: &'a ClientPlan,
     args: Vec<String>,
@@ -56,18 +55,16 @@ enum Next {
 impl<'a> ClientProgram<'a> {
     /// Returns a program that submits a job, each time with the same key.
     pub(crate) fn submitting(
-        site: &'a Site,
+        user: &'a User,
         job: &'a SeenJob,
         plan: &'a ClientPlan,
         round: u64,
     ) -> Self {
         let name = &job.plan.name;
         let file = format!("{name}.payload");
-        let payload = payload(site.folder(), &job.plan);
-        fs::write(site.folder().join(&file), payload).expect("wrote the payload");
+        let payload = payload(user.folder(), &job.plan);
+        fs::write(user.folder().join(&file), payload).expect("wrote the payload");
         let args = [
-            "submit-custom".to_owned(),
-            CAP.to_owned(),
             format!("--pool={POOL}"),
             format!("--kind={KIND}"),
             format!("--payload={file}"),
@@ -78,18 +75,20 @@ impl<'a> ClientProgram<'a> {
             // However busy the machine is.
             "--return-timeout=3600".to_owned(),
         ];
-        Self::new(site, job, plan, args.to_vec())
+        let args = [&["submit-custom".to_owned()], &user.cap[..], &args].concat();
+        Self::new(user, job, plan, args)
     }
 
     /// Returns a program that follows the log of a job.
-    pub(crate) fn following(site: &'a Site, job: &'a SeenJob, plan: &'a ClientPlan) -> Self {
-        let args = ["logs", "-f", CAP, &job.id()].map(str::to_owned);
-        Self::new(site, job, plan, args.to_vec())
+    pub(crate) fn following(user: &'a User, job: &'a SeenJob, plan: &'a ClientPlan) -> Self {
+        let command = ["logs", "-f"].map(str::to_owned);
+        let args = [&command, &user.cap[..], &[job.id()]].concat();
+        Self::new(user, job, plan, args)
     }
 
-    fn new(site: &'a Site, job: &'a SeenJob, plan: &'a ClientPlan, args: Vec<String>) -> Self {
+    fn new(user: &'a User, job: &'a SeenJob, plan: &'a ClientPlan, args: Vec<String>) -> Self {
         Self {
-            site,
+            user,
             job,
             plan,
             args,
@@ -101,7 +100,7 @@ impl<'a> ClientProgram<'a> {
     /// Runs it until it has shown the job to its end.
     pub(crate) async fn run(&mut self) -> Result<(), String> {
         // It is not there before the scheduler's first start.
-        until(|| self.site.folder().join(CAP).exists()).await;
+        until(|| self.user.client.has_cap_file()).await;
         self.job.doing.set("shown by the client's program");
         let mut stops = self.plan.stops.iter().peekable();
         loop {
@@ -140,7 +139,7 @@ impl<'a> ClientProgram<'a> {
 
     fn start(&mut self) -> Process {
         self.starts += 1;
-        let folder = self.site.folder();
+        let folder = self.user.folder();
         let path = |what| {
             folder.join(format!(
                 "{}-client-{}.{what}",
@@ -207,7 +206,7 @@ impl<'a> ClientProgram<'a> {
 
     fn was_stopped(&self, shown: &Shown, signal: StopSignal, lines: usize) {
         let command = self.plan.command;
-        self.site.note(match lines {
+        self.user.note(match lines {
             0 => Incident::BeforeOutput(command, signal),
             _ => Incident::AfterOutput(command, signal),
         });

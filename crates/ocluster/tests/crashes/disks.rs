@@ -117,7 +117,7 @@ fn a_scheduler_whose_disk_is_full_loses_no_job() {
         let after = jobs(&[("late", Work::Quick)]);
         let all = |jobs: &[Rc<SeenJob>]| {
             let jobs = jobs.to_vec();
-            async move { try_join_all(jobs.iter().map(|job| live(site, job, 0))).await }
+            async move { try_join_all(jobs.iter().map(|job| live(&site.user, job, 0))).await }
         };
         let trouble = async {
             until(|| during.iter().all(|job| job.logs_length() > 0)).await;
@@ -167,7 +167,7 @@ fn a_scheduler_whose_disk_becomes_read_only_loses_no_job() {
             site.kill(Victim::Scheduler, Duration::ZERO);
             disk
         };
-        let lives = try_join_all(during.iter().map(|job| live(site, job, 0)));
+        let lives = try_join_all(during.iter().map(|job| live(&site.user, job, 0)));
         let work = async {
             let (done, disk) = join(lives, trouble).await;
             done.map(|_| disk)
@@ -193,7 +193,7 @@ fn the_jobs_of_a_worker_whose_disk_is_full_are_done() {
             disk.fill();
             site.kill(Victim::Worker(1), Duration::ZERO);
         };
-        let lives = try_join_all(jobs.iter().map(|job| live(site, job, 0)));
+        let lives = try_join_all(jobs.iter().map(|job| live(&site.user, job, 0)));
         let work = async { join(lives, trouble).await.0 };
         attended(site, work).await?;
         check(site, &jobs)

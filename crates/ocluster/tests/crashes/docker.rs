@@ -71,10 +71,10 @@ fn the_container_of_a_killed_worker_ends() {
                 job.doing.set("waiting for the end of its first container");
                 tokio::time::sleep(INTERVAL).await;
             }
-            cancel(site, &job).await
+            cancel(&site.user, &job).await
         };
         let work = async {
-            let (lived, cancelled) = join(live(site, &job, 0), trouble).await;
+            let (lived, cancelled) = join(live(&site.user, &job, 0), trouble).await;
             lived.and(cancelled)
         };
         attended(site, work)

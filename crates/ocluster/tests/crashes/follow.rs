@@ -9,40 +9,41 @@ use crate::client_plan::{ClientCommand, ClientPlan};
 use crate::client_program::ClientProgram;
 use crate::job::SeenJob;
 use crate::script::action;
-use crate::site::{INTERVAL, POOL, Site};
+use crate::site::{INTERVAL, POOL};
+use crate::user::User;
 
 /// Submits a job and sees it through.
-pub(crate) async fn live(site: &Site, job: &SeenJob, round: u64) -> Result<(), String> {
+pub(crate) async fn live(user: &User, job: &SeenJob, round: u64) -> Result<(), String> {
     match &job.plan.client {
-        None => live_connected(site, job, round).await,
-        Some(plan) => live_with_program(site, job, plan, round).await,
+        None => live_connected(user, job, round).await,
+        Some(plan) => live_with_program(user, job, plan, round).await,
     }
 }
 
 /// Submits a job, or has it submitted by the client's program, which shows it to its end.
 async fn live_with_program(
-    site: &Site,
+    user: &User,
     job: &SeenJob,
     plan: &ClientPlan,
     round: u64,
 ) -> Result<(), String> {
     let mut program = match plan.command {
-        ClientCommand::Submit => ClientProgram::submitting(site, job, plan, round),
+        ClientCommand::Submit => ClientProgram::submitting(user, job, plan, round),
         ClientCommand::Follow => {
-            submit(site, job, round).await?;
-            ClientProgram::following(site, job, plan)
+            submit(user, job, round).await?;
+            ClientProgram::following(user, job, plan)
         }
     };
     program.run().await?;
-    follow(site, job, Start::Beginning).await?;
+    follow(user, job, Start::Beginning).await?;
     program.check()
 }
 
-async fn live_connected(site: &Site, job: &SeenJob, round: u64) -> Result<(), String> {
-    submit(site, job, round).await?;
+async fn live_connected(user: &User, job: &SeenJob, round: u64) -> Result<(), String> {
+    submit(user, job, round).await?;
     let again = async {
         match job.plan.is_sent_twice {
-            true => submit(site, job, round).await,
+            true => submit(user, job, round).await,
             false => Ok(()),
         }
     };
@@ -51,18 +52,18 @@ async fn live_connected(site: &Site, job: &SeenJob, round: u64) -> Result<(), St
             return Ok(());
         };
         tokio::time::sleep(after).await;
-        cancel(site, job).await
+        cancel(user, job).await
     };
     let (again, cancelled, followed) =
-        futures::join!(again, cancelled, follow(site, job, Start::Known));
+        futures::join!(again, cancelled, follow(user, job, Start::Known));
     again.and(cancelled).and(followed)?;
     // A log that was followed is compressed now, and is the same.
-    follow(site, job, Start::Beginning).await
+    follow(user, job, Start::Beginning).await
 }
 
-pub(crate) async fn submit(site: &Site, job: &SeenJob, round: u64) -> Result<(), String> {
+pub(crate) async fn submit(user: &User, job: &SeenJob, round: u64) -> Result<(), String> {
     job.doing.set("submitting");
-    let description = Description::new(action(site.folder(), &job.plan));
+    let description = Description::new(action(user.folder(), &job.plan));
     let label = |name: &str, value: String| Label {
         name: name.to_owned(),
         value,
@@ -82,7 +83,7 @@ pub(crate) async fn submit(site: &Site, job: &SeenJob, round: u64) -> Result<(),
         silence_limit: None,
         unwatched: Unwatched::Continues,
     };
-    let id = site.client.call(async |client| {
+    let id = user.client.call(async |client| {
         let (id, _job) = client.submit_durable(&request).await?;
         Ok(id)
     });
@@ -90,9 +91,9 @@ pub(crate) async fn submit(site: &Site, job: &SeenJob, round: u64) -> Result<(),
 }
 
 /// Cancels a job, if it has not ended.
-pub(crate) async fn cancel(site: &Site, job: &SeenJob) -> Result<(), String> {
+pub(crate) async fn cancel(user: &User, job: &SeenJob) -> Result<(), String> {
     let id = job.id();
-    let cancelled = site.client.call(async |client| {
+    let cancelled = user.client.call(async |client| {
         let found = client.find_durable(&id).await?;
         job.may_be_cancelled.set(true);
         found.cancel().await?;
@@ -117,10 +118,10 @@ pub(crate) enum Start {
 }
 
 /// Follows a job to its end, with the logs of all attempts.
-pub(crate) async fn follow(site: &Site, job: &SeenJob, start: Start) -> Result<(), String> {
+pub(crate) async fn follow(user: &User, job: &SeenJob, start: Start) -> Result<(), String> {
     let id = job.id();
     let wrong = RefCell::new(Ok(()));
-    site.client
+    user.client
         .call(async |client| {
             job.doing.set("looking for it");
             let found = client.find_durable(&id).await?;

@@ -10,7 +10,7 @@ use crate::follow::{Start, follow, live};
 use crate::job::SeenJob;
 use crate::plan::{JobPlan, Victim, Work};
 use crate::scene::{attended, on_site, until};
-use crate::site::worker;
+use crate::site::{CAPS, worker};
 
 /// For ever, as far as a test is concerned.
 const FOR_GOOD: Duration = Duration::from_secs(3600);
@@ -29,7 +29,7 @@ fn a_log_has_no_gap_although_the_scheduler_is_killed_five_times() {
                 site.kill(Victim::Scheduler, Duration::ZERO);
             }
         };
-        let work = async { join(live(site, &job, 0), kills).await.0 };
+        let work = async { join(live(&site.user, &job, 0), kills).await.0 };
         attended(site, work).await?;
         let (kills, of_workers) = site.take_kills();
         job.check(site.folder(), kills, of_workers)
@@ -43,7 +43,7 @@ fn a_frozen_worker_that_was_given_up_changes_nothing_when_it_goes_on() {
         // The job must be the first worker's.
         site.kill(Victim::Worker(1), FOR_GOOD);
         let job = SeenJob::new(JobPlan::new("long", Work::Long));
-        let mut replacement = worker(site.folder(), "w1", "w1-again", &[]);
+        let mut replacement = worker(site.folder(), CAPS, "w1", "w1-again", &[]);
         let freeze = async {
             until(|| job.logs_length() > 0).await;
             site.signal(Victim::Worker(0), Signal::STOP);
@@ -51,11 +51,11 @@ fn a_frozen_worker_that_was_given_up_changes_nothing_when_it_goes_on() {
             replacement.start(None);
         };
         let work = async {
-            join(live(site, &job, 0), freeze).await.0?;
+            join(live(&site.user, &job, 0), freeze).await.0?;
             site.signal(Victim::Worker(0), Signal::CONT);
             let refusal = "Worker already registered!";
             until(|| site.has_logged(Victim::Worker(0), refusal)).await;
-            follow(site, &job, Start::Beginning).await
+            follow(&site.user, &job, Start::Beginning).await
         };
         attended(site, work).await?;
         site.take_kills();

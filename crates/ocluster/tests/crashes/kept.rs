@@ -52,6 +52,7 @@ async fn all_pages(site: &Site, query: &JobQuery) -> Result<Vec<JobSummary>, Str
     let mut jobs = Vec::new();
     loop {
         let page = site
+            .user
             .client
             .call(async |client| Ok(client.list_durable(&query).await?));
         let page = page.await?;
@@ -67,7 +68,7 @@ async fn all_pages(site: &Site, query: &JobQuery) -> Result<Vec<JobSummary>, Str
 pub(crate) async fn is_removed(site: &Site, job: &SeenJob) -> Result<(), String> {
     let id = job.id();
     loop {
-        let found = site.client.call(async |client| {
+        let found = site.user.client.call(async |client| {
             client.find_durable(&id).await?;
             Ok(())
         });

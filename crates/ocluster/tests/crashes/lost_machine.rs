@@ -30,7 +30,7 @@ fn the_next_scheduler_takes_from_the_worker_what_the_store_does_not_have() {
             // A store that cannot write: there is a file where it wants folders.
             fs::remove_dir_all(&store).map_err(|error| error.to_string())?;
             fs::write(&store, "").map_err(|error| error.to_string())?;
-            live(site, &job, 0).await?;
+            live(&site.user, &job, 0).await?;
             site.kill(Victim::Scheduler, PAUSE);
             fs::remove_dir_all(&logs).map_err(|error| error.to_string())?;
             fs::remove_file(&store).map_err(|error| error.to_string())?;

@@ -33,6 +33,7 @@ mod shown;
 mod site;
 mod sleep;
 mod terminated;
+mod user;
 
 use crate::incident::{Incident, Incidents, show};
 use crate::lane::rounds;

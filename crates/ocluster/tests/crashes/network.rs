@@ -121,7 +121,7 @@ async fn outage(site: &Site, wire: &Wire) -> Result<(), String> {
         tokio::time::sleep(OUTAGE).await;
         wire.connect(true).expect("the network works again");
     };
-    let lives = try_join_all(jobs.iter().map(|job| live(site, job, 0)));
+    let lives = try_join_all(jobs.iter().map(|job| live(&site.user, job, 0)));
     attended(site, async { join(lives, cut).await.0 }).await?;
     jobs.iter().try_for_each(|job| {
         job.check(site.folder(), 0, 0)?;
@@ -197,7 +197,7 @@ async fn another_worker_does_it(site: &Site, wire: &Wire, outage: Outage) -> Res
         until(|| site.kept_by(0).is_empty()).await;
         site.hold(false);
     };
-    attended(site, async { join(live(site, &job, 0), cut).await.0 }).await?;
+    attended(site, async { join(live(&site.user, &job, 0), cut).await.0 }).await?;
     job.check(site.folder(), 0, 1)?;
     job.check_beginning(1)?;
     let runs = (job.runs(site.folder()), job.whole_runs(site.folder()));

@@ -39,7 +39,7 @@ pub(crate) async fn run(
         site.start_to_crash(victim, point, passes);
     }
     let work = async {
-        try_join_all(jobs.iter().map(|job| live(site, job, plan.number))).await?;
+        try_join_all(jobs.iter().map(|job| live(&site.user, job, plan.number))).await?;
         if plan.ages_jobs {
             try_join_all(earlier.iter().map(|job| is_removed(site, job))).await?;
         }
@@ -59,7 +59,10 @@ pub(crate) async fn run(
 
 /// Asks for all jobs again, and compares.
 pub(crate) async fn compare_again(site: &Site, jobs: &[Rc<SeenJob>]) -> Result<(), String> {
-    let again = try_join_all(jobs.iter().map(|job| follow(site, job, Start::Beginning)));
+    let again = try_join_all(
+        jobs.iter()
+            .map(|job| follow(&site.user, job, Start::Beginning)),
+    );
     attended(site, again).await.map(drop)
 }
 

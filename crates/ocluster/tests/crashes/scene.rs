@@ -1,6 +1,7 @@
 //! Runs what a test does, while its programs are looked after.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,6 +22,17 @@ pub(crate) fn on_site_with<T>(
     network: Network,
     work: impl AsyncFnOnce(&Site) -> Result<T, String>,
 ) -> Result<T, String> {
+    in_folder(async |folder| {
+        let site = Site::new(folder, network);
+        let done = work(&site).await;
+        done.map_err(|error| format!("{error}\nlogs: {:#?}", site.logs()))
+    })
+}
+
+/// Runs a test in a folder of its own, which is kept if it fails.
+pub(crate) fn in_folder<T>(
+    work: impl AsyncFnOnce(&Path) -> Result<T, String>,
+) -> Result<T, String> {
     let folder = tempfile::Builder::new()
         .prefix("crashes-")
         .tempdir()
@@ -34,13 +46,12 @@ pub(crate) fn on_site_with<T>(
         heed_interrupts();
     }
     let local = tokio::task::LocalSet::new();
-    let site = Site::new(folder.path(), network);
-    let done = local.block_on(&runtime, work(&site));
+    let done = local.block_on(&runtime, work(folder.path()));
     if done.is_err() {
         // The cause is in it.
         drop(folder.keep());
     }
-    done.map_err(|error| format!("{error}\nlogs: {:#?}", site.logs()))
+    done
 }
 
 /// Has the first SIGINT end each program that does not listen for it yet.
@@ -63,25 +74,32 @@ pub(crate) async fn attended<T>(
     site: &Site,
     work: impl Future<Output = Result<T, String>>,
 ) -> Result<T, String> {
+    attended_by(|| site.attend(), LIMIT, work).await
+}
+
+/// Does some work while `attend` is called now and then, until that fails or it is too late.
+pub(crate) async fn attended_by<T>(
+    attend: impl Fn() -> Result<(), String>,
+    limit: Duration,
+    work: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    let attention = async {
+        loop {
+            if let Err(error) = attend() {
+                return error;
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    };
     let done = async {
         tokio::select! {
             done = work => done,
-            error = attend(site) => Err(error),
+            error = attention => Err(error),
         }
     };
-    match tokio::time::timeout(LIMIT, done).await {
+    match tokio::time::timeout(limit, done).await {
         Ok(done) => done,
-        Err(_) => Err(format!("it has not ended after {LIMIT:?}")),
-    }
-}
-
-/// Returns only an error.
-async fn attend(site: &Site) -> String {
-    loop {
-        if let Err(error) = site.attend() {
-            return error;
-        }
-        tokio::time::sleep(INTERVAL).await;
+        Err(_) => Err(format!("it has not ended after {limit:?}")),
     }
 }
 

@@ -19,39 +19,59 @@ use crate::plan::Victim;
 use crate::points::Point;
 use crate::program::{Ended, Program};
 use crate::script::{JOB, KIND};
+use crate::user::User;
 
 /// How often to look whether something has happened.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(10);
 
 pub(crate) const POOL: &str = "pool";
 
+/// The cap file of the user.
+const CAP: &str = "caps/submission.cap";
+
 /// How many workers there are, each with room for two jobs.
 pub(crate) const WORKERS: [&str; 2] = ["w1", "w2"];
 
 pub(crate) struct Site {
-    folder: PathBuf,
+    pub(crate) user: User,
     address: String,
     scheduler: RefCell<Program>,
     workers: [RefCell<Program>; 2],
-    pub(crate) client: Client,
     /// Whether the workers are killed whenever the scheduler is. If not, they connect again by themselves, which takes
     /// up to ten seconds.
     pub(crate) kills_all: Cell<bool>,
     /// How often something was killed, and how often a worker was, since the counts were read.
     kills: Cell<u32>,
     kills_of_workers: Cell<u32>,
-    /// What has happened to programs.
-    incidents: RefCell<Incidents>,
+}
+
+/// Writes what workers run. They look for an engine, too, and these have no use for it.
+pub(crate) fn write_scripts(folder: &Path) {
+    for (name, script) in [("docker", "#!/bin/sh\n"), ("job", JOB)] {
+        let path = folder.join("bin").join(name);
+        fs::write(&path, script).expect("wrote a script");
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(path, executable).expect("made it executable");
+    }
 }
 
 /// How long programs that are asked to end may wait for jobs: as long as it takes. A scheduler waits for no durable
 /// job.
 const SHUTDOWN_TIMEOUT: &str = "--shutdown-timeout=3600";
 
-/// Returns a worker with a folder of its own.
-pub(crate) fn worker(folder: &Path, name: &str, own: &'static str, options: &[String]) -> Program {
+/// The folder of the cap files.
+pub(crate) const CAPS: &str = "caps";
+
+/// Returns a worker with a folder of its own, which has its cap file from the folder `caps`.
+pub(crate) fn worker(
+    folder: &Path,
+    caps: &str,
+    name: &str,
+    own: &'static str,
+    options: &[String],
+) -> Program {
     let mut args = vec![
-        format!("caps/pool-{POOL}.cap"),
+        format!("{caps}/pool-{POOL}.cap"),
         format!("--name={name}"),
         format!("--state-dir={own}"),
         "--capacity=2".to_owned(),
@@ -71,13 +91,7 @@ impl Site {
     pub(crate) fn new(folder: &Path, network: Network) -> Self {
         fs::create_dir(folder.join("caps")).expect("made a folder");
         fs::create_dir(folder.join("bin")).expect("made a folder");
-        // Workers look for an engine, and these have no use for it.
-        for (name, script) in [("docker", "#!/bin/sh\n"), ("job", JOB)] {
-            let path = folder.join("bin").join(name);
-            fs::write(&path, script).expect("wrote a script");
-            let executable = fs::Permissions::from_mode(0o755);
-            fs::set_permissions(path, executable).expect("made it executable");
-        }
+        write_scripts(folder);
         let mut scheduler = [
             "--capnp-secret-key-file=caps/key.pem".to_owned(),
             "--secrets-dir=caps".to_owned(),
@@ -95,25 +109,24 @@ impl Site {
         let scheduler = Program::new("scheduler", path, scheduler, folder.to_owned());
         let [first, second] = network.workers;
         let worker = |name, wrapper| {
-            let worker = worker(folder, name, name, &network.options);
+            let worker = worker(folder, CAPS, name, name, &network.options);
             RefCell::new(worker.wrapped(wrapper))
         };
         let [w1, w2] = WORKERS;
+        let client = Client::new(vec![folder.join(CAP)], None);
         Self {
             scheduler: RefCell::new(scheduler.wrapped(network.scheduler)),
             workers: [worker(w1, first), worker(w2, second)],
             address: network.address,
-            client: Client::new(folder.join("caps/submission.cap")),
-            folder: folder.to_owned(),
+            user: User::new(folder, vec![CAP.to_owned()], client),
             kills_all: Cell::default(),
             kills: Cell::default(),
             kills_of_workers: Cell::default(),
-            incidents: RefCell::default(),
         }
     }
 
     pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+        self.user.folder()
     }
 
     /// Returns the paths of all logs.
@@ -134,7 +147,7 @@ impl Site {
 
     /// Lets all jobs stand still, or go on.
     pub(crate) fn hold(&self, held: bool) {
-        let file = self.folder.join("held");
+        let file = self.folder().join("held");
         let done = match held {
             true => fs::write(file, ""),
             false => fs::remove_file(file),
@@ -176,8 +189,8 @@ impl Site {
     /// Sends a program a signal that stops it, or closes the client's connection.
     pub(crate) fn stop(&self, victim: Victim, signal: StopSignal, pause: Duration) {
         let Some(program) = self.program(victim) else {
-            self.client.disconnect();
-            self.note(Incident::Connection);
+            self.user.client.disconnect();
+            self.user.note(Incident::Connection);
             return;
         };
         let was_running = program.borrow_mut().stop(signal, pause);
@@ -190,12 +203,12 @@ impl Site {
     /// A program has ended, or had ended before.
     fn has_ended(&self, victim: Victim, ended: Option<Ended>, pause: Duration) {
         match (ended, victim) {
-            (Some(Ended::Crashed(point)), _) => self.note(Incident::Point(point)),
+            (Some(Ended::Crashed(point)), _) => self.user.note(Incident::Point(point)),
             (Some(Ended::Stopped(signal)), Victim::Scheduler) => {
-                self.note(Incident::Scheduler(signal));
+                self.user.note(Incident::Scheduler(signal));
             }
             (Some(Ended::Stopped(signal)), Victim::Worker(_)) => {
-                self.note(Incident::Worker(signal));
+                self.user.note(Incident::Worker(signal));
             }
             (Some(Ended::Stopped(_)), Victim::Connection) | (None, _) => {}
         }
@@ -219,19 +232,14 @@ impl Site {
         }
     }
 
-    /// Counts what has happened.
-    pub(crate) fn note(&self, incident: Incident) {
-        *self.incidents.borrow_mut().entry(incident).or_default() += 1;
-    }
-
     /// Returns whether it has happened.
     pub(crate) fn has_happened(&self, incident: Incident) -> bool {
-        self.incidents.borrow().contains_key(&incident)
+        self.user.has_noted(incident)
     }
 
     /// Returns what has happened since the last call.
     pub(crate) fn take_incidents(&self) -> Incidents {
-        self.incidents.take()
+        self.user.take_incidents()
     }
 
     /// Returns how often something was killed since the last call, and how often a worker was.
@@ -241,11 +249,11 @@ impl Site {
 
     /// Returns whether workers and clients can connect to the scheduler.
     pub(crate) fn is_served(&self) -> bool {
-        let cap = self.folder.join(format!("caps/pool-{POOL}.cap"));
+        let cap = self.folder().join(format!("caps/pool-{POOL}.cap"));
         cap.exists()
             && match self.address.split_once(':') {
                 Some(("tcp", address)) => TcpStream::connect(address).is_ok(),
-                _ => UnixStream::connect(self.folder.join("socket")).is_ok(),
+                _ => UnixStream::connect(self.folder().join("socket")).is_ok(),
             }
     }
 
@@ -283,7 +291,7 @@ impl Site {
     /// Makes ended jobs so old that the scheduler removes them when it starts. It must not run.
     pub(crate) fn age(&self, names: &[String]) {
         assert!(self.scheduler.borrow().is_stopped(), "it runs");
-        let database = Connection::open(self.folder.join("state/jobs.db")).expect("the database");
+        let database = Connection::open(self.folder().join("state/jobs.db")).expect("the database");
         for name in names {
             let aged = database.execute(
                 "UPDATE jobs SET since = since - 40 * 86400000000
@@ -296,7 +304,7 @@ impl Site {
 
     /// Returns the directories of the attempts that a worker keeps.
     pub(crate) fn kept_by(&self, index: usize) -> Vec<PathBuf> {
-        let attempts = self.folder.join(WORKERS[index]).join("attempts");
+        let attempts = self.folder().join(WORKERS[index]).join("attempts");
         let attempts = fs::read_dir(attempts).into_iter().flatten().flatten();
         attempts.map(|attempt| attempt.path()).collect()
     }

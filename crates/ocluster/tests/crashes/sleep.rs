@@ -209,6 +209,7 @@ async fn an_hour_goes_by(site: &Site, clock: &Clock, cancelled: &str) -> Result<
 async fn state(site: &Site, id: &str) -> Result<Option<JobState>, String> {
     let query = JobQuery::default();
     let page = site
+        .user
         .client
         .call(async |client| Ok(client.list_durable(&query).await?));
     let jobs = page.await?.jobs;
@@ -219,7 +220,7 @@ async fn state(site: &Site, id: &str) -> Result<Option<JobState>, String> {
 /// Checks that a program has printed the log of its job: all of it, and once.
 async fn printed_all(site: &Site, job: &SeenJob, printed: &str) -> Result<(), String> {
     job.shows(1, 0, printed.as_bytes())?;
-    follow(site, job, Start::Beginning).await?;
+    follow(&site.user, job, Start::Beginning).await?;
     match (job.attempts(), job.log_length(1)) {
         (1, length) if length == printed.len() as u64 => Ok(()),
         (attempts, length) => Err(format!(

@@ -28,10 +28,10 @@ fn a_scheduler_that_is_terminated_waits_for_no_durable_job_and_loses_none() {
             }
             let length = job.logs_length();
             until(|| job.logs_length() > length).await;
-            cancel(site, &job).await
+            cancel(&site.user, &job).await
         };
         let work = async {
-            let (lived, cancelled) = join(live(site, &job, 0), restarts).await;
+            let (lived, cancelled) = join(live(&site.user, &job, 0), restarts).await;
             lived.and(cancelled)
         };
         attended(site, work).await?;
