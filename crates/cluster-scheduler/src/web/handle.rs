@@ -115,7 +115,8 @@ impl Cluster for Handle {
     }
 
     fn pool_names(&self) -> Vec<String> {
-        self.changes.pools.keys().cloned().collect()
+        let leader = self.leader.get();
+        leader.map_or_else(Vec::new, |changes| changes.pools.keys().cloned().collect())
     }
 
     fn pool(&self, name: String) -> Answer<Arc<PoolState>> {
