@@ -224,6 +224,13 @@ async fn wait(
     } else {
         let (candidate, look) = elsewhere(|| look(candidate))?;
         check_key(&key, &look)?;
+        if config.log_store.is_none() && look.holder.is_some_and(|holder| holder != id) {
+            tracing::warn!(
+                target: "scheduler",
+                "Logs of jobs that have ended are only on the disk of the scheduler that led then, as there is no \
+                 --log-store: they cannot be read after another one has taken over"
+            );
+        }
         publish.send_modify(|standing| standing.looked(&look));
         candidate
     };
