@@ -56,7 +56,13 @@ impl Default for DialOptions {
                 imports: Limits::default().questions,
                 ..Limits::default()
             },
-            keep_alive: KeepAlive::default(),
+            // An address may move to another machine, which knows nothing of the connection and says so as soon as it
+            // is asked.
+            keep_alive: KeepAlive {
+                idle: Duration::from_secs(5),
+                interval: Duration::from_secs(5),
+                ..KeepAlive::DEFAULT
+            },
         }
     }
 }
