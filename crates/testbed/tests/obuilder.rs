@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
-use rig::{Filesystem, GitServer, LoopDisk, Repository, Rig, busybox_rootfs, traces};
+use rig::{GitServer, Repository, Rig, busybox_rootfs, traces};
 use rustix::process::Signal;
 use testbed::{Output, Program, Site, unique, wait_until_gone};
 
@@ -355,68 +355,5 @@ fn an_unreachable_threshold_removes_no_result_and_fails_no_job() -> Result<()> {
     ensure!(count()? > before, "results were removed");
     full.interrupt()?;
     full.end()?;
-    site.finish()
-}
-
-#[test]
-fn a_worker_is_not_preferred_for_results_that_it_has_pruned() -> Result<()> {
-    let name = "a_worker_is_not_preferred_for_results_that_it_has_pruned";
-    let Some(rig) = Rig::or_not_run(name) else {
-        return Ok(());
-    };
-    let disk = LoopDisk::new(Filesystem::Ext4, 256 << 20)?;
-    let mut site = Site::start(&rig, &[testbed::POOL])?;
-    let store = format!(
-        "--obuilder-store=overlayfs:{}",
-        disk.path().join("store").display()
-    );
-    let options = |threshold| {
-        let threshold = format!("--obuilder-prune-threshold={threshold}");
-        [
-            store.clone(),
-            threshold,
-            "--obuilder-min-free=1M".to_owned(),
-        ]
-    };
-    let start = |site: &mut Site, threshold| {
-        let options = options(threshold);
-        site.obuilder_worker("w1", &options.each_ref().map(String::as_str))
-    };
-    // Returns how the scheduler has found the worker for the latest job with a hint.
-    let build = |site: &Site, hint: &str, spec: &str| -> Result<String> {
-        let job = site.spec(spec)?.args(&["--cache-hint", hint]).run()?;
-        job.check(0, &["Job succeeded"]);
-        let log = site.cluster.log("scheduler")?;
-        let assigned = format!("Assigning {hint} to ");
-        let line = log.lines().rfind(|line| line.contains(&assigned));
-        Ok(line
-            .with_context(|| format!("not assigned:\n{log}"))?
-            .to_owned())
-    };
-    let large = |name: &str| {
-        spec(&format!(
-            "(run (shell \"head -c 70M /dev/zero > /{name}\"))"
-        ))
-    };
-    let (old, new) = (large("old")?, large("new")?);
-    let worker = start(&mut site, 0)?;
-    for (hint, spec) in [("old", &old), ("new", &new)] {
-        let first = build(&site, hint, spec)?;
-        ensure!(!first.contains("(preferred)"), "{first}");
-    }
-    let again = build(&site, "old", &old)?;
-    ensure!(again.contains("(preferred)"), "{again}");
-    let last = build(&site, "new", &new)?;
-    ensure!(last.contains("(preferred)"), "{last}");
-
-    // The store has 40% free now. Its oldest result goes, and the worker knows for which hint that was.
-    site.cluster.stop_worker(&worker)?;
-    start(&mut site, 50)?;
-    let report = "Reported that nothing is cached any more for 1 cache hint";
-    site.wait_for_log("w1", report)?;
-    let kept = build(&site, "new", &new)?;
-    ensure!(kept.contains("(preferred)"), "{kept}");
-    let pruned = build(&site, "old", &old)?;
-    ensure!(!pruned.contains("(preferred)"), "{pruned}");
     site.finish()
 }
