@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
-use rig::{GitServer, Repository, Rig, busybox_rootfs, traces};
+use rig::{Filesystem, GitServer, LoopDisk, Repository, Rig, busybox_rootfs, traces};
 use rustix::process::Signal;
 use testbed::{Output, Program, Site, unique, wait_until_gone};
 
@@ -355,5 +355,83 @@ fn an_unreachable_threshold_removes_no_result_and_fails_no_job() -> Result<()> {
     ensure!(count()? > before, "results were removed");
     full.interrupt()?;
     full.end()?;
+    site.finish()
+}
+
+#[test]
+fn a_worker_is_not_preferred_for_results_that_it_has_pruned() -> Result<()> {
+    let name = "a_worker_is_not_preferred_for_results_that_it_has_pruned";
+    let Some(rig) = Rig::or_not_run(name) else {
+        return Ok(());
+    };
+    let disk = LoopDisk::new(Filesystem::Ext4, 256 << 20)?;
+    let mut site = Site::start(&rig, &[testbed::POOL])?;
+    let store = format!("overlayfs:{}", disk.path().join("store").display());
+    busybox_rootfs(&site.folder().join("rootfs"))?;
+    site.run(&format!(
+        "obuilder image import busybox rootfs --store={store}"
+    ))?
+    .check(0, &[]);
+    // Of two jobs, each takes a quarter of the disk.
+    let start = |site: &mut Site, threshold: u8| {
+        let store = format!("--obuilder-store={store}");
+        let threshold = format!("--obuilder-prune-threshold={threshold}");
+        let options = [&*store, &threshold, "--obuilder-min-free=1M"];
+        site.cluster
+            .start_obuilder_worker(testbed::POOL, "w1", &options)
+    };
+    // Builds a job with a hint. Returns how the scheduler has found the worker for it, and its output.
+    let build = |site: &Site, hint: &str, spec: &str| -> Result<(String, Output)> {
+        // Otherwise the job may come before the worker asks for it, and go to the backlog.
+        site.wait_for_state("queue: (ready) [w1]")?;
+        let job = site.spec(spec)?.args(&["--cache-hint", hint]).run()?;
+        let job = job.check(0, &["Job succeeded"]);
+        let log = site.cluster.log("scheduler")?;
+        let assigned = format!("Assigning {hint} to ");
+        let line = log.lines().rfind(|line| line.contains(&assigned));
+        let line = line.with_context(|| format!("not assigned:\n{log}"))?;
+        Ok((line.to_owned(), job))
+    };
+    let large = |name: &str| {
+        let size = 70 << 20;
+        spec(&format!(
+            "(run (shell \"head -c {size} /dev/zero > /{name}\"))"
+        ))
+    };
+    let worker = start(&mut site, 0)?;
+    let mut jobs = Vec::new();
+    for hint in ["one", "other"] {
+        let spec = large(hint)?;
+        let (first, job) = build(&site, hint, &spec)?;
+        ensure!(!first.contains("(preferred)"), "{first}");
+        let saved = lines(&job);
+        let saved = saved.iter().rev().find_map(|line| {
+            let (_, id) = line.split_once("---> saved as \"")?;
+            Some(id.trim_end_matches('"').to_owned())
+        });
+        let id = saved.with_context(|| format!("no result in:\n{job}"))?;
+        let (again, _) = build(&site, hint, &spec)?;
+        ensure!(again.contains("(preferred)"), "{again}");
+        jobs.push((hint, spec, id));
+    }
+
+    // With less than half of the disk free, one of the results goes, and the worker knows of which hint that was.
+    site.cluster.stop_worker(&worker)?;
+    start(&mut site, 50)?;
+    let report = "Reported that nothing is cached any more for 1 cache hint";
+    site.wait_for_log("w1", report)?;
+    let results = disk.path().join("store/result");
+    let (kept, pruned): (Vec<_>, Vec<_>) = jobs
+        .iter()
+        .partition(|(_, _, id)| results.join(id).exists());
+    assert_eq!((kept.len(), pruned.len()), (1, 1), "{jobs:?}");
+    for (hint, spec, _) in kept {
+        let (found, _) = build(&site, hint, spec)?;
+        ensure!(found.contains("(preferred)"), "{found}");
+    }
+    for (hint, spec, _) in pruned {
+        let (found, _) = build(&site, hint, spec)?;
+        ensure!(!found.contains("(preferred)"), "{found}");
+    }
     site.finish()
 }
