@@ -366,57 +366,72 @@ fn a_worker_is_not_preferred_for_results_that_it_has_pruned() -> Result<()> {
     };
     let disk = LoopDisk::new(Filesystem::Ext4, 256 << 20)?;
     let mut site = Site::start(&rig, &[testbed::POOL])?;
-    let store = format!(
-        "--obuilder-store=overlayfs:{}",
-        disk.path().join("store").display()
-    );
-    let options = |threshold| {
+    let store = format!("overlayfs:{}", disk.path().join("store").display());
+    busybox_rootfs(&site.folder().join("rootfs"))?;
+    site.run(&format!(
+        "obuilder image import busybox rootfs --store={store}"
+    ))?
+    .check(0, &[]);
+    // Of two jobs, each takes a quarter of the disk.
+    let start = |site: &mut Site, threshold: u8| {
+        let store = format!("--obuilder-store={store}");
         let threshold = format!("--obuilder-prune-threshold={threshold}");
-        [
-            store.clone(),
-            threshold,
-            "--obuilder-min-free=1M".to_owned(),
-        ]
+        let options = [&*store, &threshold, "--obuilder-min-free=1M"];
+        site.cluster
+            .start_obuilder_worker(testbed::POOL, "w1", &options)
     };
-    let start = |site: &mut Site, threshold| {
-        let options = options(threshold);
-        site.obuilder_worker("w1", &options.each_ref().map(String::as_str))
-    };
-    // Returns how the scheduler has found the worker for the latest job with a hint.
-    let build = |site: &Site, hint: &str, spec: &str| -> Result<String> {
+    // Builds a job with a hint. Returns how the scheduler has found the worker for it, and its output.
+    let build = |site: &Site, hint: &str, spec: &str| -> Result<(String, Output)> {
+        // Otherwise the job may come before the worker asks for it, and go to the backlog.
+        site.wait_for_state("queue: (ready) [w1]")?;
         let job = site.spec(spec)?.args(&["--cache-hint", hint]).run()?;
-        job.check(0, &["Job succeeded"]);
+        let job = job.check(0, &["Job succeeded"]);
         let log = site.cluster.log("scheduler")?;
         let assigned = format!("Assigning {hint} to ");
         let line = log.lines().rfind(|line| line.contains(&assigned));
-        Ok(line
-            .with_context(|| format!("not assigned:\n{log}"))?
-            .to_owned())
+        let line = line.with_context(|| format!("not assigned:\n{log}"))?;
+        Ok((line.to_owned(), job))
     };
     let large = |name: &str| {
+        let size = 70 << 20;
         spec(&format!(
-            "(run (shell \"head -c 70M /dev/zero > /{name}\"))"
+            "(run (shell \"head -c {size} /dev/zero > /{name}\"))"
         ))
     };
-    let (old, new) = (large("old")?, large("new")?);
     let worker = start(&mut site, 0)?;
-    for (hint, spec) in [("old", &old), ("new", &new)] {
-        let first = build(&site, hint, spec)?;
+    let mut jobs = Vec::new();
+    for hint in ["one", "other"] {
+        let spec = large(hint)?;
+        let (first, job) = build(&site, hint, &spec)?;
         ensure!(!first.contains("(preferred)"), "{first}");
+        let saved = lines(&job);
+        let saved = saved.iter().rev().find_map(|line| {
+            let (_, id) = line.split_once("---> saved as \"")?;
+            Some(id.trim_end_matches('"').to_owned())
+        });
+        let id = saved.with_context(|| format!("no result in:\n{job}"))?;
+        let (again, _) = build(&site, hint, &spec)?;
+        ensure!(again.contains("(preferred)"), "{again}");
+        jobs.push((hint, spec, id));
     }
-    let again = build(&site, "old", &old)?;
-    ensure!(again.contains("(preferred)"), "{again}");
-    let last = build(&site, "new", &new)?;
-    ensure!(last.contains("(preferred)"), "{last}");
 
-    // The store has 40% free now. Its oldest result goes, and the worker knows for which hint that was.
+    // With less than half of the disk free, one of the results goes, and the worker knows of which hint that was.
     site.cluster.stop_worker(&worker)?;
     start(&mut site, 50)?;
     let report = "Reported that nothing is cached any more for 1 cache hint";
     site.wait_for_log("w1", report)?;
-    let kept = build(&site, "new", &new)?;
-    ensure!(kept.contains("(preferred)"), "{kept}");
-    let pruned = build(&site, "old", &old)?;
-    ensure!(!pruned.contains("(preferred)"), "{pruned}");
+    let results = disk.path().join("store/result");
+    let (kept, pruned): (Vec<_>, Vec<_>) = jobs
+        .iter()
+        .partition(|(_, _, id)| results.join(id).exists());
+    assert_eq!((kept.len(), pruned.len()), (1, 1), "{jobs:?}");
+    for (hint, spec, _) in kept {
+        let (found, _) = build(&site, hint, spec)?;
+        ensure!(found.contains("(preferred)"), "{found}");
+    }
+    for (hint, spec, _) in pruned {
+        let (found, _) = build(&site, hint, spec)?;
+        ensure!(!found.contains("(preferred)"), "{found}");
+    }
     site.finish()
 }

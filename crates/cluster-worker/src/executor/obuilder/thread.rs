@@ -192,8 +192,15 @@ struct BuilderLoop {
 
 impl BuilderLoop {
     fn new(builder: Builder, hints: &Path) -> Rc<Self> {
-        let is_empty = builder.count().is_ok_and(|results| results == 0);
-        let hints = BuiltHints::open(hints, is_empty);
+        // Base images may have been imported for jobs that come.
+        let has_steps = match builder.entries() {
+            Ok(entries) => entries.iter().any(|entry| entry.base.is_some()),
+            Err(error) => {
+                tracing::warn!("Cannot read what OBuilder's store has: {error}");
+                true
+            }
+        };
+        let hints = BuiltHints::open(hints, !has_steps);
         let new = Rc::new(Self {
             builder,
             condition: watch::Sender::default(),

@@ -141,7 +141,7 @@ impl KnownHints {
 }
 
 impl BuiltHints {
-    /// Reads what an earlier process of this worker has noted in `path`. `is_empty`: the store has no results.
+    /// Reads what an earlier process of this worker has noted in `path`. `is_empty`: the store has no results of steps.
     pub(super) fn open(path: &Path, is_empty: bool) -> Self {
         let mut known = KnownHints::default();
         let events = match HintFile::read(path) {
