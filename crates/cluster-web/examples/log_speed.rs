@@ -1,8 +1,8 @@
 //! Measures how fast logs become HTML: `cargo run --release -p cluster-web --example log_speed`.
 //!
 //! Each log is as long as what a page shows of one, 256 KiB, and is read in one piece, as pages do it. The median of
-//! some rounds is printed: for what a terminal shows of it, for the lines with their elements in a page, and how many MiB
-//! become those in a second.
+//! some rounds is printed: for what a terminal shows of it, for the lines with their elements in a page, and how many
+//! MiB become those in a second.
 
 #![expect(clippy::print_stdout, reason = "a program")]
 

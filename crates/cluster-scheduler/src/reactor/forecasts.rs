@@ -5,15 +5,22 @@
 //! asked for or are due to be checked.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
 use pool::{Forecast, Outlook, TicketId, Time};
 
 use super::Reactor;
 
-/// How long forecasts are used.
+/// How long forecasts are used, unless to make them takes long.
 const MAX_AGE: Duration = Duration::from_secs(5);
+
+/// How many times as long as it took to make them forecasts are used, so that it takes little of one processor however
+/// large the pool is, and however busy the machine.
+const AGE_FACTOR: u32 = 50;
+
+/// The nice value of the thread that makes forecasts: while jobs take all processors, forecasts come later.
+const NICENESS: i32 = 10;
 
 /// How often forecasts are made if nobody asks, so that it is known how many of them hold.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
@@ -25,6 +32,8 @@ const MAX_TICKETS: usize = 1_000;
 #[derive(Default)]
 pub(super) struct Forecasts {
     taken_at: Option<Time>,
+    /// How long it took to make the latest.
+    took: Duration,
     /// Whether others are being made.
     is_renewing: bool,
     /// How often they were made.
@@ -36,7 +45,8 @@ pub(super) struct Forecasts {
 
 impl Forecasts {
     fn are_due(&self, now: Time) -> bool {
-        let is_fresh = |taken_at: Time| now < taken_at + MAX_AGE;
+        let age = (self.took * AGE_FACTOR).clamp(MAX_AGE, CHECK_INTERVAL);
+        let is_fresh = |taken_at: Time| now < taken_at + age;
         !self.is_renewing && !self.taken_at.is_some_and(is_fresh)
     }
 
@@ -111,8 +121,9 @@ impl Reactor {
             forecasts.count
         };
         tokio::task::spawn_local(async move {
-            let latest = forecast(outlook, seed).await.unwrap_or_default();
+            let (latest, took) = forecast(outlook, seed).await.unwrap_or_default();
             let state = &mut *reactor.state.borrow_mut();
+            state.forecasts.took = took;
             let tickets = &state.tickets;
             let is_queued = |ticket| tickets.is_queued(ticket);
             state.forecasts.renew(latest, is_queued);
@@ -120,13 +131,20 @@ impl Reactor {
     }
 }
 
-/// Makes forecasts on another thread. `None` if there can be no thread.
-async fn forecast(outlook: Outlook, seed: u64) -> Option<BTreeMap<TicketId, Forecast>> {
+/// Makes forecasts on another thread, and returns how long that took. `None` if there can be no thread.
+async fn forecast(outlook: Outlook, seed: u64) -> Option<(BTreeMap<TicketId, Forecast>, Duration)> {
     let (answer, answered) = oneshot::channel();
     let thread = std::thread::Builder::new().name("forecast".to_owned());
     let started = thread.spawn(move || {
+        // On Linux each thread has a priority of its own. An error leaves it as it was: it is no slower then.
+        let thread = Some(rustix::thread::gettid());
+        if let Err(error) = rustix::process::setpriority_process(thread, NICENESS) {
+            tracing::debug!(target: "scheduler", "Cannot lower the priority of forecasts: {error}");
+        }
+        let begun = Instant::now();
+        let forecasts = outlook.forecast(seed);
         // The scheduler may have ended meanwhile.
-        drop(answer.send(outlook.forecast(seed)));
+        drop(answer.send((forecasts, begun.elapsed())));
     });
     if let Err(error) = started {
         tracing::debug!(target: "scheduler", "Cannot make forecasts: no thread: {error}");

@@ -117,7 +117,7 @@ impl Straight {
         })
     }
 
-    /// Returns the text and its style, if all of it looks alike, is not a link, and has no character but those of ASCII.
+    /// Takes the text and its style, if all of it looks alike, is not a link, and is ASCII.
     pub(super) fn take_plain(&mut self) -> Option<(String, Style)> {
         match self.parts.as_slice() {
             [part] if part.link == 0 && self.length == self.text.len() => {

@@ -30,6 +30,7 @@ mod threads;
 mod timed_stream;
 mod tls;
 mod visit;
+mod worker_parts;
 
 use std::io;
 use std::net::SocketAddr;

@@ -7,7 +7,6 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::threads;
 use super::visit::{Format, Visit};
 use crate::ClusterError;
 use crate::pages::{Frame, Notice};
@@ -101,15 +100,6 @@ fn not_acceptable() -> Refusal {
         StatusCode::NOT_ACCEPTABLE,
         "This page can be had as text/html and as application/json.",
     )
-}
-
-/// Returns a large page in the format that the visitor wants. Others are answered while it is made.
-pub(super) async fn large_page<P: Template + Serialize + Send + 'static>(
-    visit: &Visit,
-    make: impl FnOnce() -> P + Send + 'static,
-) -> Reply {
-    let visit = visit.clone();
-    threads::apart(move || page(&visit, &make())).await?
 }
 
 fn page_in<P: Template + Serialize>(page: &P, format: Format) -> Response {

@@ -12,6 +12,7 @@ use super::quota::Quota;
 use super::settings::WebSettings;
 use super::shared_pages::SharedPages;
 use super::stats::WebStats;
+use super::worker_parts::KnownParts;
 use crate::Cluster;
 use crate::access::{Guesses, SessionKey};
 
@@ -26,6 +27,8 @@ pub(super) struct Site {
     pub(super) line_indexes: Mutex<LineIndexes>,
     /// Pages of pools, for all who may see the same.
     pub(super) shared_pages: Mutex<SharedPages>,
+    /// What pages of workers have, for all who look at the same state of their pool.
+    pub(super) worker_parts: Mutex<KnownParts>,
     /// Held while the lines of a log are counted in the background.
     pub(super) counting: Arc<Semaphore>,
     /// The streams of events that there may be.
@@ -50,6 +53,7 @@ impl Site {
             guesses: Mutex::default(),
             line_indexes: Mutex::default(),
             shared_pages: Mutex::default(),
+            worker_parts: Mutex::default(),
             counting: Arc::new(Semaphore::new(1)),
             streams: Quota::new(limits.streams, limits.streams_of_one),
             public_streams: Quota::new(limits.public_streams, limits.public_streams_of_one),

@@ -2,9 +2,12 @@
 
 use std::io;
 
+use askama::Template;
+use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 
-use super::reply::{self, Refusal};
+use super::reply::{self, Refusal, Reply};
+use super::visit::Visit;
 
 /// How many threads do what takes long, such as the page of a log. Others are answered meanwhile.
 const HELPERS: usize = 2;
@@ -41,4 +44,13 @@ pub(super) async fn apart<T: Send + 'static>(
         tracing::error!(target: "web", "Cannot make a page: {error}");
         reply::unwritten()
     })
+}
+
+/// Returns a large page in the format that the visitor wants. Others are answered while it is made.
+pub(super) async fn large_page<P: Template + Serialize + Send + 'static>(
+    visit: &Visit,
+    make: impl FnOnce() -> P + Send + 'static,
+) -> Reply {
+    let visit = visit.clone();
+    apart(move || reply::page(&visit, &make())).await?
 }

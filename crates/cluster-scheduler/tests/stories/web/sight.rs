@@ -87,6 +87,37 @@ fn each_visitor_sees_its_own() {
     });
 }
 
+#[test]
+fn a_page_for_many_names_each_of_them() {
+    story(async {
+        let site = start().await;
+        let builder = MockBuilder::new();
+        let _worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        let [mut ann, mut bob] = [stranger(&site), stranger(&site)];
+        for (browser, name) in [(&mut ann, "ann@desk"), (&mut bob, "bob@<lab>")] {
+            let (admin, _connected) = site.admin().await;
+            admin.identify(name).await.unwrap();
+            browser.enter(&admin.web_link(None).await.unwrap().url).await;
+        }
+        for page in ["/", "/pool/pool", "/pool/pool/workers"] {
+            // The second one gets what was made for the first one.
+            for _ in 0..2 {
+                let of_ann = ann.get(page).await;
+                of_ann.has("operator ann@desk").has_not("bob@");
+                let of_bob = bob.get(page).await;
+                of_bob.has("operator bob@&lt;lab&gt;").has_not("ann@");
+                for answer in [&of_ann, &of_bob] {
+                    answer.has("action=\"/leave\"").has_not("<!--visitor-->");
+                }
+            }
+            assert_ne!(ann.token(page).await, bob.token(page).await);
+        }
+        let token = bob.token("/pool/pool").await;
+        let left = bob.post("/leave", &format!("token={token}")).await;
+        assert_eq!(left.status, 303, "{left:?}");
+    });
+}
+
 /// Checks that pages have nothing of those whose jobs a visitor may not see.
 async fn has_nothing_of_others(
     visitor: &str,

@@ -17,6 +17,7 @@ use crate::pages::{
 use crate::server::log::{self, LogQuery, PreparedLog};
 use crate::server::reply::{self, Refusal, Reply};
 use crate::server::site::Site;
+use crate::server::threads;
 use crate::server::visit::Visit;
 
 /// Returns a job that the visitor may see.
@@ -82,7 +83,7 @@ pub(in crate::server) async fn job(
     frame.events = (!has_ended).then(|| format!("/job/{}/events", encoded(&id)));
     frame.refresh = asked.refresh.map(|seconds| seconds.clamp(2, 3_600));
     let may_change = visit.visitor.may_change_job_of(&details.client);
-    reply::large_page(&visit, move || {
+    threads::large_page(&visit, move || {
         let described = DescribedJob::of(&details.job);
         let page = JobPage {
             frame,

@@ -8,7 +8,9 @@ mod jobs;
 mod pool;
 mod pool_request;
 mod pools;
+mod shared;
 mod worker;
+mod worker_parts;
 
 use axum::extract::rejection::QueryRejection;
 use axum::http::StatusCode;
@@ -43,16 +45,6 @@ pub(super) fn frame(site: &Site, visit: &Visit, section: Section) -> Frame {
         refresh: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         is_shared: false,
-    }
-}
-
-/// Returns the frame of a page that is made for all who see the same as this visitor.
-fn shared(frame: &Frame) -> Frame {
-    Frame {
-        is_shared: true,
-        visitor: String::new(),
-        token: None,
-        ..frame.clone()
     }
 }
 

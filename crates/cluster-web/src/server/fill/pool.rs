@@ -7,12 +7,12 @@ use cluster_api::{ConnectedWorker, Presence, QueuedJob, RunningJob, WorkerDetail
 use serde::Deserialize;
 
 use super::pool_request::PoolRequest;
-use super::{findings, pools, shared};
+use super::shared::{self, Source};
+use super::{findings, pools};
 use crate::access::Visitor;
 use crate::cluster::{PoolState, TicketNote};
 use crate::pages::{ClientRow, PoolPage, QueuedRow, RunningRow, Waiting};
 use crate::server::reply::Reply;
-use crate::server::shared_pages::Source;
 
 /// How many queued jobs a page shows.
 const PAGE: usize = 50;
@@ -40,7 +40,7 @@ pub(in crate::server) async fn pool(request: PoolRequest<Asked>) -> Reply {
         states: std::slice::from_ref(state),
     };
     let frame = request.frame();
-    if let Some(made) = site.shared_page(visit, &frame, &source) {
+    if let Some(made) = shared::made_before(site, visit, &frame, &source) {
         return Ok(made);
     }
     let row = pools::row(state);
@@ -51,7 +51,7 @@ pub(in crate::server) async fn pool(request: PoolRequest<Asked>) -> Reply {
     let queue = queue.skip((page - 1) * PAGE).take(PAGE);
     let sees = Sees(&visit.visitor);
     let page = PoolPage {
-        frame: shared(&frame),
+        frame: shared::shared(&frame),
         findings,
         queue: queue
             .map(|(job, ahead)| sees.queued(state, job, ahead))
@@ -62,7 +62,7 @@ pub(in crate::server) async fn pool(request: PoolRequest<Asked>) -> Reply {
         clients: visit.visitor.is_admin().then(|| clients(state)),
         pool: row,
     };
-    site.share_page(visit, &frame, &source, &page)
+    shared::make(site, visit, &frame, &source, &page)
 }
 
 /// Returns how many jobs are before each one in its queue.

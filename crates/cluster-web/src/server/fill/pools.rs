@@ -8,12 +8,12 @@ use cluster_api::{AdminJobQuery, ConnectedWorker, JobQuery, JobState, Presence};
 use cluster_json::outcome;
 
 use super::findings;
-use super::{frame, require, shared};
+use super::shared::{self, Source};
+use super::{frame, require};
 use crate::access::{Role, Visitor};
 use crate::cluster::{FoundJob, PoolState};
 use crate::pages::{JobRow, PoolRow, PoolsPage, Section};
 use crate::server::reply::{self, Refusal, Reply};
-use crate::server::shared_pages::Source;
 use crate::server::site::Site;
 use crate::server::visit::Visit;
 
@@ -38,7 +38,7 @@ pub(in crate::server) async fn pools(
         page: "pools",
         states: &states,
     };
-    if let Some(made) = site.shared_page(&visit, &frame, &source) {
+    if let Some(made) = shared::made_before(&site, &visit, &frame, &source) {
         return Ok(made);
     }
     let rows: Vec<PoolRow> = states.iter().map(|state| row(state)).collect();
@@ -50,12 +50,12 @@ pub(in crate::server) async fn pools(
     // The worst first, and pools before their workers.
     findings.sort_by_key(|finding| (!finding.is_problem, finding.worker.is_some()));
     let page = PoolsPage {
-        frame: shared(&frame),
+        frame: shared::shared(&frame),
         findings,
         pools: rows,
         failures: failures(&site, &visit).await?,
     };
-    site.share_page(&visit, &frame, &source, &page)
+    shared::make(&site, &visit, &frame, &source, &page)
 }
 
 /// Returns the last jobs that did not succeed, of those that the visitor may see.

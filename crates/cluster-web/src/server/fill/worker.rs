@@ -2,27 +2,21 @@
 
 use std::time::SystemTime;
 
-use cluster_api::{AdminJobQuery, InactiveReason, JobQuery, Presence, WorkerDetails};
+use cluster_api::{InactiveReason, Presence, WorkerDetails};
 use serde::Deserialize;
 
 use super::findings::{self, WorkerStatus};
 use super::pool_request::{Nothing, PoolRequest};
-use super::{graphs, pool, pools, shared};
+use super::shared::{self, Source};
+use super::{graphs, pool, pools, worker_parts};
 use crate::access::Visitor;
-use crate::cluster::{
-    Disk, FoundJob, JobsQuery, LastJobs, PastRegistration, PoolState, WorkerPast,
-};
+use crate::cluster::{Disk, LastJobs, PastRegistration, PoolState, WorkerPast};
 use crate::pages::{
     Cached, Command, DiskRow, PauseRow, Registration, WorkerPage, WorkerRow, WorkersPage,
     shell_word,
 };
 use crate::server::reply::{self, Refusal, Reply};
-use crate::server::shared_pages::Source;
-use crate::server::site::Site;
 use crate::server::visit::Visit;
-
-/// How many of the last jobs of a worker are shown.
-const JOBS: u32 = 50;
 
 /// Which workers.
 #[derive(Deserialize)]
@@ -49,7 +43,7 @@ pub(in crate::server) async fn workers(request: PoolRequest<Asked>) -> Reply {
         states: std::slice::from_ref(state),
     };
     let frame = request.frame();
-    if let Some(made) = site.shared_page(visit, &frame, &source) {
+    if let Some(made) = shared::made_before(site, visit, &frame, &source) {
         return Ok(made);
     }
     let known = state.details.workers.iter();
@@ -59,13 +53,13 @@ pub(in crate::server) async fn workers(request: PoolRequest<Asked>) -> Reply {
         .collect();
     rows.sort_by(|a, b| visible::natural(&a.name, &b.name));
     let page = WorkersPage {
-        frame: shared(&frame),
+        frame: shared::shared(&frame),
         pool: state.name.clone(),
         counts: findings::counts(state),
         state: wanted,
         workers: rows,
     };
-    site.share_page(visit, &frame, &source, &page)
+    shared::make(site, visit, &frame, &source, &page)
 }
 
 /// Shows a worker.
@@ -81,19 +75,11 @@ pub(in crate::server) async fn worker(request: PoolRequest<Nothing>) -> Reply {
     let found = known.into_iter().find(|known| known.name == *worker);
     let found = found.ok_or_else(Refusal::not_found)?;
     let row = row(state, found, visit);
-    let jobs = match visit.visitor.is_admin() {
-        true => Some(last_jobs(site, &state.name, worker).await?),
-        false => None,
-    };
-    let cached = match visit.visitor.may_see_details() {
-        true => Some(cached(site, &state.name, worker).await?),
-        false => None,
-    };
-    let past = site.cluster.worker_past(state.name.clone(), worker.clone());
+    let parts = worker_parts::get(site, state, worker, &visit.visitor).await?;
     let WorkerPast {
         registrations,
         readings,
-    } = past.await?;
+    } = &parts.past;
     let page = WorkerPage {
         frame: request.frame(),
         pool: state.name.clone(),
@@ -103,24 +89,23 @@ pub(in crate::server) async fn worker(request: PoolRequest<Nothing>) -> Reply {
         },
         worker: row,
         running: pool::running(state, &visit.visitor, Some(worker)),
-        jobs: jobs.map(|jobs| pools::rows(&jobs)),
+        jobs: parts.jobs.as_deref().map(pools::rows),
         registrations: match visit.visitor.is_admin() {
-            true => registrations.into_iter().map(registration).collect(),
+            true => registrations.iter().cloned().map(registration).collect(),
             false => Vec::new(),
         },
-        cached,
-        graphs: graphs::of(&readings),
+        cached: parts.cached.as_deref().map(cached),
+        graphs: graphs::of(readings),
     };
     reply::page(visit, &page)
 }
 
-async fn cached(site: &Site, pool: &str, worker: &str) -> Result<Vec<Cached>, Refusal> {
-    let hints = site.cluster.cached(pool.to_owned(), worker.to_owned());
-    let cached = |cache_hint| Cached {
-        cache_hint,
+fn cached(hints: &[String]) -> Vec<Cached> {
+    let cached = hints.iter().map(|hint| Cached {
+        cache_hint: hint.clone(),
         used_seconds: None,
-    };
-    Ok(hints.await?.into_iter().map(cached).collect())
+    });
+    cached.collect()
 }
 
 fn registration(past: PastRegistration) -> Registration {
@@ -136,22 +121,6 @@ fn registration(past: PastRegistration) -> Registration {
         address: Some(address),
         end,
     }
-}
-
-async fn last_jobs(site: &Site, pool: &str, worker: &str) -> Result<Vec<FoundJob>, Refusal> {
-    let query = JobsQuery {
-        admin: AdminJobQuery {
-            jobs: JobQuery {
-                at_most: Some(JOBS),
-                ..JobQuery::default()
-            },
-            pool: Some(pool.to_owned()),
-            client: None,
-        },
-        worker: Some(worker.to_owned()),
-        ..JobsQuery::default()
-    };
-    Ok(site.cluster.jobs(query).await?.jobs)
 }
 
 /// Returns a worker as a row.
