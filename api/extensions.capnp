@@ -918,7 +918,7 @@ interface JobsAdmin @0x97879369efd601a3 {
   }
 }
 
-interface ExtendedAdmin @0x882ae4c1369d0281 extends(Cluster.Admin, JobsAdmin, JobTimelines, AdminPages, JobExplanations) {}
+interface ExtendedAdmin @0x882ae4c1369d0281 extends(Cluster.Admin, JobsAdmin, JobTimelines, AdminPages, JobExplanations, Leadership) {}
 # An administration as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.
 
 struct WebLink @0xc14563a711dd869f {
@@ -938,6 +938,56 @@ interface AdminPages @0xba8ea1bfb4c206d5 {
   link @0 (job :Text) -> (link :WebLink);
   # Makes a link to the page of a job, or to the first page if `job` is empty. The id of a job may be shortened while it
   # is unique. Fails if the scheduler serves no pages.
+}
+
+struct Standby @0xd2c7b1f09a6e4583 {
+  # A scheduler that waits for another one's lease, as it noted in the database when it looked there.
+
+  name @0 :Text;
+  # Its process and host.
+
+  address @1 :Text;
+  # Where peers connect when it leads.
+
+  pages @2 :Text;
+  # The address of its pages. Empty if it has none.
+
+  looked @3 :UInt64;
+  # How long ago it looked at the lease, in milliseconds. One that looked more than some seconds ago may have ended.
+
+  reachesLeader @4 :Bool;
+  # Whether it could connect to the leader.
+}
+
+struct LeaderStatus @0xb8f34d06e1c95a72 {
+  # The scheduler that leads, and those that wait.
+
+  name @0 :Text;
+  # Its process and host.
+
+  address @1 :Text;
+  # Where peers connect.
+
+  lease @2 :UInt64;
+  # The number of its lease, which is higher than those of all leases before. 0 if its state is in files, so that no
+  # other scheduler can lead.
+
+  confirmed @3 :UInt64;
+  # How long ago the database answered last, in milliseconds.
+
+  standbys @4 :List(Standby);
+  # Those that have looked within a day, the latest first.
+}
+
+interface Leadership @0x9c5e0a7d4b21f836 {
+  # Which of several schedulers on one database leads. Our scheduler implements this on the same object as `Admin`.
+
+  status @0 () -> (status :LeaderStatus);
+  # Only the leader accepts calls, so the answer is about the scheduler that gives it.
+
+  stepDown @1 () -> ();
+  # Gives up the lease, for a standby to lead. It is answered before all connections are closed. Fails if there is no
+  # standby that has looked at the lease within some seconds.
 }
 
 interface ClientPages @0xb6adc6bbec6026e4 {

@@ -10,13 +10,14 @@ use crate::dispatch;
 use crate::durable::not_kept;
 use crate::explanation::not_explained;
 use crate::handle::{Served, handle, nothing};
+use crate::leadership::leads_alone;
 use crate::raw::extensions_capnp::extended_admin;
 use crate::raw::schema_capnp::admin;
 use crate::text::{list_length, returned, set_texts, text, texts};
 use crate::web_link::no_pages;
 use crate::{
-    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, Explanation, JobDetails, ListedJobs,
-    LogTimesPage, Phase, PoolAdmin, RpcError, Submission, WebLink,
+    AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, Explanation, JobDetails, LeaderStatus,
+    ListedJobs, LogTimesPage, Phase, PoolAdmin, RpcError, Submission, WebLink,
 };
 
 handle! {
@@ -219,6 +220,22 @@ pub trait ServeAdmin: 'static {
         _end: u64,
     ) -> impl Future<Output = Result<LogTimesPage, RpcError>> {
         futures::future::ready(Err(not_kept()))
+    }
+
+    /// See [`Admin::leader_status`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn leader_status(self: Rc<Self>) -> Result<LeaderStatus, RpcError> {
+        Err(leads_alone())
+    }
+
+    /// See [`Admin::step_down`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
+    fn step_down(self: Rc<Self>) -> impl Future<Output = Result<(), RpcError>> {
+        futures::future::ready(Err(leads_alone()))
     }
 
     /// See [`Admin::web_link`].

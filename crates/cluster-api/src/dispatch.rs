@@ -40,7 +40,8 @@ macro_rules! methods {
 methods! {
     extensions::extended_admin::Client:
         schema::admin::Client = 5, extensions::jobs_admin::Client = 6, extensions::job_timelines::Client = 2,
-        extensions::admin_pages::Client = 1, extensions::job_explanations::Client = 1;
+        extensions::admin_pages::Client = 1, extensions::job_explanations::Client = 1,
+        extensions::leadership::Client = 2;
     extensions::extended_registration::Client:
         schema::registration::Client = 1, extensions::returning_workers::Client = 1;
     extensions::extended_job::Client:

@@ -78,6 +78,7 @@ pub mod fuzzing;
 mod handle;
 mod job;
 mod jobs_admin;
+mod leadership;
 mod obuilder;
 mod outcome;
 mod overview;
@@ -128,6 +129,7 @@ pub use job::{Job, JobPromise, JobResolver, LogChunk, ServeJob};
 pub use jobs_admin::{
     AdminJobQuery, AuditEntry, AuditPage, AuditQuery, JobDetails, ListedJob, ListedJobs,
 };
+pub use leadership::{LeaderStatus, Standby};
 pub use obuilder::OBuilderBuild;
 pub use outcome::{CancelledBy, MAX_OUTPUT_BYTES, Outcome};
 pub use overview::{Pause, PoolOverview, QueuedJob, WorkerNote};

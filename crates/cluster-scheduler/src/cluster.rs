@@ -23,6 +23,7 @@ use crate::derived::SharedJobs;
 use crate::durable::{self, DurableJobs};
 use crate::hints;
 use crate::job_settings::JobSettings;
+use crate::leading::Leader;
 use crate::limits::Limits;
 use crate::pauses::{PauseNote, Pauses};
 use crate::queue_quota::QueueQuota;
@@ -43,6 +44,7 @@ pub(crate) struct Cluster {
     quota: Rc<QueueQuota>,
     durable_jobs: Rc<DurableJobs>,
     shared_jobs: SharedJobs,
+    leader: Leader,
     web_links: Links,
     /// Set once pages are served.
     web_stats: OnceCell<Arc<WebStats>>,
@@ -68,6 +70,7 @@ pub(crate) struct ClusterParts {
     /// What was kept of durable jobs.
     pub(crate) durable_jobs: durable::Opened,
     pub(crate) shared_jobs: SharedJobs,
+    pub(crate) leader: Leader,
 }
 
 /// How others reach the scheduler.
@@ -103,6 +106,7 @@ impl Cluster {
             jobs,
             mut durable_jobs,
             shared_jobs,
+            leader,
         } = parts;
         let Saved {
             sturdy_refs,
@@ -139,6 +143,7 @@ impl Cluster {
             pools,
             durable_jobs,
             shared_jobs,
+            leader,
             web_links: Links::new(clock),
             web_stats: OnceCell::new(),
             web_delays: Delays::new(),
@@ -185,6 +190,11 @@ impl Cluster {
     /// Returns the ids under which jobs are shared.
     pub(crate) fn shared_jobs(&self) -> &SharedJobs {
         &self.shared_jobs
+    }
+
+    /// Returns what is known of the lease of this scheduler.
+    pub(crate) fn leader(&self) -> &Leader {
+        &self.leader
     }
 
     /// Returns the links to the pages.

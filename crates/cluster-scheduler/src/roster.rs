@@ -184,6 +184,13 @@ impl Roster {
         self.registered.get(&id)
     }
 
+    /// Has all workers probed at once.
+    pub(crate) fn probe_all(&self) {
+        for registered in self.registered.values() {
+            registered.liveness.probe_requested.notify_one();
+        }
+    }
+
     pub(crate) fn get_mut(&mut self, id: WorkerId) -> Option<&mut RegisteredWorker> {
         self.registered.get_mut(&id)
     }

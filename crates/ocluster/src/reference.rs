@@ -199,6 +199,10 @@ mod tests {
                 CAP
             ocluster-admin web [OPTIONS] [CAP] [JOB]
                 CAP JOB
+            ocluster-admin schedulers [OPTIONS] [CAP]
+                CAP
+            ocluster-admin step-down [OPTIONS] [CAP]
+                CAP
             ocluster top [OPTIONS] [CAP]
                 CAP"#]].assert_eq(&usage_lines());
     }

@@ -16,8 +16,9 @@ use visible::Shown;
 use super::body::Text;
 use super::route::Route;
 use crate::cluster::Cluster;
+use crate::db::UnixTime;
 use crate::leading::Standing;
-use crate::metrics::{Report, Scrapes, Source, Stalls, targets};
+use crate::metrics::{LeaseReport, Report, Scrapes, Source, Stalls, standby_page, targets};
 
 /// How long the scheduler's own page is shown again instead of being made anew. No scraper needs ten a second, and
 /// making one delays other tasks.
@@ -29,6 +30,8 @@ pub(crate) struct Endpoint {
     leader: OnceCell<Leader>,
     /// `None` if it cannot be a standby.
     standing: Option<watch::Receiver<Standing>>,
+    /// When this process started.
+    started: UnixTime,
     stalls: Stalls,
     scrapes: Scrapes,
     /// The last page, and when it was made.
@@ -43,8 +46,9 @@ struct Leader {
 
 impl Endpoint {
     /// Returns the endpoint of a scheduler that does not lead yet.
-    pub(crate) fn new(standing: Option<watch::Receiver<Standing>>) -> Rc<Self> {
+    pub(crate) fn new(standing: Option<watch::Receiver<Standing>>, started: UnixTime) -> Rc<Self> {
         Rc::new(Self {
+            started,
             leader: OnceCell::new(),
             standing,
             stalls: Stalls::new(),
@@ -98,8 +102,14 @@ impl Endpoint {
 
     /// Answers for a scheduler that does not lead.
     fn standby(&self, route: &Route) -> Response<Text> {
-        match route {
-            Route::Alive => plain(StatusCode::OK, "ok\n"),
+        match (route, &self.standing) {
+            (Route::Alive, _) => plain(StatusCode::OK, "ok\n"),
+            (Route::Scheduler, Some(standing)) => {
+                let lease = LeaseReport::of(&standing.borrow());
+                let text = standby_page(&lease, &self.stalls, self.started.0);
+                let content_type = HeaderValue::from_static(prometheus_text::CONTENT_TYPE);
+                found(content_type, text)
+            }
             _ => {
                 let standing = self.standing.as_ref().map(|standing| standing.borrow());
                 let leader = standing

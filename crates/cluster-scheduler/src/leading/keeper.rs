@@ -1,5 +1,7 @@
 //! The thread of the decisions.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
 use cluster_postgres::{Lease, Look, Peer, Renewal, SchedulerId};
@@ -14,7 +16,7 @@ use visible::Shown;
 
 use super::questions::{Answer, Question};
 use super::standing::{PRESENT, Role, Standing};
-use super::{Command, Event};
+use super::{Command, Event, reach};
 use crate::clock::Clock;
 
 /// For how long a standby that does not look any more is expected back, in seconds.
@@ -43,6 +45,10 @@ pub(super) async fn run(
     mut answers: UnboundedReceiver<Answer>,
 ) {
     let clock = Clock::start();
+    let reaches_leader = Arc::new(AtomicBool::new(true));
+    // It ends with the runtime of this thread.
+    let standing = parts.standing.subscribe();
+    tokio::spawn(reach::watch(standing, Arc::clone(&reaches_leader)));
     let id = HolderId(parts.id.number());
     let mut keeping = Keeping {
         leadership: Leadership::new(timing(), clock.now(), id),
@@ -50,6 +56,7 @@ pub(super) async fn run(
         clock,
         lease: None,
         is_ending: false,
+        reaches_leader,
     };
     keeping.log_leader(None);
     loop {
@@ -97,6 +104,8 @@ struct Keeping {
     lease: Option<Lease>,
     /// The program ends.
     is_ending: bool,
+    /// Whether the leader can be reached, as a standby finds.
+    reaches_leader: Arc<AtomicBool>,
 }
 
 impl Keeping {
@@ -105,7 +114,7 @@ impl Keeping {
             match effect {
                 Effect::Look(ask) => self.ask(Question::Look {
                     ask,
-                    reaches_leader: true,
+                    reaches_leader: self.reaches_leader.load(Ordering::Relaxed),
                 }),
                 Effect::Take(ask, seen) => self.ask(Question::Take {
                     ask,
@@ -114,7 +123,13 @@ impl Keeping {
                 }),
                 Effect::Renew(ask, fence) => self.renew(ask, fence),
                 Effect::Resign(ask, fence) => self.resign(ask, fence),
-                Effect::Probe => {}
+                Effect::Probe => {
+                    tracing::warn!(
+                        target: "scheduler",
+                        "A standby cannot connect to this scheduler: probing all peers"
+                    );
+                    self.report(Event::Probe);
+                }
                 Effect::Lead(fence) => self.lead(fence),
                 Effect::Drain if self.is_ending => self.leadership.drained(self.clock.now()),
                 Effect::Drain => self.report(Event::Drain),
@@ -139,6 +154,7 @@ impl Keeping {
                 // An error means that the operator has gone.
                 answer.send(self.leadership.step_down(now)).ok();
             }
+            Command::PeerHeard => self.leadership.peer_heard(now),
             Command::Drained => self.leadership.drained(now),
             Command::ShutDown => {
                 self.is_ending = true;
@@ -236,7 +252,7 @@ impl Keeping {
         self.parts.standing.send_modify(|standing| {
             standing.role = Role::Leader;
             standing.leader = None;
-            standing.renumber(fence.number());
+            standing.number = fence.number();
         });
         tracing::info!(target: "scheduler", "Took lease {fence} of the database; leading");
         self.report(Event::Lead(lease));

@@ -5,20 +5,23 @@
 //! by [`Event`]s.
 
 mod keeper;
+mod leader;
 mod questions;
+mod reach;
 mod standing;
 
 use std::cell::RefCell;
 use std::io;
 use std::thread;
 
-use cluster_postgres::{Candidate, Lease, Look};
+use cluster_postgres::{Candidate, Lease};
 use leadership::{StepDownError, StopReason};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use self::keeper::timing;
+pub(crate) use self::leader::Leader;
 pub(crate) use self::questions::check_key;
-pub(crate) use self::standing::Standing;
+pub(crate) use self::standing::{Role, Standing};
 use crate::scheduler::StartError;
 
 /// What the scheduler must do.
@@ -26,6 +29,9 @@ use crate::scheduler::StartError;
 pub(crate) enum Event {
     /// Lead: read what the database has, and listen.
     Lead(Lease),
+    /// A standby cannot connect to this scheduler: have all peers show a sign of life, and report
+    /// [`Keeper::peer_heard`] when any does.
+    Probe,
     /// Accept nothing more, and report [`Keeper::drained`] when all answers are on their way.
     Drain,
     /// Do not lead any more: close everything.
@@ -40,6 +46,7 @@ pub(crate) enum Event {
 #[derive(Debug)]
 enum Command {
     StepDown(oneshot::Sender<Result<(), StepDownError>>),
+    PeerHeard,
     Drained,
     ShutDown,
 }
@@ -52,16 +59,16 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts to wait for the lease. `first` is what was seen of it already.
+    /// Starts to wait for the lease, and publishes what is known of it.
     pub(crate) fn start(
         candidate: Candidate,
         key: String,
         id: cluster_postgres::SchedulerId,
-        first: Option<&Look>,
+        publish: watch::Sender<Standing>,
     ) -> io::Result<Self> {
         let (commands, commanded) = mpsc::unbounded_channel();
         let (report, events) = mpsc::unbounded_channel();
-        let (publish, standing) = watch::channel(Standing::of_look(first));
+        let standing = publish.subscribe();
         let (answer, answered) = mpsc::unbounded_channel();
         let questions = questions::start(candidate, key, answer)?;
         let keeper = keeper::Parts {
@@ -93,6 +100,11 @@ impl Keeper {
         let next =
             std::future::poll_fn(|context| self.events.borrow_mut().poll_recv(context)).await;
         next.unwrap_or_else(|| Event::Failed(StartError::Lease))
+    }
+
+    /// A worker or a client has shown a sign of life.
+    pub(crate) fn peer_heard(&self) {
+        self.command(Command::PeerHeard);
     }
 
     /// Everything that was accepted is answered.

@@ -6,16 +6,17 @@ use cluster_postgres::{Look, Peer};
 use tokio::time::Instant;
 
 /// What a scheduler is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Role {
     /// It waits for the lease.
+    #[default]
     Standby,
     /// It has the lease.
     Leader,
 }
 
 /// What a scheduler knows of the lease and of the other schedulers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Standing {
     pub(crate) role: Role,
     /// The number of the latest lease that it knows.
@@ -26,49 +27,28 @@ pub(crate) struct Standing {
     pub(crate) others: Vec<Peer>,
     /// When the database last answered.
     pub(crate) answered: Option<Instant>,
-    /// How often this process has seen the lease change.
-    pub(crate) changes: u64,
 }
 
 /// A standby that has looked at the lease within this time would lead at once.
 pub(crate) const PRESENT: Duration = Duration::from_secs(5);
 
 impl Standing {
-    pub(super) fn of_look(look: Option<&Look>) -> Self {
-        let mut standing = Self {
-            role: Role::Standby,
-            number: 0,
-            leader: None,
-            others: Vec::new(),
-            answered: None,
-            changes: 0,
-        };
-        if let Some(look) = look {
-            standing.looked(look);
-            standing.changes = 0;
-        }
-        standing
-    }
-
     /// The database has told a standby how the lease is.
-    pub(super) fn looked(&mut self, look: &Look) {
-        self.renumber(look.number);
+    pub(crate) fn looked(&mut self, look: &Look) {
+        self.number = look.number;
         self.leader = look.leader.clone().filter(|_| !look.has_expired);
         self.answered = Some(Instant::now());
-    }
-
-    /// The lease has this number.
-    pub(super) fn renumber(&mut self, number: u64) {
-        if self.number != number {
-            self.changes += 1;
-            self.number = number;
-        }
     }
 
     /// The database has told a leader which others there are.
     pub(super) fn noted(&mut self, others: &[Peer]) {
         others.clone_into(&mut self.others);
         self.answered = Some(Instant::now());
+    }
+
+    /// Returns how long ago the database answered last.
+    pub(crate) fn since_answer(&self) -> Duration {
+        self.answered.map_or(Duration::ZERO, |at| at.elapsed())
     }
 
     /// Returns the standbys that would lead at once.

@@ -2,7 +2,7 @@
 
 use pool::{ByPriority, ClientId, ClientStats, Stats, WorkerName, WorkerStats};
 
-use super::report::Report;
+use super::report::{LeaseReport, Report};
 use super::stalls::Stalls;
 use crate::durable::{JobsReport, PhaseSeconds};
 use crate::history::History;
@@ -43,6 +43,12 @@ pub fn example_metrics() -> String {
             phase_seconds: PhaseSeconds::of_pools(["linux-x86_64"]).read(),
             ..JobsReport::default()
         },
+        lease: Some(LeaseReport {
+            leads: true,
+            number: 1,
+            confirmed: 0.0,
+            standbys: 1,
+        }),
         stalls: Stalls::new().read(),
         web: Some(Default::default()),
         web_delays: Delays::new().read(),

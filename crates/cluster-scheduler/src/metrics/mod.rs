@@ -14,7 +14,7 @@ mod stalls;
 
 pub(crate) use self::discovery::targets;
 pub use self::example::example_metrics;
-pub(crate) use self::report::Report;
+pub(crate) use self::report::{LeaseReport, Report, standby_page};
 pub(crate) use self::scrape::Scrapes;
 pub(crate) use self::source::Source;
 pub(crate) use self::stalls::Stalls;

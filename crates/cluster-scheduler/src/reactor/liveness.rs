@@ -116,6 +116,11 @@ impl Reactor {
         }
     }
 
+    /// Probes all workers at once.
+    pub(crate) fn probe_all(&self) {
+        self.state.borrow().workers.probe_all();
+    }
+
     /// Waits until a worker counts as not answering. Never returns if it leaves before.
     pub(crate) async fn until_unresponsive(&self, id: WorkerId) {
         let states = self

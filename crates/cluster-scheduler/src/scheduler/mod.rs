@@ -16,13 +16,14 @@ use std::time::Duration;
 use leadership::StopReason;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use vat::{Address, Connections, Listener, ServeOptions};
+use vat::{Address, Connections, Counters, Listener, ServeOptions};
 
 pub use self::error::StartError;
 pub use self::standby::Standby;
 pub use self::status::Status;
 use crate::cluster::Cluster;
 use crate::config::SchedulerConfig;
+use crate::db::UnixTime;
 use crate::http::{Endpoint, HttpServer};
 use crate::leading::{Event, Keeper, Standing};
 use crate::service::restore::Services;
@@ -37,10 +38,11 @@ pub struct Scheduler {
     listener: Cell<Option<Listener>>,
     serve_options: ServeOptions,
     connections: Connections,
+    counters: Counters,
     address: Address,
     metrics: Option<Metrics>,
     /// Keeps the lease; `None` if the state is in files, which no other scheduler has.
-    keeper: Option<Keeper>,
+    keeper: Option<Rc<Keeper>>,
     stop_reason: Cell<Option<StopReason>>,
     /// The pages; its thread ends before what it asks.
     web: Option<cluster_web::Server>,
@@ -63,14 +65,21 @@ impl Metrics {
     fn serve(
         server: HttpServer,
         standing: Option<watch::Receiver<Standing>>,
+        started: UnixTime,
         tasks: &mut JoinSet<()>,
     ) -> Self {
-        let endpoint = Endpoint::new(standing);
+        let endpoint = Endpoint::new(standing, started);
         let address = server.address();
         tasks.spawn_local(server.serve(Rc::clone(&endpoint)));
         Self { endpoint, address }
     }
 }
+
+/// How often to look whether a peer has shown a sign of life.
+const SIGN_OF_LIFE_POLL: Duration = Duration::from_millis(100);
+
+/// How long a leader that steps down waits for the last answers to be made.
+const ANSWER_DELAY: Duration = Duration::from_millis(50);
 
 /// How long a leader that steps down waits for its last answers to be sent.
 const FLUSH_LIMIT: Duration = Duration::from_millis(200);
@@ -125,18 +134,46 @@ impl Scheduler {
         let Some(keeper) = &self.keeper else {
             return future::pending().await;
         };
+        // How many messages had arrived when all peers were asked for a sign of life.
+        let mut probed = None;
         loop {
-            match keeper.next_event().await {
+            let event = tokio::select! {
+                event = keeper.next_event() => event,
+                () = self.sign_of_life(probed.as_ref()) => {
+                    probed = None;
+                    keeper.peer_heard();
+                    continue;
+                }
+            };
+            match event {
+                Event::Probe => {
+                    probed = Some(self.counters.read().messages_in);
+                    for pool in self.cluster.pools().values() {
+                        pool.probe_all();
+                    }
+                }
                 Event::Stop(reason) => return reason,
                 Event::Failed(_) => return StopReason::Expired,
                 Event::Drain => {
-                    // What was not saved was told to nobody, and is submitted again. What was answered arrives.
+                    // What was not saved was told to nobody, and is submitted again. What was answered arrives, that
+                    // the operator's request was accepted among it.
+                    tokio::time::sleep(ANSWER_DELAY).await;
                     let flushed = self.connections.flushed();
                     drop(tokio::time::timeout(FLUSH_LIMIT, flushed).await);
                     keeper.drained();
                 }
                 Event::Lead(_) | Event::Ended => {}
             }
+        }
+    }
+
+    /// Waits until any message has arrived since so many had. Never ends if no sign of life is waited for.
+    async fn sign_of_life(&self, since: Option<&u64>) {
+        let Some(since) = since else {
+            return future::pending().await;
+        };
+        while self.counters.read().messages_in == *since {
+            tokio::time::sleep(SIGN_OF_LIFE_POLL).await;
         }
     }
 

@@ -5,8 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_postgres::{Candidate, Lease, Look, SchedulerId, SchedulerRow, Settings};
-use cluster_web::access::SessionKey;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use vat::{BoundAddress, Identity};
 
@@ -16,10 +15,10 @@ use super::{Metrics, Scheduler, cap_files};
 use crate::clock::Clock;
 use crate::config::{SchedulerConfig, StoreSettings};
 use crate::db;
-use crate::leading::{Event, Keeper, check_key, timing};
+use crate::leading::{Event, Keeper, Standing, check_key, timing};
 use crate::service::restore::Services;
 use crate::state_dir::StateDir;
-use crate::web;
+use crate::web::Pages;
 
 /// How long after a failure to read the database it is read again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -45,7 +44,8 @@ struct Waiting {
     /// Where it does not listen yet.
     address: BoundAddress,
     metrics: Option<Metrics>,
-    keeper: Keeper,
+    pages: Option<Pages>,
+    keeper: Rc<Keeper>,
     /// Once it has it.
     lease: Cell<Option<Lease>>,
 }
@@ -59,16 +59,17 @@ impl Standby {
     pub async fn open(config: SchedulerConfig) -> Result<Self, StartError> {
         start::check(&config)?;
         let state_dir = StateDir::open(&config.state_dir)?;
+        let clock = Clock::start();
         let mut tasks = JoinSet::new();
         let waiting = match &config.store {
             StoreSettings::Files => None,
             StoreSettings::Postgres(settings) => {
-                Some(wait(&config, settings.clone(), &state_dir, &mut tasks).await?)
+                Some(wait(&config, settings.clone(), &state_dir, clock, &mut tasks).await?)
             }
         };
         Ok(Self {
             config,
-            clock: Clock::start(),
+            clock,
             waiting,
             tasks,
             state_dir,
@@ -89,7 +90,7 @@ impl Standby {
                 Event::Lead(lease) => waiting.lease.set(Some(lease)),
                 Event::Failed(error) => return Err(error),
                 Event::Stop(reason) => return Err(StartError::Stopped(reason)),
-                Event::Drain | Event::Ended => {}
+                Event::Probe | Event::Drain | Event::Ended => {}
             }
         }
         Ok(())
@@ -118,11 +119,15 @@ impl Standby {
             let bound = Bound::bind(&config, &identity).await?;
             let metrics = bound
                 .http
-                .map(|server| Metrics::serve(server, None, &mut tasks));
+                .map(|server| Metrics::serve(server, None, clock.start_date(), &mut tasks));
+            let settings = config.web.clone();
+            let pages = settings.map(|settings| Pages::start(settings, &identity, None));
+            let pages = pages.transpose()?;
             let parts = Parts {
                 identity,
                 address: bound.address,
                 metrics,
+                pages,
                 keeper: None,
             };
             return begin(config, parts, opened, clock, tasks, state_dir).await;
@@ -132,6 +137,7 @@ impl Standby {
             identity,
             address,
             metrics,
+            pages,
             keeper,
             ..
         } = waiting;
@@ -143,6 +149,7 @@ impl Standby {
             identity,
             address,
             metrics,
+            pages,
             keeper: Some(keeper),
         };
         begin(config, parts, opened, clock, tasks, state_dir).await
@@ -188,6 +195,7 @@ async fn wait(
     config: &SchedulerConfig,
     settings: Settings,
     state_dir: &StateDir,
+    clock: Clock,
     tasks: &mut JoinSet<()>,
 ) -> Result<Waiting, StartError> {
     // Before a key is made: a database that cannot be used must leave nothing behind.
@@ -196,35 +204,46 @@ async fn wait(
     }
     let identity = start::identity(&config.key)?;
     let Bound { address, http } = Bound::bind(config, &identity).await?;
+    let (publish, standing) = watch::channel(Standing::default());
+    let settings_of_pages = config.web.clone();
+    let pages = settings_of_pages
+        .map(|settings| Pages::start(settings, &identity, Some(standing.clone())))
+        .transpose()?;
     let id = SchedulerId::new(state_dir.id()?);
     let key = identity.fingerprint().to_string();
     let row = SchedulerRow {
         id,
         name: start::name(),
         address: start::public_address(config, address.local_address()).to_string(),
-        pages: config
-            .web
-            .as_ref()
-            .and_then(|web| web.url.clone())
-            .unwrap_or_default(),
+        pages: pages.as_ref().map_or("", Pages::url).to_owned(),
         key: key.clone(),
     };
     let candidate = Candidate::new(&settings, row, timing().lease).map_err(db::OpenError::from)?;
-    let (candidate, first) = if config.has_led {
-        (candidate, None)
+    let candidate = if config.has_led {
+        candidate
     } else {
         let (candidate, look) = elsewhere(|| look(candidate))?;
         check_key(&key, &look)?;
-        (candidate, Some(look))
+        if config.log_store.is_none() && look.holder.is_some_and(|holder| holder != id) {
+            tracing::warn!(
+                target: "scheduler",
+                "Logs of jobs that have ended are only on the disk of the scheduler that led then, as there is no \
+                 --log-store: they cannot be read after another one has taken over"
+            );
+        }
+        publish.send_modify(|standing| standing.looked(&look));
+        candidate
     };
-    let keeper = Keeper::start(candidate, key, id, first.as_ref());
-    let keeper = keeper.map_err(StartError::LeaseThreads)?;
-    let metrics = http.map(|server| Metrics::serve(server, Some(keeper.standing()), tasks));
+    let keeper = Keeper::start(candidate, key, id, publish);
+    let keeper = Rc::new(keeper.map_err(StartError::LeaseThreads)?);
+    let metrics =
+        http.map(|server| Metrics::serve(server, Some(standing), clock.start_date(), tasks));
     Ok(Waiting {
         settings,
         identity,
         address,
         metrics,
+        pages,
         keeper,
         lease: Cell::new(None),
     })
@@ -263,7 +282,7 @@ impl Waiting {
                             Event::Stop(reason) => return Err(StartError::Stopped(reason)),
                             Event::Failed(error) => return Err(error),
                             Event::Drain => self.keeper.drained(),
-                            Event::Lead(_) | Event::Ended => {}
+                            Event::Lead(_) | Event::Probe | Event::Ended => {}
                         },
                         () = tokio::time::sleep(RETRY_AFTER) => {}
                     }
@@ -279,7 +298,8 @@ struct Parts {
     identity: Identity,
     address: BoundAddress,
     metrics: Option<Metrics>,
-    keeper: Option<Keeper>,
+    pages: Option<Pages>,
+    keeper: Option<Rc<Keeper>>,
 }
 
 /// Listens, with what was read.
@@ -295,11 +315,12 @@ async fn begin(
         identity,
         address,
         metrics,
+        pages,
         keeper,
     } = parts;
     let listener = address.listen()?;
     let address = listener.local_address();
-    let cluster = start::cluster(&config, &address, opened, clock, &identity);
+    let cluster = start::cluster(&config, &address, opened, clock, &identity, keeper.as_ref());
     let services = Services::new(Rc::clone(&cluster), &identity);
     let cap_files = cap_files::write(&config, &cluster, &identity, keeper.is_some()).await?;
     for reactor in cluster.pools().values() {
@@ -309,15 +330,11 @@ async fn begin(
     tasks.spawn_local(cluster.durable_jobs().run());
     tasks.spawn_local(cluster.durable_jobs().save_attached());
     tasks.spawn_local(cluster.durable_jobs().keep_attached_logs());
-    let web = match config.web {
-        Some(settings) => {
-            let key = SessionKey::new(identity.derive("web-sessions").digest());
-            let (server, work) = web::start(settings, key, &cluster)?;
-            tasks.spawn_local(work);
-            Some(server)
-        }
-        None => None,
-    };
+    let web = pages.map(|pages| {
+        let (server, work) = pages.lead(&cluster);
+        tasks.spawn_local(work);
+        server
+    });
     if let Some(metrics) = &metrics {
         metrics
             .endpoint
@@ -331,6 +348,7 @@ async fn begin(
         keeper,
         stop_reason: Cell::new(None),
         connections: listener.connections(),
+        counters: listener.counters(),
         listener: Cell::new(Some(listener)),
         serve_options: config.connections,
         address,

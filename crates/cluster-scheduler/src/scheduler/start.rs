@@ -16,6 +16,7 @@ use crate::db::{self, Saved, UnixTime, Writer};
 use crate::derived::SharedJobs;
 use crate::durable;
 use crate::http::HttpServer;
+use crate::leading::{Keeper, Leader};
 use crate::state_dir::{self, StateDir};
 
 /// What is on disk.
@@ -147,6 +148,7 @@ pub(super) fn cluster(
     opened: Opened,
     clock: Clock,
     identity: &Identity,
+    keeper: Option<&Rc<Keeper>>,
 ) -> Rc<Cluster> {
     let Opened {
         database: (writer, saved),
@@ -154,6 +156,7 @@ pub(super) fn cluster(
     } = opened;
     let public = public_address(config, address);
     warn_of_wildcard(&public);
+    let leader = Leader::new(name(), public.to_string(), keeper.cloned());
     let (auth, security) = match config.transport {
         Transport::Tls => (Auth::Sha256(identity.fingerprint()), "(encrypted)"),
         Transport::Plaintext => (Auth::Insecure, "UNENCRYPTED"),
@@ -172,6 +175,7 @@ pub(super) fn cluster(
         jobs: config.jobs,
         durable_jobs,
         shared_jobs: SharedJobs::new(identity),
+        leader,
     });
     tracing::info!(target: "capnp-rpc", "Waiting for {security} connections on {address}");
     cluster

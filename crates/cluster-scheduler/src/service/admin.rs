@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use cluster_api::{
     Admin, AdminJobQuery, AuditPage, AuditQuery, DurableLogChunk, Explanation, JobDetails,
-    ListedJobs, LogTimesPage, Phase, PoolAdmin, RpcError, ServeAdmin, Submission, WebLink,
+    LeaderStatus, ListedJobs, LogTimesPage, Phase, PoolAdmin, RpcError, ServeAdmin, Submission,
+    WebLink,
 };
 use vat::Peer;
 
@@ -165,6 +166,22 @@ impl ServeAdmin for AdminService {
 
     async fn audit(self: Rc<Self>, query: AuditQuery) -> Result<AuditPage, RpcError> {
         self.cluster.durable_jobs().audit_page(query).await
+    }
+
+    fn leader_status(self: Rc<Self>) -> Result<LeaderStatus, RpcError> {
+        Ok(self.cluster.leader().status())
+    }
+
+    async fn step_down(self: Rc<Self>) -> Result<(), RpcError> {
+        let action = Action {
+            word: "step-down",
+            ..Action::default()
+        };
+        let leader = self.cluster.leader();
+        // It is recorded before, as nothing can be saved afterwards.
+        let allowed = async { leader.may_step_down() };
+        self.operator.audited(action, allowed).await?;
+        leader.step_down().await
     }
 
     async fn web_link(self: Rc<Self>, job: Option<String>) -> Result<WebLink, RpcError> {

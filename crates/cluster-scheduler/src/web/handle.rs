@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cluster_api::{
     AuditPage, AuditQuery, DurableLogChunk, Explanation, JobDetails, LogTime, Phase,
@@ -14,20 +14,54 @@ use cluster_web::cluster::{
 };
 use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
+use visible::Shown;
 
 use super::Question;
 use super::changes::Receivers;
 use super::service::WebService;
+use crate::leading::Standing;
 
 /// Asks the thread of the capabilities.
 pub(super) struct Handle {
     questions: mpsc::Sender<Question>,
-    changes: Receivers,
+    /// Set once this scheduler leads.
+    leader: Arc<OnceLock<Receivers>>,
+    /// `None` if it cannot be a standby.
+    standing: Option<watch::Receiver<Standing>>,
 }
 
 impl Handle {
-    pub(super) fn new(questions: mpsc::Sender<Question>, changes: Receivers) -> Self {
-        Self { questions, changes }
+    pub(super) fn new(
+        questions: mpsc::Sender<Question>,
+        leader: Arc<OnceLock<Receivers>>,
+        standing: Option<watch::Receiver<Standing>>,
+    ) -> Self {
+        Self {
+            questions,
+            leader,
+            standing,
+        }
+    }
+
+    /// Returns what a scheduler that does not lead answers to everything.
+    fn standby(&self) -> ClusterError {
+        let Some(standing) = &self.standing else {
+            return ClusterError::Unavailable("The scheduler is starting.".to_owned());
+        };
+        ClusterError::Unavailable(match &standing.borrow().leader {
+            Some(leader) if leader.pages.is_empty() => {
+                format!(
+                    "This scheduler is a standby: {} leads.",
+                    Shown(&leader.name)
+                )
+            }
+            Some(leader) => format!(
+                "This scheduler is a standby: {} leads. Its pages are at {}",
+                Shown(&leader.name),
+                Shown(&leader.pages)
+            ),
+            None => "This scheduler is a standby, and no scheduler leads.".to_owned(),
+        })
     }
 
     /// Has a question answered. It is not worked on any more when the answer is dropped.
@@ -35,6 +69,10 @@ impl Handle {
         &self,
         question: impl AsyncFnOnce(Rc<WebService>) -> Result<T, ClusterError> + Send + 'static,
     ) -> Answer<T> {
+        if self.leader.get().is_none() {
+            let error = self.standby();
+            return async move { Err(error) }.boxed();
+        }
         let (mut answer, answered) = oneshot::channel();
         let asked: Question = Box::new(move |service| {
             async move {
@@ -137,9 +175,10 @@ impl Cluster for Handle {
     }
 
     fn changes(&self, pool: Option<&str>) -> Option<watch::Receiver<u64>> {
+        let changes = self.leader.get()?;
         match pool {
-            None => Some(self.changes.all.clone()),
-            Some(pool) => self.changes.pools.get(pool).cloned(),
+            None => Some(changes.all.clone()),
+            Some(pool) => changes.pools.get(pool).cloned(),
         }
     }
 }

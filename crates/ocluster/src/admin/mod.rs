@@ -14,10 +14,12 @@ mod note;
 mod pause;
 mod pause_request;
 mod remove_client;
+mod schedulers;
 mod service;
 mod set_rate;
 mod show;
 pub(crate) mod state;
+mod step_down;
 mod store;
 mod update;
 mod watch;
@@ -105,6 +107,8 @@ enum Command {
     Exec(exec::Args),
     Audit(audit::Args),
     Web(web::Args),
+    Schedulers(schedulers::Args),
+    StepDown(step_down::Args),
     Store(store::Args),
 }
 
@@ -130,6 +134,8 @@ async fn run(args: Args) -> Result<(), CommandError> {
         Command::Forget(args) => forget::run(&common, args).await,
         Command::Exec(args) => exec::run(&common, args).await,
         Command::Audit(args) => audit::run(&common, args).await,
+        Command::Schedulers(args) => schedulers::run(&common, args).await,
+        Command::StepDown(args) => step_down::run(&common, args).await,
         Command::Store(args) => store::run(&common, args).await,
         Command::Web(args) => web::run(&common, args).await,
     }

@@ -42,6 +42,8 @@ pub(super) fn schemas() -> Vec<Output> {
         of::<Executed>("exec", Object),
         of::<Audit>("audit", Object),
         of::<PageLink>("web", Object),
+        of::<Schedulers>("schedulers", Object),
+        of::<SteppedDown>("step-down", Object),
         of::<CopiedStore>("store copy", Object),
     ]
 }
@@ -123,6 +125,49 @@ pub(crate) struct AddedClient {
 pub(crate) struct RemovedClient {
     /// The name it had.
     pub(crate) client: String,
+}
+
+/// The scheduler that leads, and its standbys.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Schedulers {
+    /// The one that leads, which has answered.
+    pub(crate) leader: Scheduler,
+    /// The number of its lease, which grows whenever another scheduler leads; null if its state is in files, so that no
+    /// other one can lead.
+    pub(crate) lease: Option<u64>,
+    /// Those that wait, or have waited within a day; those that looked at the lease last first.
+    pub(crate) standbys: Vec<Standby>,
+}
+
+/// A scheduler.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Scheduler {
+    /// Its process and its host.
+    pub(crate) name: String,
+    /// Where workers and clients connect to it.
+    pub(crate) address: String,
+}
+
+/// A scheduler that waits.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Standby {
+    /// Its process and its host.
+    pub(crate) name: String,
+    /// Where workers and clients connect to it when it leads.
+    pub(crate) address: String,
+    /// How many seconds ago it looked at the lease.
+    pub(crate) looked_seconds_ago: f64,
+    /// Whether it has looked within 5 seconds, so that it would lead at once.
+    pub(crate) is_ready: bool,
+    /// Whether it could connect to the leader.
+    pub(crate) reaches_leader: bool,
+}
+
+/// The scheduler that does not lead any more.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct SteppedDown {
+    /// Its process and its host.
+    pub(crate) leader: String,
 }
 
 /// The new share of a client of a pool.

@@ -207,12 +207,13 @@ async fn run(args: Args) -> Result<(), CommandError> {
     let config = SchedulerConfig::try_from(args)?;
     let manager = ServiceManager::from_env();
     let standby = Standby::open(config).await.map_err(CommandError::caused)?;
+    health.start();
     let waiting = standby.wait();
     let waiting = async {
         tokio::select! {
             biased;
             waited = waiting => waited,
-            never = wait_visibly(&manager, &health, &standby) => match never {},
+            never = wait_visibly(&manager, &standby) => match never {},
         }
     };
     tokio::select! {
@@ -230,7 +231,6 @@ async fn run(args: Args) -> Result<(), CommandError> {
         Err(error) => return Err(CommandError::caused(error)),
     };
     manager.ready(&scheduler.status().to_string());
-    health.start();
     memory::release_periodically();
     let mut running = std::pin::pin!(scheduler.run());
     let first = tokio::select! {
@@ -260,14 +260,9 @@ fn start_again(reason: StopReason) -> CommandError {
 }
 
 /// Tells the service manager that this scheduler waits, once it is clear that it does not lead at once.
-async fn wait_visibly(
-    manager: &ServiceManager,
-    health: &HealthArgs,
-    standby: &Standby,
-) -> Infallible {
+async fn wait_visibly(manager: &ServiceManager, standby: &Standby) -> Infallible {
     tokio::time::sleep(SOON).await;
     manager.ready(&standby.status());
-    health.clone().start();
     manager.report_periodically(|| standby.status()).await
 }
 

@@ -110,7 +110,8 @@ fn of_commands_options_values_and_files() {
         ],
         expect![[r#"
             ocluster-admin | show pause unpause pause-worker unpause-worker drain cancel jobs job job-log update \
-                add-client remove-client list-clients set-rate forget exec audit web store help
+                add-client remove-client list-clients set-rate forget exec audit web schedulers step-down store \
+                help
             ocluster-admin pa| pause pause-worker
             ocluster-admin show --te| --terse
             ocluster-admin show --output | text json

@@ -116,6 +116,8 @@ fn of_the_admin() {
         "exec CAP nowhere true",
         "web CAP",
         "web ./capnp-secrets/submission.cap",
+        "step-down CAP",
+        "schedulers ./capnp-secrets/submission.cap",
         "store copy here there",
         "store copy postgres://me:secret@db/x here",
     ];

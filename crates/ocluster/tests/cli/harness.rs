@@ -383,10 +383,25 @@ pub(crate) fn folded(text: &str) -> String {
 /// Returns `text` with the name of this machine, which follows that of a user, replaced.
 fn without_host(text: &str) -> String {
     let system = rustix::system::uname();
-    text.replace(
-        &format!("tester@{}", system.nodename().to_string_lossy()),
-        "tester@HOST",
-    )
+    let host = system.nodename().to_string_lossy();
+    let text = text.replace(&format!("tester@{host}"), "tester@HOST");
+    // The name of a scheduler: process 4711 on HOST.
+    let mut parts = text.split("process ");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        match rest.strip_prefix(&format!(" on {host}")) {
+            Some(rest) if rest.len() < part.len() => {
+                shown.push_str("process PID on HOST");
+                shown.push_str(rest);
+            }
+            _ => {
+                shown.push_str("process ");
+                shown.push_str(part);
+            }
+        }
+    }
+    shown
 }
 
 /// Returns `text` with durations (`3s`, `2m10s`) replaced by `0s`, padded with blanks.

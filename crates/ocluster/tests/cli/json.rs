@@ -192,6 +192,8 @@ fn of_the_admin() {
     transcript.admin(&cluster, "job-log", "u");
     transcript.admin(&cluster, "audit", "--limit 2");
     transcript.admin(&cluster, "web", "");
+    transcript.admin(&cluster, "schedulers", "");
+    transcript.admin(&cluster, "step-down", "");
     for line in [
         "ocluster-admin exec --output json ./capnp-secrets/admin.cap linux-x86_64 -- test {} = w1",
         "ocluster-admin store copy --output json here there",

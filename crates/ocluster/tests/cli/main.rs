@@ -27,6 +27,7 @@ mod older_peers;
 mod operators;
 mod postgres;
 mod readme;
+mod standby;
 mod terminals;
 mod timestamps;
 mod toolbox;

@@ -112,6 +112,14 @@ impl Drop for ServeGuard {
     }
 }
 
+/// Why there is no stream to a peer.
+enum Refused {
+    /// It was rejected, for this reason.
+    For(String),
+    /// It closed its connection without a word: a check whether this address can be reached.
+    Silent,
+}
+
 /// The stream to a peer after the handshake.
 struct PeerStream {
     stream: Box<dyn Stream>,
@@ -169,12 +177,15 @@ impl Server {
         let mut stopped = self.stopped.clone();
         let result = tokio::select! {
             result = self.handshake(accepted) => result,
-            () = inbound.unauthenticated.evicted() => Err(CloseReason::Evicted.to_string()),
+            () = inbound.unauthenticated.evicted() => Err(Refused::For(CloseReason::Evicted.to_string())),
             _ = stopped.changed() => return,
         };
         match result {
             Ok(stream) => self.start(stream, address, inbound),
-            Err(reason) => self.reject(&address, &reason),
+            Err(Refused::For(reason)) => self.reject(&address, &reason),
+            Err(Refused::Silent) => {
+                tracing::trace!("Connection from {address} was closed without a word")
+            }
         }
     }
 
@@ -204,10 +215,21 @@ impl Server {
         }
     }
 
-    async fn handshake(&self, accepted: Accepted) -> Result<PeerStream, String> {
+    async fn handshake(&self, accepted: Accepted) -> Result<PeerStream, Refused> {
+        let limit = self.options.handshake_timeout;
+        let late = || Refused::For(format!("no TLS handshake within {} s", limit.as_secs_f32()));
         let socket = match accepted {
             Accepted::Tcp(stream, _) => {
-                Socket::tcp(stream, &self.options.keep_alive).map_err(|e| e.to_string())?
+                // With TLS, the peer speaks first.
+                if self.acceptor.is_some()
+                    && let Ok(0) = timeout(limit, stream.peek(&mut [0]))
+                        .await
+                        .map_err(|_| late())?
+                {
+                    return Err(Refused::Silent);
+                }
+                let socket = Socket::tcp(stream, &self.options.keep_alive);
+                socket.map_err(|e| Refused::For(e.to_string()))?
             }
             Accepted::Unix(stream) => Socket::Unix(stream),
         };
@@ -217,18 +239,17 @@ impl Server {
                 fingerprint: None,
             });
         };
-        let limit = self.options.handshake_timeout;
         let stream = timeout(limit, acceptor.accept(socket))
             .await
-            .map_err(|_| format!("no TLS handshake within {} s", limit.as_secs_f32()))?
-            .map_err(|e| handshake_failure(&e))?;
+            .map_err(|_| late())?
+            .map_err(|e| Refused::For(handshake_failure(&e)))?;
         let fingerprint = stream
             .get_ref()
             .1
             .peer_certificates()
             .and_then(<[_]>::first)
             .and_then(certificate::fingerprint)
-            .ok_or(NO_CERTIFICATE)?;
+            .ok_or_else(|| Refused::For(NO_CERTIFICATE.to_owned()))?;
         Ok(PeerStream {
             stream: Box::new(stream),
             fingerprint: Some(fingerprint),

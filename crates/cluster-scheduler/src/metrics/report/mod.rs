@@ -1,6 +1,7 @@
 //! The scheduler's own page.
 
 mod durable;
+mod lease;
 mod wanted;
 mod web;
 
@@ -13,6 +14,7 @@ use pool::{ByPriority, Stats};
 use prometheus_text::{Family, Histogram, Kind, Page, cpu_time};
 use vat::{Counters, Traffic};
 
+pub(crate) use self::lease::LeaseReport;
 use self::wanted::workers_wanted;
 use super::stalls::Stalls;
 use crate::cluster::Cluster;
@@ -31,6 +33,8 @@ pub(crate) struct Report {
     pub(crate) traffic: Traffic,
     pub(crate) database: WriterStats,
     pub(crate) durable: JobsReport,
+    /// `None` if no other scheduler can lead.
+    pub(crate) lease: Option<LeaseReport>,
     pub(crate) stalls: Histogram,
     /// `None` if there are no pages.
     pub(crate) web: Option<Arc<WebStats>>,
@@ -48,6 +52,7 @@ impl Report {
             traffic: counters.read(),
             database: cluster.database(),
             durable: cluster.durable_jobs().report(),
+            lease: cluster.leader().standing().as_ref().map(LeaseReport::of),
             stalls: stalls.read(),
             web: cluster.web_stats(),
             web_delays: cluster.web_delays().read(),
@@ -66,6 +71,9 @@ impl Report {
         self.connections(&mut page);
         self.database(&mut page);
         durable::write(&mut page, &self.durable);
+        if let Some(lease) = &self.lease {
+            lease::write(&mut page, lease);
+        }
         if let Some(web) = &self.web {
             web::write(&mut page, web, &self.web_delays);
         }
@@ -306,13 +314,7 @@ impl Report {
     }
 
     fn process(&self, page: &mut Page) {
-        let help = "Delay of task wake-ups by the event loop";
-        page.family("ocluster_event_loop_delay_seconds", Kind::Histogram, help)
-            .histogram(&[], &self.stalls);
-        let help = "Always 1; the version is in the label";
-        page.family("ocluster_build_info", Kind::Gauge, help)
-            .sample(&[("version", self.version)], 1);
-        page.process(self.cpu, self.started);
+        process(page, self.version, &self.stalls, (self.cpu, self.started));
     }
 
     /// Writes one sample for each pool.
@@ -325,6 +327,25 @@ impl Report {
             family.sample(&[("pool", &pool.name)], value(pool));
         }
     }
+}
+
+/// Returns the page of a scheduler that waits.
+pub(crate) fn standby_page(lease: &LeaseReport, stalls: &Stalls, started: i64) -> String {
+    let mut page = Page::default();
+    lease::write(&mut page, lease);
+    let version = env!("CARGO_PKG_VERSION");
+    process(&mut page, version, &stalls.read(), (cpu_time(), started));
+    page.into_text()
+}
+
+fn process(page: &mut Page, version: &str, stalls: &Histogram, (cpu, started): (Duration, i64)) {
+    let help = "Delay of task wake-ups by the event loop";
+    page.family("ocluster_event_loop_delay_seconds", Kind::Histogram, help)
+        .histogram(&[], stalls);
+    let help = "Always 1; the version is in the label";
+    page.family("ocluster_build_info", Kind::Gauge, help)
+        .sample(&[("version", version)], 1);
+    page.process(cpu, started);
 }
 
 /// Returns what is in each queue. A page with the same series twice would be refused as a whole, so a worker that is

@@ -168,6 +168,12 @@ fn report() -> Report {
             commit_time: Duration::from_millis(1500),
         },
         durable: durable_jobs(),
+        lease: Some(LeaseReport {
+            leads: true,
+            number: 27,
+            confirmed: 28.5,
+            standbys: 29,
+        }),
         stalls,
         web: Some(Default::default()),
         web_delays: Histogram::new(&[0.01]),
