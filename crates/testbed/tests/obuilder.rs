@@ -358,6 +358,19 @@ fn an_unreachable_threshold_removes_no_result_and_fails_no_job() -> Result<()> {
     site.finish()
 }
 
+/// Builds a job with a hint. Returns how the scheduler has found the worker for it, and its output.
+fn build(site: &Site, hint: &str, spec: &str) -> Result<(String, Output)> {
+    // Otherwise the job may come before the worker asks for it, and go to the backlog.
+    site.wait_for_state("queue: (ready) [w1]")?;
+    let job = site.spec(spec)?.args(&["--cache-hint", hint]).run()?;
+    let job = job.check(0, &["Job succeeded"]);
+    let log = site.cluster.log("scheduler")?;
+    let assigned = format!("Assigning {hint} to ");
+    let line = log.lines().rfind(|line| line.contains(&assigned));
+    let line = line.with_context(|| format!("not assigned:\n{log}"))?;
+    Ok((line.to_owned(), job))
+}
+
 #[test]
 fn a_worker_is_not_preferred_for_results_that_it_has_pruned() -> Result<()> {
     let name = "a_worker_is_not_preferred_for_results_that_it_has_pruned";
@@ -379,18 +392,6 @@ fn a_worker_is_not_preferred_for_results_that_it_has_pruned() -> Result<()> {
         let options = [&*store, &threshold, "--obuilder-min-free=1M"];
         site.cluster
             .start_obuilder_worker(testbed::POOL, "w1", &options)
-    };
-    // Builds a job with a hint. Returns how the scheduler has found the worker for it, and its output.
-    let build = |site: &Site, hint: &str, spec: &str| -> Result<(String, Output)> {
-        // Otherwise the job may come before the worker asks for it, and go to the backlog.
-        site.wait_for_state("queue: (ready) [w1]")?;
-        let job = site.spec(spec)?.args(&["--cache-hint", hint]).run()?;
-        let job = job.check(0, &["Job succeeded"]);
-        let log = site.cluster.log("scheduler")?;
-        let assigned = format!("Assigning {hint} to ");
-        let line = log.lines().rfind(|line| line.contains(&assigned));
-        let line = line.with_context(|| format!("not assigned:\n{log}"))?;
-        Ok((line.to_owned(), job))
     };
     let large = |name: &str| {
         let size = 70 << 20;

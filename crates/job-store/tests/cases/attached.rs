@@ -126,7 +126,9 @@ fn an_attached_job_is_kept_as_it_was_last_saved() {
         assert_eq!(seen, Record::from(running(number)));
         assert_eq!((seen.state, seen.attempts.len()), (State::Running, 1));
         let last = ended(number, outcome.clone());
-        writer.save_attached(&[last.clone()]).expect("saved");
+        writer
+            .save_attached(std::slice::from_ref(&last))
+            .expect("saved");
         let seen = record(&mut reader, number);
         assert_eq!(seen, Record::from(last), "it is shown like this before");
         assert_eq!((seen.attached, seen.state), (true, state));
