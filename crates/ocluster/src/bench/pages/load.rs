@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cluster_api::{Admin, DurableStage, Label, Submission};
-use futures::future::{select_all, try_join_all};
+use futures::future::try_join_all;
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use vat::SturdyRef;
 
 use super::super::Sizes;
@@ -117,8 +118,7 @@ pub(super) async fn run_jobs(
             load.completed.fetch_add(1, Ordering::Relaxed);
         }
     });
-    let (failed, _, _) = select_all(workers.map(Box::pin)).await;
-    failed
+    first_failure(workers).await
 }
 
 /// Returns the name of a worker.
@@ -142,8 +142,20 @@ pub(super) async fn queue_jobs(
             .iter()
             .map(move |client| queue_in_lane(rig, client, lane, Arc::clone(load)))
     });
-    let (failed, _, _) = select_all(lanes.map(Box::pin)).await;
-    failed
+    first_failure(lanes).await
+}
+
+/// Runs all of these, and returns why the first one fails. Of thousands, only those are looked at that have something to
+/// do: the more often that is, the more it would cost otherwise, and the less would be left for the scheduler.
+async fn first_failure(
+    all: impl Iterator<Item = impl Future<Output = Result<Infallible, CommandError>>>,
+) -> Result<Infallible, CommandError> {
+    let mut all: FuturesUnordered<_> = all.collect();
+    match all.next().await {
+        Some(failed) => failed,
+        // There are none, so none fails.
+        None => std::future::pending().await,
+    }
 }
 
 async fn queue_in_lane(
