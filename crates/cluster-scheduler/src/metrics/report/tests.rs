@@ -8,7 +8,7 @@ use pool::{ByPriority, Capacity, ClientId, ClientStats, Stats, WorkerName, Worke
 use prometheus_text::Histogram;
 use vat::Traffic;
 
-use super::{PoolReport, Report};
+use super::{LeaseReport, PoolReport, Report};
 use crate::db::WriterStats;
 use crate::durable::{JobsReport, LogStoreReport, LogStoreStats, PhaseHistograms, PhaseSeconds};
 use crate::history::{History, JobResult};
