@@ -1,8 +1,8 @@
 //! Which of several schedulers on one database leads: this one's part.
 //!
 //! `leadership` decides. Its thread (`keeper`) has nothing else to do, so that a busy scheduler does not lose its
-//! lease, and another one (`questions`) asks the database, which may take its time. The scheduler's thread is told what to do
-//! by [`Event`]s.
+//! lease, and another one (`questions`) asks the database, which may take its time. The scheduler's thread is told what
+//! to do by [`Event`]s.
 
 mod error;
 mod keeper;
