@@ -101,6 +101,7 @@ pub use durable::KeepError;
 pub use job_settings::JobSettings;
 pub use job_store::log_store::{LogStoreAddress, LogStoreCredentials, ParseLogStoreError};
 pub use leadership::StopReason;
+pub use leading::LeaseError;
 pub use limits::Limits;
 pub use log_store_settings::{Acknowledge, LogStoreSettings};
 pub use metrics::example_metrics;

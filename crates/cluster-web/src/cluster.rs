@@ -362,6 +362,11 @@ pub trait Cluster: Send + Sync + 'static {
     /// Does something, and returns the id of the job that it is about, or nothing.
     fn act(&self, actor: Actor, action: Action) -> Answer<String>;
 
+    /// Returns why there is no page at all; `None` if there are pages. It is asked for each, and told to everybody.
+    fn unavailable(&self) -> Option<ClusterError> {
+        None
+    }
+
     /// Returns a signal that changes, at most once a second, when something happens in a pool; `None` if there is no
     /// such pool. Without a name: in any pool.
     fn changes(&self, pool: Option<&str>) -> Option<watch::Receiver<u64>>;

@@ -17,7 +17,7 @@ use super::body::Text;
 use super::route::Route;
 use crate::cluster::Cluster;
 use crate::db::UnixTime;
-use crate::leading::Standing;
+use crate::leading::LeaseState;
 use crate::metrics::{LeaseReport, Report, Scrapes, Source, Stalls, standby_page, targets};
 
 /// How long the scheduler's own page is shown again instead of being made anew. No scraper needs ten a second, and
@@ -29,7 +29,7 @@ pub(crate) struct Endpoint {
     /// Set once this scheduler leads.
     leader: OnceCell<Leader>,
     /// `None` if it cannot be a standby.
-    standing: Option<watch::Receiver<Standing>>,
+    lease_state: Option<watch::Receiver<LeaseState>>,
     /// When this process started.
     started: UnixTime,
     stalls: Stalls,
@@ -46,11 +46,14 @@ struct Leader {
 
 impl Endpoint {
     /// Returns the endpoint of a scheduler that does not lead yet.
-    pub(crate) fn new(standing: Option<watch::Receiver<Standing>>, started: UnixTime) -> Rc<Self> {
+    pub(crate) fn new(
+        lease_state: Option<watch::Receiver<LeaseState>>,
+        started: UnixTime,
+    ) -> Rc<Self> {
         Rc::new(Self {
             started,
             leader: OnceCell::new(),
-            standing,
+            lease_state,
             stalls: Stalls::new(),
             scrapes: Scrapes::default(),
             last: RefCell::default(),
@@ -102,19 +105,22 @@ impl Endpoint {
 
     /// Answers for a scheduler that does not lead.
     fn standby(&self, route: &Route) -> Response<Text> {
-        match (route, &self.standing) {
+        match (route, &self.lease_state) {
             (Route::Alive, _) => plain(StatusCode::OK, "ok\n"),
-            (Route::Scheduler, Some(standing)) => {
-                let lease = LeaseReport::of(&standing.borrow());
+            (Route::Scheduler, Some(lease_state)) => {
+                let lease = LeaseReport::of(&lease_state.borrow());
                 let text = standby_page(&lease, &self.stalls, self.started.0);
                 let content_type = HeaderValue::from_static(prometheus_text::CONTENT_TYPE);
                 found(content_type, text)
             }
             _ => {
-                let standing = self.standing.as_ref().map(|standing| standing.borrow());
-                let leader = standing
+                let lease_state = self
+                    .lease_state
                     .as_ref()
-                    .and_then(|standing| standing.leader.as_ref());
+                    .map(|lease_state| lease_state.borrow());
+                let leader = lease_state
+                    .as_ref()
+                    .and_then(|lease_state| lease_state.leader.as_ref());
                 let text = match leader {
                     Some(leader) => format!(
                         "standby: {} leads, at {}\n",

@@ -14,8 +14,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use visible::Shown;
 
+use super::lease_state::{LeaseState, PRESENT, Role};
 use super::questions::{Answer, Question};
-use super::standing::{PRESENT, Role, Standing};
 use super::{Command, Event, reach};
 use crate::clock::Clock;
 
@@ -35,7 +35,7 @@ pub(super) struct Parts {
     pub(super) id: SchedulerId,
     pub(super) questions: Sender<Question>,
     pub(super) events: UnboundedSender<Event>,
-    pub(super) standing: watch::Sender<Standing>,
+    pub(super) lease_state: watch::Sender<LeaseState>,
 }
 
 /// Does what is decided until the program ends, or the scheduler drops its end.
@@ -47,8 +47,8 @@ pub(super) async fn run(
     let clock = Clock::start();
     let reaches_leader = Arc::new(AtomicBool::new(true));
     // It ends with the runtime of this thread.
-    let standing = parts.standing.subscribe();
-    tokio::spawn(reach::watch(standing, Arc::clone(&reaches_leader)));
+    let lease_state = parts.lease_state.subscribe();
+    tokio::spawn(reach::watch(lease_state, Arc::clone(&reaches_leader)));
     let id = HolderId(parts.id.number());
     let mut keeping = Keeping {
         leadership: Leadership::new(timing(), clock.now(), id),
@@ -139,8 +139,8 @@ impl Keeping {
                 }
                 Effect::Stop(reason) => {
                     self.parts
-                        .standing
-                        .send_modify(|standing| standing.role = Role::Standby);
+                        .lease_state
+                        .send_modify(|lease_state| lease_state.role = Role::Standby);
                     self.report(Event::Stop(reason));
                 }
             }
@@ -190,8 +190,8 @@ impl Keeping {
         if let Some(look) = &look {
             let known = self.leader();
             self.parts
-                .standing
-                .send_modify(|standing| standing.looked(look));
+                .lease_state
+                .send_modify(|lease_state| lease_state.looked(look));
             self.log_leader(known);
         }
         self.leadership.looked(now, ask, seen);
@@ -199,13 +199,13 @@ impl Keeping {
 
     /// Returns the other scheduler that leads, as far as this one knows.
     fn leader(&self) -> Option<SchedulerId> {
-        let standing = self.parts.standing.borrow();
-        standing.leader.as_ref().map(|leader| leader.id)
+        let lease_state = self.parts.lease_state.borrow();
+        lease_state.leader.as_ref().map(|leader| leader.id)
     }
 
     /// Logs which other scheduler leads, unless it is the known one.
     fn log_leader(&self, known: Option<SchedulerId>) {
-        if let Some(leader) = &self.parts.standing.borrow().leader
+        if let Some(leader) = &self.parts.lease_state.borrow().leader
             && known != Some(leader.id)
             && leader.id != self.parts.id
         {
@@ -220,8 +220,8 @@ impl Keeping {
             Some((lease, others)) => {
                 self.lease = Some(lease);
                 self.parts
-                    .standing
-                    .send_modify(|standing| standing.noted(&others));
+                    .lease_state
+                    .send_modify(|lease_state| lease_state.noted(&others));
                 TakeAnswer::Taken {
                     number: lease.number().unsigned_abs(),
                     standbys: count(&others),
@@ -235,8 +235,8 @@ impl Keeping {
         let answer = answer.map(|renewal| match renewal {
             Renewal::Renewed(others) => {
                 self.parts
-                    .standing
-                    .send_modify(|standing| standing.noted(&others));
+                    .lease_state
+                    .send_modify(|lease_state| lease_state.noted(&others));
                 RenewAnswer::Renewed(count(&others))
             }
             Renewal::ReadOnly => RenewAnswer::ReadOnly,
@@ -249,10 +249,10 @@ impl Keeping {
         let Some(lease) = self.lease_of(fence) else {
             return;
         };
-        self.parts.standing.send_modify(|standing| {
-            standing.role = Role::Leader;
-            standing.leader = None;
-            standing.number = fence.number();
+        self.parts.lease_state.send_modify(|lease_state| {
+            lease_state.role = Role::Leader;
+            lease_state.leader = None;
+            lease_state.number = fence.number();
         });
         tracing::info!(target: "scheduler", "Took lease {fence} of the database; leading");
         self.report(Event::Lead(lease));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cluster_api::{LeaderStatus, RpcError, Standby};
 use leadership::StepDownError;
 
-use super::{Keeper, Standing};
+use super::{Keeper, LeaseState};
 
 /// What a scheduler that leads knows of its lease, and how it gives that up.
 pub(crate) struct Leader {
@@ -26,22 +26,26 @@ impl Leader {
     }
 
     /// Returns what is known of the lease; `None` if no other scheduler can lead.
-    pub(crate) fn standing(&self) -> Option<Standing> {
+    pub(crate) fn lease_state(&self) -> Option<LeaseState> {
         let keeper = self.keeper.as_ref()?;
-        Some(keeper.standing().borrow().clone())
+        Some(keeper.lease_state().borrow().clone())
     }
 
     /// Returns what operators are told.
     pub(crate) fn status(&self) -> LeaderStatus {
-        let standing = self.standing();
-        let standbys = standing.iter().flat_map(|standing| &standing.others);
-        let since = standing
+        let lease_state = self.lease_state();
+        let standbys = lease_state
+            .iter()
+            .flat_map(|lease_state| &lease_state.others);
+        let since = lease_state
             .as_ref()
-            .map_or(Duration::ZERO, Standing::since_answer);
+            .map_or(Duration::ZERO, LeaseState::since_answer);
         LeaderStatus {
             name: self.name.clone(),
             address: self.address.clone(),
-            lease: standing.as_ref().map_or(0, |standing| standing.number),
+            lease: lease_state
+                .as_ref()
+                .map_or(0, |lease_state| lease_state.number),
             confirmed: since,
             standbys: standbys
                 .map(|peer| Standby {
@@ -57,12 +61,12 @@ impl Leader {
 
     /// Tells whether a standby would lead.
     pub(crate) fn may_step_down(&self) -> Result<(), RpcError> {
-        match self.standing() {
+        match self.lease_state() {
             None => Err(RpcError::failed(
                 "cannot step down: the state of this scheduler is in files, which no other one can read; start the \
                  schedulers with --store=postgres://...",
             )),
-            Some(standing) if standing.standbys().next().is_none() => {
+            Some(lease_state) if lease_state.standbys().next().is_none() => {
                 Err(refused(StepDownError::NoStandby))
             }
             Some(_) => Ok(()),

@@ -1,14 +1,15 @@
 //! Which of several schedulers on one database leads: this one's part.
 //!
-//! `leadership` decides. Its thread (`keeper`) has nothing else to do, so that a busy scheduler does not lose its lease,
-//! and another one (`questions`) asks the database, which may take its time. The scheduler's thread is told what to do
-//! by [`Event`]s.
+//! `leadership` decides. Its thread (`keeper`) has nothing else to do, so that a busy scheduler does not lose its
+//! lease, and another one (`questions`) asks the database, which may take its time. The scheduler's thread is told what
+//! to do by [`Event`]s.
 
+mod error;
 mod keeper;
 mod leader;
+mod lease_state;
 mod questions;
 mod reach;
-mod standing;
 
 use std::cell::RefCell;
 use std::io;
@@ -18,11 +19,11 @@ use cluster_postgres::{Candidate, Lease};
 use leadership::{StepDownError, StopReason};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::error::LeaseError;
 pub(crate) use self::keeper::timing;
 pub(crate) use self::leader::Leader;
+pub(crate) use self::lease_state::{LeaseState, Role};
 pub(crate) use self::questions::check_key;
-pub(crate) use self::standing::{Role, Standing};
-use crate::scheduler::StartError;
 
 /// What the scheduler must do.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub(crate) enum Event {
     /// The lease is given up, or there was none: the program can end.
     Ended,
     /// This scheduler cannot wait for the lease.
-    Failed(StartError),
+    Failed(LeaseError),
 }
 
 /// What the scheduler reports.
@@ -55,7 +56,7 @@ enum Command {
 pub(crate) struct Keeper {
     commands: mpsc::UnboundedSender<Command>,
     events: RefCell<mpsc::UnboundedReceiver<Event>>,
-    standing: watch::Receiver<Standing>,
+    lease_state: watch::Receiver<LeaseState>,
 }
 
 impl Keeper {
@@ -64,18 +65,18 @@ impl Keeper {
         candidate: Candidate,
         key: String,
         id: cluster_postgres::SchedulerId,
-        publish: watch::Sender<Standing>,
+        publish: watch::Sender<LeaseState>,
     ) -> io::Result<Self> {
         let (commands, commanded) = mpsc::unbounded_channel();
         let (report, events) = mpsc::unbounded_channel();
-        let standing = publish.subscribe();
+        let lease_state = publish.subscribe();
         let (answer, answered) = mpsc::unbounded_channel();
         let questions = questions::start(candidate, key, answer)?;
         let keeper = keeper::Parts {
             id,
             questions,
             events: report,
-            standing: publish,
+            lease_state: publish,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -86,20 +87,20 @@ impl Keeper {
         Ok(Self {
             commands,
             events: RefCell::new(events),
-            standing,
+            lease_state,
         })
     }
 
     /// Returns what is known of the lease at any time.
-    pub(crate) fn standing(&self) -> watch::Receiver<Standing> {
-        self.standing.clone()
+    pub(crate) fn lease_state(&self) -> watch::Receiver<LeaseState> {
+        self.lease_state.clone()
     }
 
     /// Waits for what to do next. Only one task may.
     pub(crate) async fn next_event(&self) -> Event {
         let next =
             std::future::poll_fn(|context| self.events.borrow_mut().poll_recv(context)).await;
-        next.unwrap_or_else(|| Event::Failed(StartError::Lease))
+        next.unwrap_or_else(|| Event::Failed(LeaseError::Ended))
     }
 
     /// A worker or a client has shown a sign of life.

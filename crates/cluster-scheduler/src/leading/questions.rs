@@ -7,8 +7,8 @@ use cluster_postgres::{Candidate, Error, Lease, Look, Peer, Renewal};
 use leadership::AskId;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::error::LeaseError;
 use crate::db;
-use crate::scheduler::StartError;
 
 /// What is asked.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub(super) enum Answer {
     GivenUp(AskId),
     Left,
     /// The database cannot be used at all.
-    Failed(StartError),
+    Failed(LeaseError),
 }
 
 /// Starts the thread. It ends with its questions.
@@ -129,11 +129,11 @@ impl Asker {
         }
     }
 
-    fn look(&mut self, reaches_leader: bool) -> Result<Option<Look>, StartError> {
+    fn look(&mut self, reaches_leader: bool) -> Result<Option<Look>, LeaseError> {
         if let Err(error) = self.candidate.prepare() {
             return match error {
                 cluster_postgres::OpenError::Database(error) => Ok(self.log_failure(Err(error))),
-                other => Err(StartError::Database(db::OpenError::from(other))),
+                other => Err(LeaseError::Database(db::OpenError::from(other))),
             };
         }
         let look = self.candidate.look(reaches_leader);
@@ -166,12 +166,12 @@ impl Asker {
 /// Refuses a lease of a scheduler with another key: the secrets of its peers would mean nothing to this one.
 ///
 /// The latest leader may change its own key.
-pub(crate) fn check_key(key: &str, look: &Look) -> Result<(), StartError> {
+pub(crate) fn check_key(key: &str, look: &Look) -> Result<(), LeaseError> {
     if look.key.is_empty() || look.key == key || look.was_ours {
         return Ok(());
     }
     let leader = look.leader.as_ref();
-    Err(StartError::OtherKey {
+    Err(LeaseError::OtherKey {
         ours: key.to_owned(),
         theirs: look.key.clone(),
         leader: leader.map_or_else(

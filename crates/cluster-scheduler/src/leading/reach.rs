@@ -10,15 +10,15 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use vat::Address;
 
-use super::Standing;
+use super::LeaseState;
 
 /// How often to connect, and how long that may take.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Keeps `reaches` at whether the leader can be reached, for as long as it is awaited. Never ends.
-pub(super) async fn watch(standing: watch::Receiver<Standing>, reaches: Arc<AtomicBool>) {
+pub(super) async fn watch(lease_state: watch::Receiver<LeaseState>, reaches: Arc<AtomicBool>) {
     loop {
-        let address = standing
+        let address = lease_state
             .borrow()
             .leader
             .as_ref()

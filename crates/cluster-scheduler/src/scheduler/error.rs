@@ -13,6 +13,7 @@ use crate::cluster::AddClientError;
 use crate::config::FileName;
 use crate::db;
 use crate::durable::KeepError;
+use crate::leading::LeaseError;
 use crate::state_dir::StateDirError;
 
 /// Why a scheduler cannot be started.
@@ -54,25 +55,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// Another scheduler of the cluster has another key.
-    #[error(
-        "the schedulers on a database must have the same key: {leader} has sha-256@{theirs}, and this one \
-         sha-256@{ours}; copy its key file, or give this scheduler a database of its own"
-    )]
-    OtherKey {
-        /// The fingerprint of this scheduler's key.
-        ours: String,
-        /// That of the leader's.
-        theirs: String,
-        /// Who has it.
-        leader: String,
-    },
-    /// The threads of the lease cannot be started.
-    #[error("cannot start the threads of the lease")]
-    LeaseThreads(#[source] io::Error),
-    /// The threads of the lease have ended.
-    #[error("the threads of the lease have ended; this is a bug")]
-    Lease,
+    /// Cannot wait for the lease of the database.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
     /// It does not lead any more.
     #[error("this scheduler does not lead any more: {0}")]
     Stopped(StopReason),

@@ -25,7 +25,7 @@ use crate::cluster::Cluster;
 use crate::config::SchedulerConfig;
 use crate::db::UnixTime;
 use crate::http::{Endpoint, HttpServer};
-use crate::leading::{Event, Keeper, Standing};
+use crate::leading::{Event, Keeper, LeaseState};
 use crate::service::restore::Services;
 use crate::shutdown;
 use crate::state_dir::StateDir;
@@ -61,14 +61,14 @@ struct Metrics {
 }
 
 impl Metrics {
-    /// Begins to serve metrics, in a task. `standing` is `None` if this scheduler cannot be a standby.
+    /// Begins to serve metrics, in a task. `lease_state` is `None` if this scheduler cannot be a standby.
     fn serve(
         server: HttpServer,
-        standing: Option<watch::Receiver<Standing>>,
+        lease_state: Option<watch::Receiver<LeaseState>>,
         started: UnixTime,
         tasks: &mut JoinSet<()>,
     ) -> Self {
-        let endpoint = Endpoint::new(standing, started);
+        let endpoint = Endpoint::new(lease_state, started);
         let address = server.address();
         tasks.spawn_local(server.serve(Rc::clone(&endpoint)));
         Self { endpoint, address }
@@ -85,8 +85,8 @@ const ANSWER_DELAY: Duration = Duration::from_millis(50);
 const FLUSH_LIMIT: Duration = Duration::from_millis(200);
 
 impl Scheduler {
-    /// Starts a scheduler: when this returns, it listens and its cap files are written. If others share its database, it
-    /// waits as a [`Standby`] first.
+    /// Starts a scheduler: when this returns, it listens and its cap files are written. If others share its database,
+    /// it waits as a [`Standby`] first.
     ///
     /// Connections are answered while [`Scheduler::run`] is awaited. Needs a `LocalSet`.
     ///

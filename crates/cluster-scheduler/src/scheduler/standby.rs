@@ -15,7 +15,7 @@ use super::{Metrics, Scheduler, cap_files};
 use crate::clock::Clock;
 use crate::config::{SchedulerConfig, StoreSettings};
 use crate::db;
-use crate::leading::{Event, Keeper, Standing, check_key, timing};
+use crate::leading::{Event, Keeper, LeaseError, LeaseState, check_key, timing};
 use crate::service::restore::Services;
 use crate::state_dir::StateDir;
 use crate::web::Pages;
@@ -88,7 +88,7 @@ impl Standby {
         while waiting.lease.get().is_none() {
             match waiting.keeper.next_event().await {
                 Event::Lead(lease) => waiting.lease.set(Some(lease)),
-                Event::Failed(error) => return Err(error),
+                Event::Failed(error) => return Err(error.into()),
                 Event::Stop(reason) => return Err(StartError::Stopped(reason)),
                 Event::Probe | Event::Drain | Event::Ended => {}
             }
@@ -100,8 +100,8 @@ impl Standby {
     ///
     /// # Errors
     ///
-    /// [`StartError`] says what cannot be used; [`StartError::Stopped`], that another scheduler may lead before this one
-    /// was ready.
+    /// [`StartError`] says what cannot be used; [`StartError::Stopped`], that another scheduler may lead before this
+    /// one was ready.
     pub async fn lead(self) -> Result<Scheduler, StartError> {
         self.wait().await?;
         let Self {
@@ -164,11 +164,11 @@ impl Standby {
 
     /// Returns a summary in one line, for operators.
     pub fn status(&self) -> String {
-        let standing = self
+        let lease_state = self
             .waiting
             .as_ref()
-            .map(|waiting| waiting.keeper.standing());
-        let leader = standing.and_then(|standing| standing.borrow().leader.clone());
+            .map(|waiting| waiting.keeper.lease_state());
+        let leader = lease_state.and_then(|lease_state| lease_state.borrow().leader.clone());
         match leader {
             Some(leader) => format!("standby; {} leads", leader.name),
             None => "standby".to_owned(),
@@ -204,10 +204,10 @@ async fn wait(
     }
     let identity = start::identity(&config.key)?;
     let Bound { address, http } = Bound::bind(config, &identity).await?;
-    let (publish, standing) = watch::channel(Standing::default());
+    let (publish, lease_state) = watch::channel(LeaseState::default());
     let settings_of_pages = config.web.clone();
     let pages = settings_of_pages
-        .map(|settings| Pages::start(settings, &identity, Some(standing.clone())))
+        .map(|settings| Pages::start(settings, &identity, Some(lease_state.clone())))
         .transpose()?;
     let id = SchedulerId::new(state_dir.id()?);
     let key = identity.fingerprint().to_string();
@@ -231,13 +231,13 @@ async fn wait(
                  --log-store: they cannot be read after another one has taken over"
             );
         }
-        publish.send_modify(|standing| standing.looked(&look));
+        publish.send_modify(|lease_state| lease_state.looked(&look));
         candidate
     };
     let keeper = Keeper::start(candidate, key, id, publish);
-    let keeper = Rc::new(keeper.map_err(StartError::LeaseThreads)?);
+    let keeper = Rc::new(keeper.map_err(LeaseError::Threads)?);
     let metrics =
-        http.map(|server| Metrics::serve(server, Some(standing), clock.start_date(), tasks));
+        http.map(|server| Metrics::serve(server, Some(lease_state), clock.start_date(), tasks));
     Ok(Waiting {
         settings,
         identity,
@@ -268,7 +268,7 @@ impl Waiting {
         clock: Clock,
     ) -> Result<Opened, StartError> {
         let Some(lease) = self.lease.get() else {
-            return Err(StartError::Lease);
+            return Err(LeaseError::Ended.into());
         };
         loop {
             let store = WritableStore::Postgres(&self.settings, lease).open(clock.date());
@@ -280,7 +280,7 @@ impl Waiting {
                     tokio::select! {
                         event = self.keeper.next_event() => match event {
                             Event::Stop(reason) => return Err(StartError::Stopped(reason)),
-                            Event::Failed(error) => return Err(error),
+                            Event::Failed(error) => return Err(error.into()),
                             Event::Drain => self.keeper.drained(),
                             Event::Lead(_) | Event::Probe | Event::Ended => {}
                         },

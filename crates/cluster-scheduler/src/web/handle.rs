@@ -19,7 +19,7 @@ use visible::Shown;
 use super::Question;
 use super::changes::Receivers;
 use super::service::WebService;
-use crate::leading::Standing;
+use crate::leading::LeaseState;
 
 /// Asks the thread of the capabilities.
 pub(super) struct Handle {
@@ -27,28 +27,28 @@ pub(super) struct Handle {
     /// Set once this scheduler leads.
     leader: Arc<OnceLock<Receivers>>,
     /// `None` if it cannot be a standby.
-    standing: Option<watch::Receiver<Standing>>,
+    lease_state: Option<watch::Receiver<LeaseState>>,
 }
 
 impl Handle {
     pub(super) fn new(
         questions: mpsc::Sender<Question>,
         leader: Arc<OnceLock<Receivers>>,
-        standing: Option<watch::Receiver<Standing>>,
+        lease_state: Option<watch::Receiver<LeaseState>>,
     ) -> Self {
         Self {
             questions,
             leader,
-            standing,
+            lease_state,
         }
     }
 
     /// Returns what a scheduler that does not lead answers to everything.
     fn standby(&self) -> ClusterError {
-        let Some(standing) = &self.standing else {
+        let Some(lease_state) = &self.lease_state else {
             return ClusterError::Unavailable("The scheduler is starting.".to_owned());
         };
-        ClusterError::Unavailable(match &standing.borrow().leader {
+        ClusterError::Unavailable(match &lease_state.borrow().leader {
             Some(leader) if leader.pages.is_empty() => {
                 format!(
                     "This scheduler is a standby: {} leads.",
@@ -177,6 +177,10 @@ impl Cluster for Handle {
 
     fn act(&self, actor: Actor, action: Action) -> Answer<String> {
         self.ask(async move |service| service.act(actor, action).await)
+    }
+
+    fn unavailable(&self) -> Option<ClusterError> {
+        self.leader.get().is_none().then(|| self.standby())
     }
 
     fn changes(&self, pool: Option<&str>) -> Option<watch::Receiver<u64>> {

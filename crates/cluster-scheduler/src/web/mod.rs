@@ -28,7 +28,7 @@ use self::changes::{Changes, Receivers};
 use self::handle::Handle;
 use self::service::WebService;
 use crate::cluster::Cluster;
-use crate::leading::Standing;
+use crate::leading::LeaseState;
 use crate::web_delays::Delays;
 
 /// How many questions wait at most. Each browser has few at a time.
@@ -46,16 +46,16 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Starts to serve pages. `standing` is `None` if this scheduler cannot be a standby.
+    /// Starts to serve pages. `lease_state` is `None` if this scheduler cannot be a standby.
     pub(crate) fn start(
         settings: WebSettings,
         identity: &Identity,
-        standing: Option<watch::Receiver<Standing>>,
+        lease_state: Option<watch::Receiver<LeaseState>>,
     ) -> Result<Self, ServerError> {
         let key = SessionKey::new(identity.derive("web-sessions").digest());
         let (questions, asked) = mpsc::channel(MAX_QUESTIONS);
         let leader = Arc::new(OnceLock::new());
-        let handle = Handle::new(questions, Arc::clone(&leader), standing);
+        let handle = Handle::new(questions, Arc::clone(&leader), lease_state);
         let url = settings.url.clone();
         let scheme = if settings.tls.is_some() {
             "https"

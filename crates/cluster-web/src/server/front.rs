@@ -32,6 +32,9 @@ pub(super) const TOKEN_FIELD: &str = "token";
 /// Where a form is sent that needs no token: its visitor has no session yet.
 pub(super) const ENTER: &str = "/enter";
 
+/// Where styles and scripts are, which no scheduler is asked for.
+const ASSETS: &str = "/assets/";
+
 /// The end of the address of a page as JSON.
 const JSON: &str = ".json";
 
@@ -69,6 +72,11 @@ async fn answer_with(
     let visit = Visit::of(site, peer, &head, format).await;
     if let Err(refusal) = check_head(site, &head) {
         return refusal.page(&visit);
+    }
+    if let Some(why) = site.cluster.unavailable()
+        && !head.uri.path().starts_with(ASSETS)
+    {
+        return Refusal::from(why).page(&visit);
     }
     let body = match check_form(site, &visit, &head, body).await {
         Ok(body) => body,

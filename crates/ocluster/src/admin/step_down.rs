@@ -9,8 +9,8 @@ use cli::error::CommandError;
 
 /// Have a standby lead instead of this scheduler
 ///
-/// It takes about a second. Our clients and workers go to the new leader by themselves; durable jobs go on, and attached
-/// jobs are lost. This scheduler waits as a standby then. It refuses if no standby is there.
+/// It takes about a second. Our clients and workers go to the new leader by themselves; durable jobs go on, and
+/// attached jobs are lost. This scheduler waits as a standby then. It refuses if no standby is there.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin step-down [OPTIONS] [CAP]")]
 pub(super) struct Args {

@@ -184,7 +184,7 @@ impl Server {
             Ok(stream) => self.start(stream, address, inbound),
             Err(Refused::For(reason)) => self.reject(&address, &reason),
             Err(Refused::Silent) => {
-                tracing::trace!("Connection from {address} was closed without a word")
+                tracing::trace!("Connection from {address} was closed without a word");
             }
         }
     }

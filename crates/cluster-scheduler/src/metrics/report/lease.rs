@@ -2,7 +2,7 @@
 
 use prometheus_text::{Kind, Page};
 
-use crate::leading::{Role, Standing};
+use crate::leading::{LeaseState, Role};
 
 /// What a scheduler knows of the lease.
 pub(crate) struct LeaseReport {
@@ -15,12 +15,12 @@ pub(crate) struct LeaseReport {
 }
 
 impl LeaseReport {
-    pub(crate) fn of(standing: &Standing) -> Self {
+    pub(crate) fn of(lease_state: &LeaseState) -> Self {
         Self {
-            leads: standing.role == Role::Leader,
-            number: standing.number,
-            confirmed: standing.since_answer().as_secs_f64(),
-            standbys: standing.standbys().count(),
+            leads: lease_state.role == Role::Leader,
+            number: lease_state.number,
+            confirmed: lease_state.since_answer().as_secs_f64(),
+            standbys: lease_state.standbys().count(),
         }
     }
 }

@@ -52,7 +52,7 @@ impl Report {
             traffic: counters.read(),
             database: cluster.database(),
             durable: cluster.durable_jobs().report(),
-            lease: cluster.leader().standing().as_ref().map(LeaseReport::of),
+            lease: cluster.leader().lease_state().as_ref().map(LeaseReport::of),
             stalls: stalls.read(),
             web: cluster.web_stats(),
             web_delays: cluster.web_delays().read(),

@@ -17,7 +17,7 @@ pub(crate) enum Role {
 
 /// What a scheduler knows of the lease and of the other schedulers.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Standing {
+pub(crate) struct LeaseState {
     pub(crate) role: Role,
     /// The number of the latest lease that it knows.
     pub(crate) number: u64,
@@ -32,7 +32,7 @@ pub(crate) struct Standing {
 /// A standby that has looked at the lease within this time would lead at once.
 pub(crate) const PRESENT: Duration = Duration::from_secs(5);
 
-impl Standing {
+impl LeaseState {
     /// The database has told a standby how the lease is.
     pub(crate) fn looked(&mut self, look: &Look) {
         self.number = look.number;
