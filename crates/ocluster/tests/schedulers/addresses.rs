@@ -12,7 +12,7 @@ fn peers_with_both_addresses_go_to_the_scheduler_that_leads() {
     let addresses = ports.map(|port| format!("tcp:127.0.0.1:{port}"));
     let place = |number: usize| Place {
         listen: addresses[number].clone(),
-        // The cap files have one address, whoever leads.
+        // The cap files have one address, whichever scheduler leads.
         public: addresses[0].clone(),
         checks: format!("127.0.0.1:{}", free_port()),
         machine: Vec::new(),
