@@ -31,8 +31,8 @@ const FAILOVER_INTERVAL: Duration = Duration::from_millis(500);
 /// Connects to what `cap` refers to.
 ///
 /// As in upstream, one line on standard error has the outcome. A terminal only shows a status line if it takes time.
-/// Both show what is waited for if it takes long. If the scheduler has further addresses ([`AlsoArgs`]), it may be one of
-/// several, and another one may be about to lead: that is waited for, too.
+/// Both show what is waited for if it takes long. If the scheduler has further addresses ([`AlsoArgs`]), it may be one
+/// of several, and another one may be about to lead: that is waited for, too.
 ///
 /// [`AlsoArgs`]: crate::capability_args::AlsoArgs
 ///

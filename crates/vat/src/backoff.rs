@@ -6,8 +6,8 @@ use std::time::Duration;
 ///
 /// A plain value: the caller passes the time and the chance. After a connection that had lasted, the first wait is
 /// short, and different for each peer, so that the peers of a restarted server do not all arrive at once. The next ones
-/// grow, but not at once: a cluster with several schedulers has another leader after a few seconds, and so has one whose
-/// scheduler was restarted. A peer that was refused waits for the longest time, as another attempt is unlikely to help.
+/// grow, but only after half a minute: until then, another scheduler leads, or the same one was restarted. A peer that
+/// was refused waits for the longest time, as another attempt is unlikely to help.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     longest: Duration,
@@ -36,8 +36,8 @@ impl Backoff {
     /// cluster in it.
     const FIRST: Duration = Duration::from_secs(1);
 
-    /// For how long waits do not grow after a connection that had lasted: three times as long as another scheduler needs
-    /// to lead.
+    /// For how long waits do not grow after a connection that had lasted: three times as long as another scheduler
+    /// needs to lead.
     const FAILOVER: Duration = Duration::from_secs(30);
 
     /// Returns a value whose waits grow to `longest`.

@@ -226,8 +226,8 @@ impl Dialer {
         std::iter::once(&sturdy_ref.address).chain(&self.0.options.also)
     }
 
-    /// Connects to every endpoint, to see how each does. Returns what was dialled: an address, and the IP address if its
-    /// name has several.
+    /// Connects to every endpoint, to see how each does. Returns what was dialled: an address, and the IP address if
+    /// its name has several.
     pub async fn connect_to_each(
         &self,
         sturdy_ref: &SturdyRef,

@@ -241,8 +241,8 @@ impl ConnectError {
         }
     }
 
-    /// Returns whether the endpoint has refused the connection, or ended it: it may lead soon, or be behind a proxy that
-    /// knows no leader yet.
+    /// Returns whether the endpoint has refused the connection, or ended it: it may lead soon, or be behind a proxy
+    /// that knows no leader yet.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Self::Refused { .. }

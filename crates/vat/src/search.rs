@@ -24,8 +24,8 @@ use crate::{Address, ConnectError, Phase};
 /// How long an endpoint may take to accept the connection before the next one is tried beside it: RFC 8305's delay.
 const ACCEPTS: Duration = Duration::from_millis(250);
 
-/// How long it may take in all. A handshake with a busy scheduler takes longer than a connection, and another one beside
-/// it makes it no less busy.
+/// How long it may take in all. A handshake with a busy scheduler takes longer than a connection, and another one
+/// beside it makes it no less busy.
 const ANSWERS: Duration = Duration::from_secs(1);
 
 /// How long after a refusal an endpoint is tried again, while another one is silent.
@@ -66,8 +66,8 @@ struct Search {
     has_failed: bool,
 }
 
-/// Finds the vat at one of its addresses, whose lookups are in the order in which they are to be tried. `first` is tried
-/// before them: the endpoint that has worked the last time.
+/// Finds the vat at one of its addresses, whose lookups are in the order in which they are to be tried. `first` is
+/// tried before them: the endpoint that has worked the last time.
 ///
 /// # Errors
 ///
@@ -246,8 +246,8 @@ mod tests {
         IsStranger,
     }
 
-    /// Runs a search at endpoints on ports 1, 2 and so on. Returns what it has found, and what it has tried and when, in
-    /// milliseconds.
+    /// Runs a search at endpoints on ports 1, 2 and so on. Returns what it has found, and what it has tried and when,
+    /// in milliseconds.
     fn run(
         manners: &[Manner],
         first: Option<u16>,

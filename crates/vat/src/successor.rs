@@ -26,8 +26,8 @@ const QUIET: u32 = 8;
 /// After how many it counts as silent: 3 s, of which it has had one for its answer.
 const SILENT: u32 = 12;
 
-/// How long a peer that was silent may take for a sign of life once another vat has answered. Both may be one vat, which
-/// was busy.
+/// How long a peer that was silent may take for a sign of life once another vat has answered. Both may be one vat,
+/// which was busy.
 const SETTLES: Duration = Duration::from_millis(500);
 
 /// How long to wait before the other addresses are tried again.
@@ -45,8 +45,8 @@ pub struct Loss {
 }
 
 impl Dialer {
-    /// Waits until a session of this dialer's vat has ended. If its peer is silent for 3 s, and one of the other addresses
-    /// has a vat that answers, closes the session, and returns one with that vat.
+    /// Waits until a session of this dialer's vat has ended. If its peer is silent for 3 s, and one of the other
+    /// addresses has a vat that answers, closes the session, and returns one with that vat.
     ///
     /// With a single address, a silent peer is only lost when TCP gives up. Call it within a `LocalSet`.
     pub async fn lost(&self, sturdy_ref: &SturdyRef, session: &Session) -> Loss {
@@ -71,9 +71,9 @@ impl Dialer {
         if !self.has_others(sturdy_ref, session.endpoint()).await {
             std::future::pending::<()>().await;
         }
-        let mut pulse = Pulse::of(session);
+        let mut liveness = Liveness::of(session);
         loop {
-            pulse.silence().await;
+            liveness.silence().await;
             tracing::info!(
                 "Heard nothing from {} at {} for {} s; trying the other addresses",
                 self.peer_name(),
@@ -82,12 +82,12 @@ impl Dialer {
             );
             let found = tokio::select! {
                 biased;
-                () = pulse.sign() => None,
+                () = liveness.sign() => None,
                 found = self.search_others(sturdy_ref, session.endpoint()) => Some(found),
             };
             let is_silent = tokio::select! {
                 biased;
-                () = pulse.sign() => false,
+                () = liveness.sign() => false,
                 () = sleep(SETTLES) => true,
             };
             match found {
@@ -135,9 +135,9 @@ fn is_other(endpoint: &Endpoint, own: &Endpoint) -> bool {
 
 /// Whether something arrives from a peer.
 ///
-/// It counts ticks, not time: when this program has slept, with its machine or under a debugger, that is no silence of the
-/// peer.
-struct Pulse {
+/// It counts ticks, not time: when this program has slept, with its machine or under a debugger, that is no silence of
+/// the peer.
+struct Liveness {
     service: Client,
     peer: Peer,
     /// What had arrived at the latest tick.
@@ -148,7 +148,7 @@ struct Pulse {
     question: Option<LocalBoxFuture<'static, ()>>,
 }
 
-impl Pulse {
+impl Liveness {
     fn of(session: &Session) -> Self {
         let peer = session.peer();
         Self {

@@ -7,6 +7,7 @@
 mod cap_files;
 mod check;
 mod cluster;
+mod connection;
 mod disk;
 mod docker;
 mod machine;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use cli::capability_args::AlsoArgs;
 use vat::{Address, ConnectError, DialOptions, Dialer, Session, SturdyRef};
 
-use super::cap_files::judge_connection;
 use super::check::Check;
+use super::connection::judge_connection;
 
 /// What has answered at each address.
 pub(super) struct Schedulers<S = Session>(Vec<Dialled<S>>);
