@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use vat::SturdyRef;
+use vat::{Address, DialOptions, SturdyRef};
 
 use crate::error::CommandError;
 
@@ -17,6 +17,20 @@ pub struct ConnectArgs {
     /// Cap file (replaces the CAP argument)
     #[arg(short, long, global = true, value_name = "FILE")]
     pub connect: Option<PathBuf>,
+    /// Further addresses of the scheduler.
+    #[command(flatten)]
+    pub also: AlsoArgs,
+}
+
+/// The option by which a program knows further schedulers of a cluster.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct AlsoArgs {
+    /// Further address of the scheduler, such as tcp:HOST:PORT; may be repeated
+    ///
+    /// A cluster with several schedulers has a leader, which may change. The program connects to the address at which a
+    /// scheduler leads: that of the cap file, or one of these.
+    #[arg(long, global = true, value_name = "ADDR", value_delimiter = ',')]
+    pub also: Vec<Address>,
 }
 
 impl ConnectArgs {
@@ -39,13 +53,17 @@ impl ConnectArgs {
                 (path.into(), "argument CAP")
             }
         };
-        Ok((CapFile::existing(path, given)?, Positionals(rest.collect())))
+        let cap = CapFile::existing(path, given)?.with(&self.also);
+        Ok((cap, Positionals(rest.collect())))
     }
 }
 
-/// The path of a cap file that existed when the command line was parsed.
+/// The path of a cap file that existed when the command line was parsed, and the further addresses of its scheduler.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CapFile(PathBuf);
+pub struct CapFile {
+    path: PathBuf,
+    also: Vec<Address>,
+}
 
 impl CapFile {
     /// Checks that there is a file at `path`, which was `given` by an option or argument.
@@ -56,7 +74,23 @@ impl CapFile {
         require_file(&path, given).map_err(|error| {
             error.hint("the scheduler writes cap files to its --secrets-dir when it starts")
         })?;
-        Ok(Self(path))
+        let also = Vec::new();
+        Ok(Self { path, also })
+    }
+
+    /// Adds further addresses of the scheduler.
+    #[must_use]
+    pub fn with(mut self, also: &AlsoArgs) -> Self {
+        self.also.clone_from(&also.also);
+        self
+    }
+
+    /// Returns how to connect: as by default, and to all of these addresses.
+    pub fn dial_options(&self) -> DialOptions {
+        DialOptions {
+            also: self.also.clone(),
+            ..DialOptions::default()
+        }
     }
 
     /// Reads the sturdy ref in it.
@@ -64,12 +98,12 @@ impl CapFile {
     /// # Errors
     /// If the file cannot be read, or has no sturdy ref.
     pub fn load(&self) -> Result<SturdyRef, CommandError> {
-        vat::cap_file::load(&self.0).map_err(CommandError::caused)
+        vat::cap_file::load(&self.path).map_err(CommandError::caused)
     }
 
     /// Returns its path.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
@@ -159,6 +193,7 @@ mod tests {
     fn split(connect: Option<&str>, positionals: &[&str]) -> String {
         let args = ConnectArgs {
             connect: connect.map(PathBuf::from),
+            also: AlsoArgs::default(),
         };
         let outcome = args
             .split(positionals.iter().map(OsString::from).collect())

@@ -11,7 +11,7 @@ use clap::Command;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use cluster_api::{Admin, AdminJobQuery, JobQuery, Submission};
-use vat::{DialOptions, Dialer};
+use vat::{Address, DialOptions, Dialer};
 
 use crate::error::CommandError;
 use crate::positionals::{self, CapFileForm, LIST};
@@ -90,6 +90,8 @@ enum Names {
 struct Line {
     /// The cap file.
     cap: Option<PathBuf>,
+    /// Further addresses of its scheduler.
+    also: Vec<Address>,
     /// Whether it was given with `--connect`.
     connected: bool,
     /// The positional arguments after the cap file, without the one being typed.
@@ -117,9 +119,11 @@ impl Line {
         }
         let connect = matches.try_get_one::<PathBuf>("connect");
         let connect = connect.ok().flatten().cloned();
+        let also = matches.try_get_many::<Address>("also").ok().flatten();
         let list = matches.try_get_many::<OsString>(LIST).ok().flatten();
         let mut list = list.into_iter().flatten().cloned();
         Self {
+            also: also.into_iter().flatten().cloned().collect(),
             connected: connect.is_some(),
             cap: connect.or_else(|| list.next().map(PathBuf::from)),
             arguments: list.filter_map(|word| word.into_string().ok()).collect(),
@@ -146,10 +150,11 @@ impl Line {
 
     async fn ask(&self, cap: &Path, names: Names) -> Option<Vec<CompletionCandidate>> {
         let target = vat::cap_file::load(cap).ok()?;
-        let session = Dialer::new(DialOptions::default())
-            .connect(&target)
-            .await
-            .ok()?;
+        let options = DialOptions {
+            also: self.also.clone(),
+            ..DialOptions::default()
+        };
+        let session = Dialer::new(options).connect(&target).await.ok()?;
         let admin = Admin::from_client(session.bootstrap());
         let plain = |names: Vec<String>| names.into_iter().map(CompletionCandidate::new).collect();
         match names {

@@ -154,22 +154,26 @@ async fn keep_connected(
         interval,
         report,
     } = options;
+    let keeper = Keeper {
+        dialer: Dialer::new(dial),
+        target,
+        report,
+        state,
+    };
     let mut backoff = Backoff::new(interval);
     let mut was_connected = session.is_some();
-    let mut begin = Instant::now();
+    let mut begin;
     if let Some(session) = session {
-        lose(&session, &report).await;
-        state.send_replace(State::Down { why: None });
+        begin = keeper.lose(session).await;
+        keeper.state.send_replace(State::Down { why: None });
         wait(&mut backoff, Failure::Lost, begin).await;
     }
     loop {
         begin = Instant::now();
         // A new key each time: an OCaml scheduler keeps one connection per key, perhaps the broken one.
-        let (why, failure) = match Dialer::new(dial.clone()).connect(&target).await {
+        let (why, failure) = match keeper.dialer.renewed().connect(&keeper.target).await {
             Ok(session) => {
-                tracing::info!("Connected to the scheduler at {}", target.address);
-                state.send_replace(State::Up(session.clone()));
-                lose(&session, &report).await;
+                begin = keeper.lose(session).await;
                 was_connected = true;
                 (None, Failure::Lost)
             }
@@ -186,7 +190,7 @@ async fn keep_connected(
                 (Some(Arc::new(error)), failure)
             }
         };
-        state.send_replace(State::Down { why });
+        keeper.state.send_replace(State::Down { why });
         wait(&mut backoff, failure, begin).await;
     }
 }
@@ -198,8 +202,29 @@ async fn wait(backoff: &mut Backoff, failure: Failure, begin: Instant) {
     sleep(backoff.next_wait(failure, begin.elapsed(), chance)).await;
 }
 
-/// Waits until a connection is lost, and reports that.
-async fn lose(session: &Session, report: &LossReport) {
-    // It names the connection.
-    report.lost(&session.closed().await.extra);
+/// What keeps the connection.
+struct Keeper {
+    dialer: Dialer,
+    target: SturdyRef,
+    report: LossReport,
+    state: watch::Sender<State>,
+}
+
+impl Keeper {
+    /// Waits until a connection is lost, and all that replace it, and reports each loss. Returns when the latest one
+    /// began.
+    async fn lose(&self, session: Session) -> Instant {
+        let mut begin = Instant::now();
+        let mut present = Some(session);
+        while let Some(session) = present {
+            begin = Instant::now();
+            tracing::info!("Connected to the scheduler at {}", session.address());
+            self.state.send_replace(State::Up(session.clone()));
+            let loss = self.dialer.lost(&self.target, &session).await;
+            // It names the connection.
+            self.report.lost(&loss.error.extra);
+            present = loss.successor;
+        }
+        begin
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use vat::DialOptions;
 use visible::WorkerName;
 
 use crate::executor::{CustomExecutors, CustomUser, DockerConfig, OBuilderConfig};
@@ -58,6 +59,8 @@ pub struct WorkerConfig {
     pub custom_user: Option<CustomUser>,
     /// How much of the capacity each job takes.
     pub job_weights: JobWeights,
+    /// How it connects to the scheduler.
+    pub dial: DialOptions,
     /// Where the worker reports its status.
     pub vitals: Vitals,
 }
@@ -83,6 +86,7 @@ impl WorkerConfig {
             custom: CustomExecutors::default(),
             custom_user: None,
             job_weights: JobWeights::default(),
+            dial: DialOptions::default(),
             vitals: Vitals::default(),
         }
     }

@@ -1,8 +1,11 @@
 //! Connects the worker to a scheduler.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use cluster_api::Registration;
 use futures::future::{FutureExt as _, LocalBoxFuture};
-use vat::{ConnectError, DialOptions, Dialer, Failure, SturdyRef};
+use vat::{ConnectError, DialOptions, Dialer, Failure, Session, SturdyRef};
 
 /// Reaches a scheduler.
 pub(crate) trait Uplink {
@@ -46,29 +49,51 @@ pub(crate) struct Connection {
 pub(crate) struct Network {
     dialer: Dialer,
     sturdy_ref: SturdyRef,
+    /// The connection to another scheduler, which has been found while the last one was silent.
+    successor: Rc<Cell<Option<Session>>>,
 }
 
 impl Network {
-    pub(crate) fn new(sturdy_ref: SturdyRef) -> Self {
+    pub(crate) fn new(sturdy_ref: SturdyRef, dial: DialOptions) -> Self {
         Self {
-            dialer: Dialer::new(DialOptions::default()),
+            dialer: Dialer::new(dial),
             sturdy_ref,
+            successor: Rc::default(),
         }
+    }
+
+    async fn session(&self) -> Result<Session, ConnectError> {
+        if let Some(successor) = self.successor.take()
+            && !successor.peer().is_closed()
+        {
+            return Ok(successor);
+        }
+        tracing::info!("Connecting to {}", self.addresses());
+        self.dialer.connect(&self.sturdy_ref).await
+    }
+
+    /// Returns the addresses of the scheduler, for people.
+    fn addresses(&self) -> String {
+        let addresses = self.dialer.addresses(&self.sturdy_ref);
+        let texts: Vec<_> = addresses.map(ToString::to_string).collect();
+        texts.join(", ")
     }
 }
 
 impl Uplink for Network {
     fn connect(&self) -> LocalBoxFuture<'_, Result<Connection, NoConnection>> {
         async move {
-            tracing::info!("Connecting to {}", self.sturdy_ref.address);
-            let session = self.dialer.connect(&self.sturdy_ref).await?;
+            let session = self.session().await?;
             let registration = Registration::from_client(session.bootstrap());
             let peer = session.peer();
             let flushed = async move { peer.flushed().await };
+            let (dialer, sturdy_ref) = (self.dialer.clone(), self.sturdy_ref.clone());
+            let successor = Rc::clone(&self.successor);
             let lost = async move {
-                let error = session.closed().await;
+                let loss = dialer.lost(&sturdy_ref, &session).await;
                 drop(session);
-                error.extra
+                successor.set(loss.successor);
+                loss.error.extra
             };
             Ok(Connection {
                 registration,

@@ -114,9 +114,10 @@ pub async fn run(
             }
         }
     };
+    let uplink = Network::new(scheduler, parts.config.dial.clone());
     let exit = parts
         .agent(executors, stats, AgentOptions::default())
-        .run(&Network::new(scheduler), end)
+        .run(&uplink, end)
         .await;
     if let Some(builder) = &builder {
         builder.finish().await.map_err(WorkerError::OBuilder)?;

@@ -67,6 +67,9 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("chromium", &["chromium"]),
     package("npm", &["npm"]),
     package("postgresql", &["psql"]),
+    package("haproxy", &["haproxy"]),
+    package("keepalived", &["keepalived"]),
+    package("curl", &["curl"]),
     package("python3-pip", &["pip3"]),
 ];
 

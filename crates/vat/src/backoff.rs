@@ -6,12 +6,15 @@ use std::time::Duration;
 ///
 /// A plain value: the caller passes the time and the chance. After a connection that had lasted, the first wait is
 /// short, and different for each peer, so that the peers of a restarted server do not all arrive at once. The next ones
-/// grow. A peer that was refused waits for the longest time, as another attempt is unlikely to help.
+/// grow, but not at once: a cluster with several schedulers has another leader after a few seconds, and so has one whose
+/// scheduler was restarted. A peer that was refused waits for the longest time, as another attempt is unlikely to help.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     longest: Duration,
     /// The upper limit of the next wait.
     limit: Duration,
+    /// For how long waits do not grow yet.
+    failover: Duration,
 }
 
 /// Why another attempt is needed.
@@ -33,11 +36,16 @@ impl Backoff {
     /// cluster in it.
     const FIRST: Duration = Duration::from_secs(1);
 
+    /// For how long waits do not grow after a connection that had lasted: three times as long as another scheduler needs
+    /// to lead.
+    const FAILOVER: Duration = Duration::from_secs(30);
+
     /// Returns a value whose waits grow to `longest`.
     pub fn new(longest: Duration) -> Self {
         Self {
             longest,
             limit: Self::FIRST.min(longest),
+            failover: Duration::ZERO,
         }
     }
 
@@ -45,12 +53,15 @@ impl Backoff {
     /// was one. `chance` is random.
     pub fn next_wait(&mut self, failure: Failure, age: Duration, chance: u64) -> Duration {
         if failure == Failure::Lost && age >= self.longest {
-            let limit = Self::FIRST.min(self.longest);
-            self.limit = limit.saturating_mul(2).min(self.longest);
-            return share(limit, chance);
+            self.limit = Self::FIRST.min(self.longest);
+            self.failover = Self::FAILOVER;
+            return share(self.limit, chance);
         }
         let limit = self.limit;
-        self.limit = limit.saturating_mul(2).min(self.longest);
+        match failure == Failure::NotConnected && !self.failover.is_zero() {
+            true => self.failover = self.failover.saturating_sub(limit.max(age)),
+            false => self.limit = limit.saturating_mul(2).min(self.longest),
+        }
         let wait = match failure {
             Failure::Refused => self.longest,
             Failure::Lost | Failure::NotConnected => limit / 2 + share(limit / 2, chance),
@@ -86,22 +97,55 @@ mod tests {
         }
     }
 
+    /// Returns the waits of a peer, in milliseconds, that loses a connection and then makes so many attempts in vain.
+    fn waits(backoff: &mut Backoff, failed: usize, chance: u64) -> Vec<u128> {
+        let lost = backoff.next_wait(Failure::Lost, 60 * SECOND, chance);
+        let failed =
+            (0..failed).map(|_| backoff.next_wait(Failure::NotConnected, Duration::ZERO, chance));
+        let waits = std::iter::once(lost).chain(failed);
+        waits.map(|wait| wait.as_millis()).collect()
+    }
+
     #[test]
-    fn the_first_wait_is_short_and_the_next_ones_grow() {
-        let waits = BOTH.map(|chance| {
+    fn the_first_wait_is_short_and_the_next_ones_grow_after_a_failover() {
+        for (chance, first, next, grown) in [
+            (0, 0, 500, [1000, 2000, 4000, 5000, 5000]),
+            (999, 999, 999, [1999, 3998, 7996, 9995, 9995]),
+        ] {
             let mut backoff = Backoff::new(Backoff::LONGEST);
-            let lost = backoff.next_wait(Failure::Lost, 60 * SECOND, chance);
-            let failed =
-                [(); 5].map(|()| backoff.next_wait(Failure::NotConnected, Duration::ZERO, chance));
-            let again = backoff.next_wait(Failure::Lost, 60 * SECOND, chance);
-            [&[lost][..], &failed, &[again]]
-                .concat()
-                .into_iter()
-                .map(|wait| wait.as_millis())
-                .collect::<Vec<_>>()
+            let all = waits(&mut backoff, 36, chance);
+            assert_eq!(all[0], first);
+            assert!(all[1..32].iter().all(|wait| *wait == next), "{all:?}");
+            assert_eq!(all[32..], grown);
+            let again = waits(&mut backoff, 1, chance);
+            assert_eq!(again, [first, next]);
+        }
+    }
+
+    #[test]
+    fn without_a_connection_before_the_waits_grow_at_once() {
+        let mut backoff = Backoff::new(Backoff::LONGEST);
+        let waits = [(); 5].map(|()| {
+            let wait = backoff.next_wait(Failure::NotConnected, Duration::ZERO, 0);
+            wait.as_millis()
         });
-        assert_eq!(waits[0], [0, 1000, 2000, 4000, 5000, 5000, 0]);
-        assert_eq!(waits[1], [999, 1999, 3998, 7996, 9995, 9995, 999]);
+        assert_eq!(waits, [500, 1000, 2000, 4000, 5000]);
+    }
+
+    #[test]
+    fn another_leader_is_found_within_about_a_second() {
+        for chance in BOTH {
+            let mut backoff = Backoff::new(Backoff::LONGEST);
+            let mut now = 0;
+            let all = waits(&mut backoff, 12, chance);
+            let attempts = all.iter().map(|wait| {
+                now += wait;
+                now
+            });
+            let attempts: Vec<_> = attempts.collect();
+            let found = attempts.iter().find(|at| **at >= 6000);
+            assert!(found.is_some_and(|at| *at <= 7000), "{attempts:?}");
+        }
     }
 
     #[test]
@@ -155,7 +199,7 @@ mod tests {
                 let from = tenth * SECOND / 10;
                 let during = |at: &&Duration| (from..from + SECOND / 10).contains(*at);
                 let count = attempts.iter().filter(during).count();
-                assert!(count <= 60, "{count} attempts after {from:?}");
+                assert!(count <= 75, "{count} attempts after {from:?}");
             }
             let last = arrivals.iter().max().map(|at| *at - outage);
             assert!(last <= Some(Backoff::LONGEST), "{outage:?}: {last:?}");

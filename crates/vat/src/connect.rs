@@ -3,11 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use capnp::capability::Client;
+use futures::FutureExt as _;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
@@ -16,8 +16,10 @@ use tokio_rustls::TlsConnector;
 
 use crate::close_reason::CloseReason;
 use crate::connect_error::{connect_error, handshake_error, silent, timed_out};
+use crate::endpoint::{Endpoint, Place};
 use crate::link::{Link, NewLink, Role, Totals};
 use crate::restore::{NoServices, UNKNOWN_SERVICE};
+use crate::search::{Lookup, MOST_ENDPOINTS, search};
 use crate::socket::{Socket, Stream};
 use crate::tls;
 use crate::{
@@ -30,6 +32,8 @@ use crate::{
 pub struct DialOptions {
     /// How errors call the peer, such as `the scheduler`.
     pub peer_name: String,
+    /// Further addresses of the vat, besides that of its sturdy ref: each is tried, and must have the same key.
+    pub also: Vec<Address>,
     /// How long an address may take to accept the connection. A name may have several addresses.
     pub connect_timeout: Duration,
     /// How long the TLS handshake may take. The first answer after it may take as long again.
@@ -44,6 +48,7 @@ impl Default for DialOptions {
     fn default() -> Self {
         Self {
             peer_name: "the scheduler".to_owned(),
+            also: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(30),
             limits: Limits {
@@ -51,7 +56,13 @@ impl Default for DialOptions {
                 imports: Limits::default().questions,
                 ..Limits::default()
             },
-            keep_alive: KeepAlive::default(),
+            // An address may move to another machine, which knows nothing of the connection and says so as soon as it
+            // is asked.
+            keep_alive: KeepAlive {
+                idle: Duration::from_secs(5),
+                interval: Duration::from_secs(5),
+                ..KeepAlive::DEFAULT
+            },
         }
     }
 }
@@ -65,6 +76,10 @@ pub struct Dialer(Rc<DialerInner>);
 
 struct DialerInner {
     identity: Identity,
+    /// Whether the key was made for this dialer, so that another one is as good.
+    is_ephemeral: bool,
+    /// The endpoint that has worked the last time.
+    latest: Rc<RefCell<Option<Endpoint>>>,
     limits: Rc<Limits>,
     options: DialOptions,
     counters: Counters,
@@ -83,17 +98,50 @@ impl fmt::Debug for Dialer {
 impl Dialer {
     /// Returns a vat with a new key.
     pub fn new(options: DialOptions) -> Self {
-        Self::with_identity(Identity::ephemeral(), options)
+        Self::with_key(Identity::ephemeral(), true, options)
     }
 
     /// Returns a vat with this key. Programs that run at the same time must not share a key.
     pub fn with_identity(identity: Identity, options: DialOptions) -> Self {
+        Self::with_key(identity, false, options)
+    }
+
+    fn with_key(identity: Identity, is_ephemeral: bool, options: DialOptions) -> Self {
         Self(Rc::new(DialerInner {
             identity,
+            is_ephemeral,
+            latest: Rc::default(),
             limits: Rc::new(options.limits.clone()),
             options,
             counters: Counters::default(),
             totals: Rc::default(),
+        }))
+    }
+
+    /// Returns another vat, with a new key, that shares this one's counters and knows which address has worked the last
+    /// time. One with a key that its caller has chosen keeps the key.
+    #[must_use]
+    pub fn renewed(&self) -> Self {
+        let DialerInner {
+            identity,
+            is_ephemeral,
+            latest,
+            limits,
+            options,
+            counters,
+            totals,
+        } = &*self.0;
+        Self(Rc::new(DialerInner {
+            identity: match is_ephemeral {
+                true => Identity::ephemeral(),
+                false => identity.clone(),
+            },
+            is_ephemeral: *is_ephemeral,
+            latest: Rc::clone(latest),
+            limits: Rc::clone(limits),
+            options: options.clone(),
+            counters: counters.clone(),
+            totals: Rc::clone(totals),
         }))
     }
 
@@ -104,7 +152,8 @@ impl Dialer {
 
     /// Connects, and waits until the server has provided the service.
     ///
-    /// Call it within a `LocalSet`: the connection becomes a task there.
+    /// All addresses are tried: those of the sturdy ref's name, and those in [`DialOptions::also`]. The one that has
+    /// worked the last time is first. Call it within a `LocalSet`: the connection becomes a task there.
     ///
     /// # Errors
     ///
@@ -123,10 +172,109 @@ impl Dialer {
         sturdy_ref: &SturdyRef,
         phase: &Cell<Phase>,
     ) -> Result<Session, ConnectError> {
-        let address = &sturdy_ref.address;
-        phase.set(Phase::Connection);
-        let socket = self.open(address).await?;
-        phase.set(Phase::Handshake);
+        let latest = self.0.latest.borrow().clone();
+        self.search(sturdy_ref, latest, |_| true, phase).await
+    }
+
+    /// Tries all endpoints of the vat that are wanted, `first` before the others.
+    pub(crate) async fn search(
+        &self,
+        sturdy_ref: &SturdyRef,
+        first: Option<Endpoint>,
+        is_wanted: impl Fn(&Endpoint) -> bool,
+        phase: &Cell<Phase>,
+    ) -> Result<Session, ConnectError> {
+        let options = &self.0.options;
+        let is_wanted = &is_wanted;
+        let lookups = self.addresses(sturdy_ref).map(|address| {
+            let lookup: Lookup<'_> = Box::pin(async move {
+                let mut found = Endpoint::resolve(address, options.connect_timeout).await?;
+                found.retain(is_wanted);
+                Ok(found)
+            });
+            (address.clone(), lookup)
+        });
+        let lookups = lookups.collect();
+        let is_first = Cell::new(true);
+        let attempt = |endpoint, own_phase| {
+            // Several addresses may lead to one OCaml scheduler, which keeps one connection for each key.
+            let dialer = match is_first.replace(false) {
+                true => self.clone(),
+                false => self.renewed(),
+            };
+            let phases = Phases {
+                shared: Some(phase),
+                own: own_phase,
+            };
+            async move { dialer.attempt(sturdy_ref, &endpoint, phases).await }.boxed_local()
+        };
+        let (session, endpoint) = search(&options.peer_name, first, lookups, &attempt).await?;
+        self.0.latest.replace(Some(endpoint));
+        Ok(session)
+    }
+
+    pub(crate) fn peer_name(&self) -> &str {
+        &self.0.options.peer_name
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.0.options.connect_timeout
+    }
+
+    /// Returns the addresses of the vat that the sturdy ref is of, in the order in which they are tried.
+    pub fn addresses<'a>(&'a self, sturdy_ref: &'a SturdyRef) -> impl Iterator<Item = &'a Address> {
+        std::iter::once(&sturdy_ref.address).chain(&self.0.options.also)
+    }
+
+    /// Connects to every endpoint, to see how each does. Returns what was dialled: an address, and the IP address if its
+    /// name has several.
+    pub async fn connect_to_each(
+        &self,
+        sturdy_ref: &SturdyRef,
+    ) -> Vec<(Address, String, Result<Session, ConnectError>)> {
+        let lookups = self.addresses(sturdy_ref).map(|address| async move {
+            let found = Endpoint::resolve(address, self.connect_timeout()).await;
+            (address, found)
+        });
+        let mut known: Vec<Place> = Vec::new();
+        let mut attempts = Vec::new();
+        for (address, found) in futures::future::join_all(lookups).await {
+            match found {
+                Err(error) => {
+                    let failed = (address.clone(), address.to_string(), Err(error));
+                    attempts.push(async move { failed }.boxed_local());
+                }
+                Ok(endpoints) => {
+                    for endpoint in endpoints {
+                        if known.contains(&endpoint.place) || known.len() >= MOST_ENDPOINTS {
+                            continue;
+                        }
+                        known.push(endpoint.place.clone());
+                        let dialer = self.renewed();
+                        let attempt = async move {
+                            let session = dialer.attempt(sturdy_ref, &endpoint, Phases::default());
+                            let session = session.await;
+                            (endpoint.address.clone(), endpoint.to_string(), session)
+                        };
+                        attempts.push(attempt.boxed_local());
+                    }
+                }
+            }
+        }
+        futures::future::join_all(attempts).await
+    }
+
+    /// Connects to one endpoint, and waits until the server has provided the service.
+    async fn attempt(
+        &self,
+        sturdy_ref: &SturdyRef,
+        endpoint: &Endpoint,
+        phases: Phases<'_>,
+    ) -> Result<Session, ConnectError> {
+        let address = &endpoint.address;
+        phases.set(Phase::Connection);
+        let socket = self.open(endpoint).await?;
+        phases.set(Phase::Handshake);
         let (stream, fingerprint): (Box<dyn Stream>, _) = match sturdy_ref.auth {
             Auth::Insecure => (Box::new(socket), None),
             Auth::Sha256(expected) => {
@@ -134,7 +282,7 @@ impl Dialer {
                 (Box::new(stream), Some(expected))
             }
         };
-        phase.set(Phase::FirstAnswer);
+        phases.set(Phase::FirstAnswer);
         let (answered, answer) = oneshot::channel();
         let peer_name = &self.0.options.peer_name;
         let link = Link::new(NewLink {
@@ -146,7 +294,7 @@ impl Dialer {
             limits: self.0.limits.clone(),
             counters: self.0.counters.clone(),
             fingerprint,
-            label: format!("lost connection to {peer_name} at {address}"),
+            label: format!("lost connection to {peer_name} at {endpoint}"),
             address: address.to_string(),
             totals: self.0.totals.clone(),
             inbound: None,
@@ -155,7 +303,7 @@ impl Dialer {
         let session = Session(Rc::new(SessionInner {
             client: client.unwrap_or_else(|| broken(&CloseReason::Unused, &link)),
             link,
-            address: address.clone(),
+            endpoint: endpoint.clone(),
         }));
         let limit = self.0.options.handshake_timeout;
         match timeout(limit, answer).await {
@@ -174,36 +322,22 @@ impl Dialer {
         }
     }
 
-    async fn open(&self, address: &Address) -> Result<Socket, ConnectError> {
+    async fn open(&self, endpoint: &Endpoint) -> Result<Socket, ConnectError> {
+        let Endpoint { address, place, .. } = endpoint;
         let options = &self.0.options;
         let limit = options.connect_timeout;
-        match address {
-            Address::Unix(path) => {
-                let stream = timeout(limit, UnixStream::connect(path))
-                    .await
-                    .map_err(|_| timed_out(address, limit))?
-                    .map_err(|e| connect_error(address, e))?;
-                Ok(Socket::Unix(stream))
-            }
-            Address::Tcp { host, port } => {
-                let mut result = Err(ConnectError::UnknownHost {
-                    host: host.clone(),
-                    source: io::Error::from(io::ErrorKind::NotFound),
-                });
-                for candidate in resolve(host, *port).await? {
-                    result = match timeout(limit, TcpStream::connect(candidate)).await {
-                        Ok(Ok(stream)) => Socket::tcp(stream, &options.keep_alive)
-                            .map_err(|e| connect_error(address, e)),
-                        Ok(Err(e)) => Err(connect_error(address, e)),
-                        Err(_) => Err(timed_out(address, limit)),
-                    };
-                    if result.is_ok() {
-                        break;
-                    }
+        let opened = async {
+            match place {
+                Place::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
+                Place::Tcp(place) => {
+                    Socket::tcp(TcpStream::connect(place).await?, &options.keep_alive)
                 }
-                result
             }
-        }
+        };
+        timeout(limit, opened)
+            .await
+            .map_err(|_| timed_out(address, limit))?
+            .map_err(|error| connect_error(address, error))
     }
 
     async fn handshake(
@@ -224,13 +358,20 @@ impl Dialer {
     }
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-    match tokio::net::lookup_host((host, port)).await {
-        Ok(addresses) => Ok(addresses.collect()),
-        Err(source) => Err(ConnectError::UnknownHost {
-            host: host.to_owned(),
-            source,
-        }),
+/// What an attempt waits for, for the program and for the search that it is a part of.
+#[derive(Default)]
+struct Phases<'a> {
+    /// `None` if the program does not show it.
+    shared: Option<&'a Cell<Phase>>,
+    own: Rc<Cell<Phase>>,
+}
+
+impl Phases<'_> {
+    fn set(&self, phase: Phase) {
+        if let Some(shared) = self.shared {
+            shared.set(phase);
+        }
+        self.own.set(phase);
     }
 }
 
@@ -247,7 +388,7 @@ pub struct Session(Rc<SessionInner>);
 struct SessionInner {
     client: Client,
     link: Rc<Link>,
-    address: Address,
+    endpoint: Endpoint,
 }
 
 impl Drop for SessionInner {
@@ -264,7 +405,11 @@ impl Session {
 
     /// Returns the address of the peer.
     pub fn address(&self) -> Address {
-        self.0.address.clone()
+        self.0.endpoint.address.clone()
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.0.endpoint
     }
 
     /// Waits until the connection has ended. Returns the exception that all capabilities that came through it break
@@ -301,6 +446,6 @@ impl Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Session({})", self.0.address)
+        write!(f, "Session({})", self.0.endpoint)
     }
 }

@@ -1,5 +1,6 @@
 //! Why a connection cannot be made, and what to check.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -126,12 +127,154 @@ pub enum ConnectError {
         /// The cause.
         source: io::Error,
     },
+    /// There are several addresses, and none works.
+    #[error("cannot connect to {peer}: {}", Causes(failures))]
+    NoEndpoint {
+        /// What was to be reached, such as `the scheduler`.
+        peer: String,
+        /// What was tried, and why that failed.
+        failures: Vec<FailedEndpoint>,
+    },
+}
+
+/// An address that was tried, and why that failed.
+#[derive(Debug)]
+pub struct FailedEndpoint {
+    /// The address, and the IP address if the name has several.
+    pub place: String,
+    /// Why there is no session.
+    pub error: ConnectError,
+}
+
+impl FailedEndpoint {
+    pub(crate) fn new(place: impl fmt::Display, error: ConnectError) -> Self {
+        Self {
+            place: place.to_string(),
+            error,
+        }
+    }
+}
+
+/// The causes of several failures, in one line.
+struct Causes<'a>(&'a [FailedEndpoint]);
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, FailedEndpoint { place, error }) in self.0.iter().enumerate() {
+            let separator = if number == 0 { "" } else { "; " };
+            write!(f, "{separator}{place}: {}", error.cause())?;
+        }
+        match self.0.is_empty() {
+            true => f.write_str("it has no other address"),
+            false => Ok(()),
+        }
+    }
 }
 
 impl ConnectError {
+    /// Returns the error of a search: that of its only endpoint, or all of them.
+    pub(crate) fn of_endpoints(peer: &str, mut failures: Vec<FailedEndpoint>) -> Self {
+        // An address may have several places, as "localhost" has. If all fail alike, they are one for people.
+        failures.dedup_by(|next, one| {
+            let address = one.error.address();
+            let is_alike = address.is_some()
+                && address == next.error.address()
+                && one.error.cause() == next.error.cause();
+            if is_alike && let Some(address) = address {
+                one.place = address.to_string();
+            }
+            is_alike
+        });
+        match failures.len() {
+            1 => failures.swap_remove(0).error,
+            _ => Self::NoEndpoint {
+                peer: peer.to_owned(),
+                failures,
+            },
+        }
+    }
+
+    /// Returns the address that was tried, if it is one and there is such an address.
+    fn address(&self) -> Option<&Address> {
+        match self {
+            Self::WrongFingerprint { address, .. }
+            | Self::UnknownService { address }
+            | Self::ServiceFailed { address, .. }
+            | Self::Refused { address }
+            | Self::TimedOut { address, .. }
+            | Self::Silent { address, .. }
+            | Self::NotTls { address, .. }
+            | Self::SpeaksTls { address }
+            | Self::Tls { address, .. }
+            | Self::Closed { address, .. }
+            | Self::Io { address, .. } => Some(address),
+            Self::UnknownHost { .. } | Self::NoEndpoint { .. } => None,
+        }
+    }
+
+    /// Returns what has failed, without the address and without what to do: a part of a list.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::WrongFingerprint { expected, got, .. } => {
+                format!("its key does not match the sturdy ref (expected {expected}, got {got})")
+            }
+            Self::UnknownService { .. } => {
+                "it does not know the secret in the sturdy ref".to_owned()
+            }
+            Self::ServiceFailed { error, .. } => format!("it cannot provide the service: {error}"),
+            Self::Refused { .. } => "connection refused".to_owned(),
+            Self::TimedOut { seconds, .. } => format!("no answer within {seconds} s"),
+            Self::Silent { phase, seconds, .. } => format!(
+                "it accepts connections, but does not respond: no answer {phase} within {seconds} s"
+            ),
+            Self::UnknownHost { source, .. } => format!("unknown host: {source}"),
+            Self::NotTls { detail, .. } => format!("it does not speak TLS ({detail})"),
+            Self::SpeaksTls { .. } => {
+                "it speaks TLS, but the sturdy ref says \"insecure\"".to_owned()
+            }
+            Self::Tls { source, .. } => format!("the TLS handshake failed: {source}"),
+            Self::Closed { error, .. } => {
+                format!("it closed the connection before answering: {error}")
+            }
+            Self::Io { source, .. } => source.to_string(),
+            Self::NoEndpoint { failures, .. } => Causes(failures).to_string(),
+        }
+    }
+
+    /// Returns whether the endpoint has refused the connection, or ended it: it may lead soon, or be behind a proxy that
+    /// knows no leader yet.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused { .. }
+            | Self::NotTls { .. }
+            | Self::ServiceFailed { .. }
+            | Self::Closed { .. }
+            | Self::Io { .. } => true,
+            Self::WrongFingerprint { .. }
+            | Self::UnknownService { .. }
+            | Self::SpeaksTls { .. }
+            | Self::TimedOut { .. }
+            | Self::Silent { .. }
+            | Self::UnknownHost { .. }
+            | Self::Tls { .. }
+            | Self::NoEndpoint { .. } => false,
+        }
+    }
+
     /// Returns whether this server needs another cap file. Other problems pass when a machine or a program is back.
     pub fn needs_another_cap_file(&self) -> bool {
         match self {
+            // A scheduler that leads has answered, or no address can be the right one. A stranger at one address does
+            // not matter while the others may answer later.
+            Self::NoEndpoint { failures, .. } => {
+                let is_unknown =
+                    |failure: &FailedEndpoint| matches!(failure.error, Self::UnknownService { .. });
+                failures.iter().any(is_unknown)
+                    || (!failures.is_empty()
+                        && failures
+                            .iter()
+                            .all(|failure| failure.error.needs_another_cap_file()))
+            }
             Self::WrongFingerprint { .. }
             | Self::UnknownService { .. }
             | Self::SpeaksTls { .. } => true,

@@ -183,9 +183,13 @@ mod tests {
 
     #[test]
     fn an_outage_of_70_s_is_survived_and_a_lost_peer_is_detected() {
-        let keep_alive = KeepAlive::default();
-        assert!(keep_alive.survived_outage() >= Duration::from_secs(70));
-        assert!(longest_silence(&keep_alive) <= Duration::from_secs(180));
+        for keep_alive in [
+            KeepAlive::default(),
+            crate::DialOptions::default().keep_alive,
+        ] {
+            assert!(keep_alive.survived_outage() >= Duration::from_secs(70));
+            assert!(longest_silence(&keep_alive) <= Duration::from_secs(180));
+        }
     }
 
     /// Messages that were being sent when the network failed arrive after the outage. Other limits must not close the

@@ -21,10 +21,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use vat::DialOptions;
 
 use self::report::Report;
 use self::rig::Rig;
-use cli::capability_args::CapFile;
+use cli::capability_args::{AlsoArgs, CapFile};
 use cli::error::CommandError;
 use cli::output::Format;
 
@@ -48,6 +49,8 @@ pub(crate) struct Args {
     /// Cap file of the operator, for pages and streams
     #[arg(long, value_name = "FILE")]
     admin: Option<PathBuf>,
+    #[command(flatten)]
+    also: AlsoArgs,
     /// Name of the pool
     #[arg(long, value_name = "NAME")]
     pool: String,
@@ -198,6 +201,10 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
         admin: match args.admin {
             Some(admin) => Some(CapFile::existing(admin, "option '--admin'")?.load()?),
             None => None,
+        },
+        dial: DialOptions {
+            also: args.also.also,
+            ..DialOptions::default()
         },
         pool: args.pool,
         pid: args.pid,

@@ -16,6 +16,8 @@ pub(super) struct Rig {
     pub(super) registration: SturdyRef,
     /// `None` if no operator's cap file was given.
     pub(super) admin: Option<SturdyRef>,
+    /// How to connect.
+    pub(super) dial: DialOptions,
     pub(super) pool: String,
     pub(super) pid: Option<u32>,
 }
@@ -30,7 +32,8 @@ pub(super) struct Connected<T> {
 impl Rig {
     /// Connects a new vat with a key of its own as a client.
     pub(super) async fn client(&self) -> Result<Connected<Submission>, CommandError> {
-        connect(&self.submission, Submission::from_client).await
+        self.connect(&self.submission, Submission::from_client)
+            .await
     }
 
     /// Connects a new vat with a key of its own as this client.
@@ -38,7 +41,7 @@ impl Rig {
         &self,
         client: &SturdyRef,
     ) -> Result<Connected<Submission>, CommandError> {
-        connect(client, Submission::from_client).await
+        self.connect(client, Submission::from_client).await
     }
 
     /// Connects a new vat with a key of its own as an operator, for a scenario that needs one.
@@ -49,12 +52,13 @@ impl Rig {
             ))
         };
         let admin = self.admin.as_ref().ok_or_else(missing)?;
-        connect(admin, Admin::from_client).await
+        self.connect(admin, Admin::from_client).await
     }
 
     /// Connects a new vat with a key of its own as a worker.
     pub(super) async fn worker(&self) -> Result<Connected<Registration>, CommandError> {
-        connect(&self.registration, Registration::from_client).await
+        self.connect(&self.registration, Registration::from_client)
+            .await
     }
 
     /// Returns whether the scheduler has durable jobs. Upstream's has none.
@@ -74,20 +78,21 @@ impl Rig {
     pub(super) fn memory(&self) -> Result<Option<f64>, CommandError> {
         self.pid.map(resident_bytes).transpose()
     }
-}
 
-async fn connect<T>(
-    target: &SturdyRef,
-    typed: impl FnOnce(capnp::capability::Client) -> T,
-) -> Result<Connected<T>, CommandError> {
-    let session = Dialer::new(DialOptions::default())
-        .connect(target)
-        .await
-        .map_err(CommandError::caused)?;
-    Ok(Connected {
-        service: typed(session.bootstrap()),
-        _session: session,
-    })
+    async fn connect<T>(
+        &self,
+        target: &SturdyRef,
+        typed: impl FnOnce(capnp::capability::Client) -> T,
+    ) -> Result<Connected<T>, CommandError> {
+        let session = Dialer::new(self.dial.clone())
+            .connect(target)
+            .await
+            .map_err(CommandError::caused)?;
+        Ok(Connected {
+            service: typed(session.bootstrap()),
+            _session: session,
+        })
+    }
 }
 
 #[expect(

@@ -52,6 +52,7 @@ impl Access {
         let options = Options {
             reconnect_interval: RECONNECT_INTERVAL,
             on_lost: LossReport::to(move |what| report(&sender, what)),
+            dial: cap.dial_options(),
             ..Options::default()
         };
         Ok(Self {

@@ -1,26 +1,27 @@
 //! Checks of cap files: the mode, the contents, and the scheduler's answer.
 
+use std::fmt::Display;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::Duration;
 
-use vat::{CapFileError, ConnectError, DialOptions, Dialer, Session, SturdyRef};
+use vat::{CapFileError, ConnectError, SturdyRef};
 
 use super::check::Check;
+use super::schedulers::Schedulers;
+use cli::capability_args::AlsoArgs;
 
 /// Checks a cap file and its scheduler.
-pub(super) async fn checks(path: &Path) -> Vec<Check> {
+pub(super) async fn checks(path: &Path, also: &AlsoArgs) -> Vec<Check> {
     let name = format!("cap file {}", path.display());
     let file = judge_file(&name, path, path.metadata());
     match vat::cap_file::load(path) {
         Ok(target) => {
-            let reached = dial(&target).await.map(|_| ());
             let who = format!("scheduler of {}", path.display());
             let mut checks = vec![file];
             checks.extend(judge_address(&name, &target));
-            checks.push(judge_connection(&who, &target, reached.as_ref()));
+            checks.extend(Schedulers::dial(&target, also).await.judge(&who));
             checks
         }
         // The check of the file reports the error.
@@ -31,16 +32,6 @@ pub(super) async fn checks(path: &Path) -> Vec<Check> {
             "copy it again from the scheduler's secrets directory",
         )],
     }
-}
-
-/// Connects as a worker or client does, with a shorter time limit.
-pub(super) async fn dial(target: &SturdyRef) -> Result<Session, ConnectError> {
-    let options = DialOptions {
-        connect_timeout: Duration::from_secs(5),
-        handshake_timeout: Duration::from_secs(10),
-        ..DialOptions::default()
-    };
-    Dialer::new(options).connect(target).await
 }
 
 fn described(error: &CapFileError) -> String {
@@ -94,12 +85,12 @@ fn judge_address(name: &str, target: &SturdyRef) -> Option<Check> {
     })
 }
 
+/// Judges the connection to an address.
 pub(super) fn judge_connection(
     name: &str,
-    target: &SturdyRef,
-    reached: Result<&(), &ConnectError>,
+    address: impl Display,
+    reached: Result<(), &ConnectError>,
 ) -> Check {
-    let address = &target.address;
     let Err(error) = reached else {
         return Check::fit(name, format!("answers at {address}, and knows this secret"));
     };
@@ -142,7 +133,10 @@ pub(super) fn judge_connection(
             format!("{address} uses TLS, but the cap file does not"),
             "copy the current cap file from the scheduler",
         ),
-        ConnectError::Tls { .. } | ConnectError::Closed { .. } | ConnectError::Io { .. } => (
+        ConnectError::Tls { .. }
+        | ConnectError::Closed { .. }
+        | ConnectError::Io { .. }
+        | ConnectError::NoEndpoint { .. } => (
             error.to_string(),
             "check that an OCluster scheduler listens there, and see its log",
         ),
@@ -192,13 +186,13 @@ mod tests {
             },
         ];
         let wildcard: SturdyRef = "capnp://insecure@0.0.0.0:9000/c2VjcmV0".parse().unwrap();
-        let mut checks = vec![judge_connection("scheduler", &target, Ok(&()))];
+        let mut checks = vec![judge_connection("scheduler", &target.address, Ok(()))];
         assert_eq!(judge_address("scheduler", &target), None);
         checks.extend(judge_address("scheduler", &wildcard));
         checks.extend(
             errors
                 .iter()
-                .map(|error| judge_connection("scheduler", &target, Err(error))),
+                .map(|error| judge_connection("scheduler", &target.address, Err(error))),
         );
         expect![[r#"
             ok       scheduler  answers at tcp:build.example.org:9000, and knows this secret

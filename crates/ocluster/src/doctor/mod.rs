@@ -13,6 +13,7 @@ mod machine;
 mod mounts;
 mod obuilder;
 mod probe;
+mod schedulers;
 #[cfg(test)]
 mod testing;
 
@@ -28,6 +29,7 @@ use self::check::Check;
 use self::disk::SpaceLimits;
 use crate::worker::free_threshold::free_threshold;
 use cli::appearance;
+use cli::capability_args::AlsoArgs;
 use cli::error::CommandError;
 use cli::output::{Format, OutputArgs};
 use cli::print::print_bytes;
@@ -45,6 +47,8 @@ pub(crate) struct Args {
     /// Check a running cluster instead, with its admin.cap
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["caps", "state_dir", "obuilder_store"])]
     connect: Option<PathBuf>,
+    #[command(flatten)]
+    also: AlsoArgs,
     /// State directory of the worker
     #[arg(long, value_name = "PATH", default_value = "/var/lib/ocluster-worker")]
     state_dir: PathBuf,
@@ -105,7 +109,7 @@ impl SpaceArgs {
 /// Runs all checks, prints them, and fails if there is a problem.
 pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     let checks = match &args.connect {
-        Some(cap) => cluster::checks(cap).await,
+        Some(cap) => cluster::checks(cap, &args.also).await,
         None => check_machine(&args).await,
     };
     let report = check::report(checks);
@@ -137,7 +141,10 @@ async fn check_machine(args: &Args) -> Vec<Check> {
         checks
     };
     let caps = async {
-        let checks = args.caps.iter().map(|cap| cap_files::checks(cap));
+        let checks = args
+            .caps
+            .iter()
+            .map(|cap| cap_files::checks(cap, &args.also));
         futures::future::join_all(checks).await.concat()
     };
     let (docker, obuilder, state, machine, caps) = futures::join!(

@@ -71,6 +71,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     let (reports, reported) = mpsc::channel(REPORTS);
     let source = Source {
         target,
+        dialer: source::dialer(cap.dial_options()),
         wanted,
         reports,
     };

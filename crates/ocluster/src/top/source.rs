@@ -30,12 +30,35 @@ const MOST_ENDED: u32 = 20;
 /// Reports what the screen wants.
 pub(super) struct Source {
     pub(super) target: SturdyRef,
+    pub(super) dialer: Dialer,
     pub(super) wanted: watch::Receiver<Wanted>,
     pub(super) reports: mpsc::Sender<Report>,
 }
 
+/// Returns a dialer with these options, but for the time limits.
+pub(super) fn dialer(options: DialOptions) -> Dialer {
+    Dialer::new(DialOptions {
+        connect_timeout: ANSWER_LIMIT / 2,
+        handshake_timeout: ANSWER_LIMIT / 2,
+        ..options
+    })
+}
+
 /// Why there is no connection any more.
-struct Lost(String);
+struct Lost {
+    why: String,
+    /// The connection to another scheduler, which has been found while this one was silent.
+    successor: Option<Session>,
+}
+
+impl Lost {
+    fn because(why: String) -> Self {
+        Self {
+            why,
+            successor: None,
+        }
+    }
+}
 
 impl Source {
     /// Reports until the receiver of the reports is gone. It begins with a connection that is there.
@@ -47,10 +70,13 @@ impl Source {
                 Some(session) => Ok(session),
                 None => self.connect().await,
             };
+            let mut successor = None;
             let why = match connected {
                 Ok(session) => {
                     attempts = 0;
-                    self.serve(&session).await.0
+                    let lost = self.serve(&session).await;
+                    successor = lost.successor;
+                    lost.why
                 }
                 Err(why) => why,
             };
@@ -60,17 +86,15 @@ impl Source {
             if self.reports.send(Report::Lost(why)).await.is_err() {
                 return;
             }
-            tokio::time::sleep(pause.unwrap_or(INTERVAL)).await;
+            if successor.is_none() {
+                tokio::time::sleep(pause.unwrap_or(INTERVAL)).await;
+            }
+            session = successor;
         }
     }
 
     async fn connect(&self) -> Result<Session, String> {
-        let dialer = Dialer::new(DialOptions {
-            connect_timeout: ANSWER_LIMIT / 2,
-            handshake_timeout: ANSWER_LIMIT / 2,
-            ..DialOptions::default()
-        });
-        let connected = dialer.connect(&self.target).await;
+        let connected = self.dialer.renewed().connect(&self.target).await;
         connected.map_err(|error| with_causes(&error))
     }
 
@@ -80,7 +104,10 @@ impl Source {
         tokio::select! {
             lost = self.poll(&admin) => lost,
             lost = self.follow(&admin) => lost,
-            error = session.closed() => Lost(error.extra),
+            loss = self.dialer.lost(&self.target, session) => Lost {
+                why: loss.error.extra,
+                successor: loss.successor,
+            },
         }
     }
 
@@ -95,7 +122,7 @@ impl Source {
                 Ok(Err(lost)) => return lost,
                 Err(_) => {
                     let limit = ANSWER_LIMIT.as_secs();
-                    return Lost(format!("the scheduler has not answered for {limit} s"));
+                    return Lost::because(format!("the scheduler has not answered for {limit} s"));
                 }
             }
             let is_other = |now: &Wanted| (&now.pool, &now.job) != (&wanted.pool, &wanted.job);
@@ -103,7 +130,7 @@ impl Source {
                 () = tokio::time::sleep(INTERVAL) => {}
                 changed = changes.wait_for(is_other) => {
                     if changed.is_err() {
-                        return Lost("the program ends".to_owned());
+                        return Lost::because("the program ends".to_owned());
                     }
                 }
             }
@@ -111,7 +138,10 @@ impl Source {
     }
 
     async fn report(&self, admin: &Admin, wanted: &Wanted) -> Result<(), Lost> {
-        let names = admin.pools().await.map_err(|error| Lost(error.reason))?;
+        let names = admin
+            .pools()
+            .await
+            .map_err(|error| Lost::because(error.reason))?;
         let each = names.into_iter().map(|name| {
             let most = match wanted.pool.as_deref() == Some(&name) {
                 true => MOST_QUEUED,
@@ -136,7 +166,7 @@ impl Source {
         let mut changes = self.wanted.clone();
         loop {
             let Ok(wanted) = changes.wait_for(|wanted| wanted.log.is_some()).await else {
-                return Lost("the program ends".to_owned());
+                return Lost::because("the program ends".to_owned());
             };
             let Some(log) = wanted.log.clone() else {
                 continue;
@@ -153,7 +183,7 @@ impl Source {
                     log: log.clone(),
                 },
                 Err(error) if error.kind == RpcErrorKind::Disconnected => {
-                    return Lost(error.reason);
+                    return Lost::because(error.reason);
                 }
                 Err(error) => Report::NoLog {
                     log: log.clone(),
@@ -166,14 +196,14 @@ impl Source {
             // The screen wants the next bytes once it has these.
             let has_them = |now: &Wanted| now.log.as_ref() != Some(&log);
             if changes.wait_for(has_them).await.is_err() {
-                return Lost("the program ends".to_owned());
+                return Lost::because("the program ends".to_owned());
             }
         }
     }
 
     async fn send(&self, report: Report) -> Result<(), Lost> {
         let sent = self.reports.send(report).await;
-        sent.map_err(|_| Lost("the program ends".to_owned()))
+        sent.map_err(|_| Lost::because("the program ends".to_owned()))
     }
 }
 

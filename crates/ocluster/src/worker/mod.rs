@@ -237,7 +237,8 @@ async fn run(args: Args) -> Result<(), CommandError> {
     args.health.clone().start();
     memory::release_periodically();
     let grace_period = args.shutdown_timeout;
-    let (config, cap) = args.config()?;
+    let (mut config, cap) = args.config()?;
+    config.dial = cap.dial_options();
     let scheduler = cap.load()?;
     let manager = ServiceManager::from_env();
     let (vitals, capacity) = (config.vitals.clone(), config.capacity);

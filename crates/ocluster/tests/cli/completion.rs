@@ -147,12 +147,12 @@ fn without_a_scheduler_nothing_is_offered_or_printed() {
             "ocluster-admin show nowhere.cap ",
         ],
         expect![[r#"
-            ocluster-admin show silent.cap | --terse --all --watch --connect --output --help --color --quiet \
-                --verbose --verbosity --log-format --config --print-config
-            ocluster-admin show nonsense.cap | --terse --all --watch --connect --output --help --color --quiet \
-                --verbose --verbosity --log-format --config --print-config
-            ocluster-admin show nowhere.cap | --terse --all --watch --connect --output --help --color --quiet \
-                --verbose --verbosity --log-format --config --print-config
+            ocluster-admin show silent.cap | --terse --all --watch --connect --also --output --help --color \
+                --quiet --verbose --verbosity --log-format --config --print-config
+            ocluster-admin show nonsense.cap | --terse --all --watch --connect --also --output --help --color \
+                --quiet --verbose --verbosity --log-format --config --print-config
+            ocluster-admin show nowhere.cap | --terse --all --watch --connect --also --output --help --color \
+                --quiet --verbose --verbosity --log-format --config --print-config
         "#]],
     );
 }

@@ -76,6 +76,7 @@ fn the_page_is_a_file_with_the_same_options() {
         # File: worker.toml (set by --config)
 
         connect = "pool.cap"                         # argument CAP
+        # also =                                     # not set
         name = "it's\"w1\""                          # flag
         capacity = 10                                # default
         state-dir = "s"                              # flag

@@ -651,7 +651,11 @@ fn a_worker_works_over_the_network() {
             address: address.clone(),
             service,
         };
-        let cluster = Cluster::connected(|_| {}, Rc::clone(&scheduler), Network::new(sturdy_ref));
+        let cluster = Cluster::connected(
+            |_| {},
+            Rc::clone(&scheduler),
+            Network::new(sturdy_ref, vat::DialOptions::default()),
+        );
         cluster.builder.finish("example", Ok(String::new()));
         let job = scheduler.submit(&build("example")).await;
         assert_eq!(

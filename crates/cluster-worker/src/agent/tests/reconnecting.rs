@@ -66,7 +66,7 @@ fn connected(uplink: &Rc<Recorded>) -> Cluster {
 }
 
 #[test]
-fn a_worker_that_loses_its_connection_tries_again_soon_and_then_less_often() {
+fn a_worker_that_loses_its_connection_tries_again_soon() {
     local_with_paused_time(async {
         let uplink = Rc::<Recorded>::default();
         let cluster = connected(&uplink);
@@ -79,10 +79,10 @@ fn a_worker_that_loses_its_connection_tries_again_soon_and_then_less_often() {
         assert!(uplink.attempts.borrow()[1] - lost < Duration::from_secs(1));
         uplink.attempts(9).await;
         let waits = uplink.waits(1);
-        for (wait, longest) in waits.iter().zip([2, 4, 8, 10, 10, 10, 10]) {
-            let longest = Duration::from_secs(longest);
-            assert!((longest / 2..=longest).contains(wait), "{waits:?}");
-        }
+        // Another scheduler may be about to lead.
+        let longest = Duration::from_secs(1);
+        let is_short = |wait: &Duration| (longest / 2..=longest).contains(wait);
+        assert!(waits.iter().all(is_short), "{waits:?}");
         // It is connected again, and the next wait is short.
         cluster.scheduler.until_popping().await;
         tokio::time::sleep(Duration::from_secs(60)).await;

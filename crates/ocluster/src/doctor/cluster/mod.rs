@@ -12,25 +12,28 @@ use std::time::Duration;
 use cluster_api::{Admin, RpcError, RpcErrorKind};
 use cluster_json::findings::Commands;
 
-use super::cap_files::{dial, judge_connection, judge_file};
+use super::cap_files::judge_file;
 use super::check::Check;
+use super::schedulers::Schedulers;
+use cli::capability_args::AlsoArgs;
 
 /// The time limit for an answer of the scheduler, which has it in memory.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Checks the cluster whose `admin.cap` is at `cap`.
-pub(super) async fn checks(cap: &Path) -> Vec<Check> {
+pub(super) async fn checks(cap: &Path, also: &AlsoArgs) -> Vec<Check> {
     let name = format!("cap file {}", cap.display());
     let file = judge_file(&name, cap, cap.metadata());
     let Ok(target) = vat::cap_file::load(cap) else {
         // The check of the file reports the error.
-        return super::cap_files::checks(cap).await;
+        return super::cap_files::checks(cap, also).await;
     };
-    let session = match dial(&target).await {
-        Ok(session) => session,
-        Err(error) => return vec![file, judge_connection("scheduler", &target, Err(&error))],
+    let schedulers = Schedulers::dial(&target, also).await;
+    let mut checks = vec![file];
+    checks.extend(schedulers.judge("scheduler"));
+    let Some(session) = schedulers.leader() else {
+        return checks;
     };
-    let mut checks = vec![file, judge_connection("scheduler", &target, Ok(&()))];
     let admin = Admin::from_client(session.bootstrap());
     match within(admin.pools()).await {
         Ok(pools) => {
