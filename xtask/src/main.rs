@@ -1,5 +1,5 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `simulate`, `crashes`, `deb`, `codegen`,
-//! `doc`, `screenshots`, `tidy`.
+//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `simulate`, `crashes`, `failovers`,
+//! `deb`, `codegen`, `doc`, `screenshots`, `tidy`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
@@ -38,6 +38,9 @@ usage: cargo xtask COMMAND
            (simulate --seeds N: so many of them)
   crashes  Kill real programs while they work on jobs, and check that nothing is lost
            (crashes --rounds N --seed S: so many rounds, from round S on)
+  failovers
+           Kill, freeze and cut off leaders of a cluster, and its database, and check that nothing is lost
+           (failovers --rounds N --seed S: so many rounds, from round S on; 100 take half an hour)
   deb      Make Debian packages of the programs, in target/debian
            (--for-tests FOLDER: make packages of the test builds, in FOLDER)
   codegen  Generate the Rust code for api/*.capnp
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         ["fuzz", ref words @ ..] => fuzz::run(words),
         ["simulate", ref words @ ..] => simulate::run(words),
         ["crashes", ref words @ ..] => crashes::run(words),
+        ["failovers", ref words @ ..] => crashes::run_failovers(words),
         ["deb"] => deb::run(),
         ["deb", "--for-tests", folder] => deb::run_for_tests(Path::new(folder)),
         ["codegen"] => codegen::run().map(|()| ExitCode::SUCCESS),

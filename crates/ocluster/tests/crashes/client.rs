@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use cluster_api::{JobQuery, RpcError, RpcErrorKind, Submission};
 use tokio::time::timeout;
-use vat::{DialOptions, Dialer, Session, cap_file};
+use vat::{Address, DialOptions, Dialer, Session, cap_file};
 
 /// How long to wait before connecting again.
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) struct Client {
-    /// Each has the address of another scheduler.
-    caps: Vec<PathBuf>,
-    /// The number of the next one to try.
-    next_cap: Cell<usize>,
+    cap: PathBuf,
+    dial: DialOptions,
     /// How long a scheduler may be silent; `None` if it may for ever.
     patience: Option<Duration>,
     current: RefCell<Option<Connection>>,
@@ -47,15 +45,22 @@ impl From<RpcError> for CallError {
 }
 
 impl Client {
-    /// Returns one with these cap files, which leaves a scheduler that is silent for longer than `patience`.
-    pub(crate) fn new(caps: Vec<PathBuf>, patience: Option<Duration>) -> Self {
+    /// Returns one with this cap file.
+    pub(crate) fn new(cap: PathBuf) -> Self {
         Self {
-            caps,
-            next_cap: Cell::new(0),
-            patience,
+            cap,
+            dial: DialOptions::default(),
+            patience: None,
             current: RefCell::default(),
             last_number: Cell::new(0),
         }
+    }
+
+    /// Returns it with more addresses of schedulers. It leaves one that is silent for longer than `patience`.
+    pub(crate) fn with_others(mut self, also: Vec<Address>, patience: Duration) -> Self {
+        self.dial.also = also;
+        self.patience = Some(patience);
+        self
     }
 
     /// Closes the connection, as the end of the client's process does.
@@ -119,22 +124,16 @@ impl Client {
         }
     }
 
-    /// Returns whether the first scheduler has written its cap file: it has not before its first start.
+    /// Returns whether a scheduler has written the cap file: it is not there before the first start.
     pub(crate) fn has_cap_file(&self) -> bool {
-        self.caps.first().is_some_and(|cap| cap.exists())
+        self.cap.exists()
     }
 
     async fn connect(&self) -> Option<Session> {
-        let number = self.next_cap.get();
-        self.next_cap.set((number + 1) % self.caps.len());
         // It is not there before the scheduler's first start.
-        let sturdy_ref = cap_file::load(self.caps.get(number)?).ok()?;
-        let dialer = Dialer::new(DialOptions::default());
-        let connected = dialer.connect(&sturdy_ref);
-        match self.patience {
-            Some(patience) => timeout(patience, connected).await.ok()?.ok(),
-            None => connected.await.ok(),
-        }
+        let sturdy_ref = cap_file::load(&self.cap).ok()?;
+        let dialer = Dialer::new(self.dial.clone());
+        dialer.connect(&sturdy_ref).await.ok()
     }
 
     /// Keeps a session, unless there is one meanwhile.

@@ -12,6 +12,7 @@ mod client_program;
 mod clock;
 mod disks;
 mod docker;
+mod failover;
 mod follow;
 mod frozen;
 mod incident;

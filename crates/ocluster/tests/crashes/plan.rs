@@ -69,6 +69,10 @@ pub(crate) enum Work {
     Lasting,
     /// A build of OBuilder that prints as a slow job does.
     Build,
+    /// Prints so many lines, ten now and then.
+    Steady(u32),
+    /// A build of OBuilder that does so.
+    SteadyBuild(u32),
     /// A build of Docker that prints a line now and then for two seconds.
     Docker,
     /// A build of Docker that prints some lines, and then runs for an hour.
@@ -84,6 +88,7 @@ impl Work {
             Self::Chatty => (80_000, 0),
             Self::Docker => (400, 10),
             Self::Long => (600, 10),
+            Self::Steady(lines) | Self::SteadyBuild(lines) => (lines, 10),
             Self::Lengthy => (4000, 10),
             Self::Lasting => (1500, 1),
             Self::Endless => (10, 10),
@@ -100,6 +105,8 @@ impl Work {
             | Self::Lengthy
             | Self::Lasting
             | Self::Build
+            | Self::Steady(_)
+            | Self::SteadyBuild(_)
             | Self::Docker
             | Self::Endless => 0,
         }
@@ -107,7 +114,10 @@ impl Work {
 
     /// Returns whether it leaves marks in the folder of the site. A sandbox has no access to that.
     pub(crate) fn leaves_marks(self) -> bool {
-        !matches!(self, Self::Build | Self::Docker | Self::Endless)
+        !matches!(
+            self,
+            Self::Build | Self::SteadyBuild(_) | Self::Docker | Self::Endless
+        )
     }
 }
 

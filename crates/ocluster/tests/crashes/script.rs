@@ -34,7 +34,7 @@ const SHELL: &str = "n=0; while [ $n -lt LINES ]; do echo NAME: $n; n=$((n + 1))
 /// Returns what a job does.
 pub(crate) fn action(folder: &Path, job: &JobPlan) -> Action {
     match job.work {
-        Work::Build => Action::OBuilder(OBuilderBuild {
+        Work::Build | Work::SteadyBuild(_) => Action::OBuilder(OBuilderBuild {
             spec: format!(
                 "((from busybox) (shell /bin/sh -c) (run (shell \"{}\")))",
                 shell(job)

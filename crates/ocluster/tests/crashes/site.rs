@@ -113,7 +113,7 @@ impl Site {
             RefCell::new(worker.wrapped(wrapper))
         };
         let [w1, w2] = WORKERS;
-        let client = Client::new(vec![folder.join(CAP)], None);
+        let client = Client::new(folder.join(CAP));
         Self {
             scheduler: RefCell::new(scheduler.wrapped(network.scheduler)),
             workers: [worker(w1, first), worker(w2, second)],
