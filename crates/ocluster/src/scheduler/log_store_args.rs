@@ -4,7 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use cluster_scheduler::{Acknowledge, LogStoreAddress, LogStoreCredentials, LogStoreSettings};
+use cluster_scheduler::{
+    Acknowledge, LogStoreAddress, LogStoreCredentials, LogStoreSettings, StoreSettings,
+};
 
 use cli::error::CommandError;
 use cli::quantities::disk_bytes;
@@ -29,14 +31,10 @@ pub(crate) struct LogStoreArgs {
     log_cache: u64,
     /// When a worker may forget a log: when it is on the scheduler's disk, or in the log store
     ///
-    /// With "store", no log is lost with the scheduler's machine.
-    #[arg(
-        long,
-        value_name = "WHERE",
-        default_value = "disk",
-        requires_if("store", "log_store")
-    )]
-    log_acknowledge: Where,
+    /// With "store", no log is lost with the scheduler's machine. That is the default with a database, as another
+    /// scheduler may have to read it; without one, it is "disk".
+    #[arg(long, value_name = "WHERE", requires_if("store", "log_store"))]
+    log_acknowledge: Option<Where>,
 }
 
 /// Where a log is when its worker may forget it.
@@ -49,8 +47,11 @@ enum Where {
 }
 
 impl LogStoreArgs {
-    /// Returns where logs are kept; `None` if they are only on disk.
-    pub(super) fn settings(self) -> Result<Option<LogStoreSettings>, CommandError> {
+    /// Returns where logs are kept, by a scheduler whose state is in `store`; `None` if they are only on disk.
+    pub(super) fn settings(
+        self,
+        store: &StoreSettings,
+    ) -> Result<Option<LogStoreSettings>, CommandError> {
         let Self {
             log_store,
             log_store_credentials,
@@ -81,9 +82,11 @@ impl LogStoreArgs {
             address,
             credentials,
             cache_bytes: log_cache,
-            acknowledge: match log_acknowledge {
-                Where::Disk => Acknowledge::OnDisk,
-                Where::Store => Acknowledge::InStore,
+            acknowledge: match (log_acknowledge, store) {
+                (Some(Where::Disk), _) | (None, StoreSettings::Files) => Acknowledge::OnDisk,
+                (Some(Where::Store), _) | (None, StoreSettings::Postgres(_)) => {
+                    Acknowledge::InStore
+                }
             },
         }))
     }

@@ -152,8 +152,10 @@ impl TryFrom<Args> for SchedulerConfig {
                 args.secrets_dir.display()
             )));
         }
+        let store = args.store.settings()?;
         Ok(Self {
-            store: args.store.settings()?,
+            log_store: args.log_store.settings(&store)?,
+            store,
             has_led: successor::is_successor(),
             state_dir: args.state_dir,
             secrets_dir: args.secrets_dir,
@@ -171,7 +173,6 @@ impl TryFrom<Args> for SchedulerConfig {
             update_timeout: Duration::from_secs(args.update_timeout.into()),
             limits: args.limits.into(),
             jobs: args.jobs.into(),
-            log_store: args.log_store.settings()?,
             connections: args.connections.into(),
             web: args.web.settings()?,
         })
