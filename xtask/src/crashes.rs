@@ -15,12 +15,12 @@ pub(crate) fn run(words: &[&str]) -> Result<ExitCode> {
     make(&test, "CRASH", words)
 }
 
-/// Has the leader of several schedulers fail. The tests make one round of each kind.
+/// Has the leader of several schedulers fail. The tests make one round.
 ///
 /// # Errors
 /// As for [`run`].
 pub(crate) fn run_failovers(words: &[&str]) -> Result<ExitCode> {
-    let test = ["failover::failovers_lose_nothing", "--ignored"];
+    let test = ["failover::failovers_lose_nothing"];
     make(&test, "FAILOVER", words)
 }
 

@@ -79,7 +79,11 @@ impl<'a> Farm<'a> {
             .map(|number| scheduler(folder, number, machines).map(RefCell::new))
             .collect::<Result<_, _>>()?;
         let option = format!("--also={}", also());
-        let options = [&builds::OPTIONS.map(str::to_owned)[..], &[option.clone()]].concat();
+        let options = [
+            &builds::OPTIONS.map(str::to_owned)[..],
+            std::slice::from_ref(&option),
+        ]
+        .concat();
         let worker = |name| RefCell::new(worker(folder, &caps(0), name, name, &options));
         let others = vec![also().parse().map_err(|_| "no address")?];
         let client = Client::new(folder.join(cap("submission"))).with_others(others, PATIENCE);
@@ -195,6 +199,8 @@ fn scheduler(folder: &Path, number: usize, machines: &Machines) -> Result<Progra
         format!("--store={}", machines.store(number)),
         format!("--log-store=dir:{}", folder.join("log-store").display()),
         "--log-cache=0".to_owned(),
+        // Else the log of a job that has just ended is only on the disk of a scheduler that led.
+        "--log-acknowledge=store".to_owned(),
     ];
     let path = env!("CARGO_BIN_EXE_ocluster-scheduler");
     let program = Program::new(name, path, args.to_vec(), folder.to_owned());

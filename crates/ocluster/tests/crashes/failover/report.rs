@@ -20,6 +20,7 @@ pub(super) struct Report {
 
 impl Report {
     /// A round has shown no mistake, and these waits.
+    #[expect(clippy::print_stdout, reason = "rounds take long")]
     pub(super) fn note(&mut self, plan: &Plan, waits: Vec<(Wait, Duration)>) {
         let shown: Vec<_> = waits
             .iter()

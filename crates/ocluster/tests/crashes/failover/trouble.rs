@@ -71,8 +71,11 @@ impl Trouble {
     /// Returns how long it lasts where a test has little time: still longer than a lease.
     pub(super) fn short_length(self) -> Duration {
         match self {
-            Self::Killed | Self::StepDown => Duration::ZERO,
-            Self::Frozen | Self::CutFromDatabase | Self::CutFromPeers => Duration::from_secs(8),
+            Self::StepDown => Duration::ZERO,
+            // Longer than a lease: a scheduler that is started at once leads again.
+            Self::Killed | Self::Frozen | Self::CutFromDatabase | Self::CutFromPeers => {
+                Duration::from_secs(8)
+            }
             Self::DatabaseRestarted => Duration::from_secs(1),
             Self::DatabaseFull | Self::JournalFull => Duration::from_secs(2),
         }
