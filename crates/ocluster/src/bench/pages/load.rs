@@ -145,8 +145,8 @@ pub(super) async fn queue_jobs(
     first_failure(lanes).await
 }
 
-/// Runs all of these, and returns why the first one fails. Of thousands, only those are looked at that have something to
-/// do: the more often that is, the more it would cost otherwise, and the less would be left for the scheduler.
+/// Runs all of these, and returns why the first one fails. Of thousands, only those are looked at that have something
+/// to do: the more often that is, the more it would cost otherwise, and the less would be left for the scheduler.
 async fn first_failure(
     all: impl Iterator<Item = impl Future<Output = Result<Infallible, CommandError>>>,
 ) -> Result<Infallible, CommandError> {
