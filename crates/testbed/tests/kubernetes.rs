@@ -41,6 +41,19 @@ workers:
 podMonitor: {enabled: true, labels: {release: prometheus}}
 "#;
 
+/// Values for two schedulers.
+const TWO_SCHEDULERS: &str = r#"
+scheduler:
+  replicas: 2
+  keySecret: ocluster-key
+  store:
+    address: "postgres://ocluster@db.example.org/ocluster?sslrootcert=/etc/ocluster/store/ca.crt"
+    secret: ocluster-store
+  logStore:
+    address: "s3://farm-logs/ocluster?endpoint=https://minio.example.org:9000&region=eu"
+    secret: ocluster-log-store
+"#;
+
 /// Reads documents of YAML, and writes them as JSON.
 const TO_JSON: &str = "import json, sys, yaml
 with open(sys.argv[1]) as file:
@@ -113,12 +126,27 @@ fn kind(document: &Value) -> &str {
     document["kind"].as_str().unwrap_or_default()
 }
 
+/// Returns the document of this kind and name.
+fn named<'a>(documents: &'a [Value], wanted: &str, name: &str) -> Result<&'a Value> {
+    let found = documents
+        .iter()
+        .find(|document| kind(document) == wanted && document["metadata"]["name"] == name);
+    found.with_context(|| format!("no {wanted} {name}"))
+}
+
+/// Returns the arguments of the first container of a StatefulSet.
+fn arguments(set: &Value) -> Vec<&str> {
+    let arguments = &set["spec"]["template"]["spec"]["containers"][0]["args"];
+    let arguments = arguments.as_array().into_iter().flatten();
+    arguments.filter_map(Value::as_str).collect()
+}
+
 #[test]
 fn kubernetes_accepts_the_chart() -> Result<()> {
     let Some(chart_tools) = Chart::or_not_run("kubernetes_accepts_the_chart")? else {
         return Ok(());
     };
-    for values in ["", VALUES] {
+    for values in ["", VALUES, TWO_SCHEDULERS] {
         let file = chart_tools.render(values)?;
         let mut lint = chart_tools.helm("lint");
         lint.args(["--strict", "--quiet"]).arg(chart());
@@ -148,7 +176,12 @@ fn the_programs_accept_the_options_of_the_chart() -> Result<()> {
         return Ok(());
     };
     let mut shown = String::new();
-    for document in chart.documents(VALUES)? {
+    for document in [VALUES, TWO_SCHEDULERS]
+        .into_iter()
+        .map(|values| chart.documents(values))
+        .collect::<Result<Vec<_>>>()?
+        .concat()
+    {
         if kind(&document) != "StatefulSet" {
             continue;
         }
@@ -159,8 +192,7 @@ fn the_programs_accept_the_options_of_the_chart() -> Result<()> {
         };
         let mut command = Command::new(chart.programs.join(program));
         command.env_clear().env("HOME", chart.folder.path());
-        for argument in container["args"].as_array().into_iter().flatten() {
-            let argument = argument.as_str().context("not a text")?;
+        for argument in arguments(&document) {
             command.arg(argument.replace("$(POD_NAME)", "worker-0"));
         }
         for variable in container["env"].as_array().into_iter().flatten() {
@@ -176,6 +208,11 @@ fn the_programs_accept_the_options_of_the_chart() -> Result<()> {
         "btrfs:/var/lib/ocluster-worker/obuilder",
         "7200",
         "json",
+        "@db.example.org/ocluster?sslrootcert=/etc/ocluster/store/ca.crt",
+        "/etc/ocluster/store/password",
+        "s3://farm-logs/ocluster?endpoint=https://minio.example.org:9000&region=eu",
+        "/etc/ocluster/log-store/credentials",
+        "tcp:ci-ocluster-scheduler-1.ci-ocluster-schedulers.builds.svc:9000",
     ] {
         assert!(shown.contains(value), "{value} in {shown}");
     }
@@ -226,6 +263,101 @@ fn everything_in_the_chart_selects_pods_of_it() -> Result<()> {
 }
 
 #[test]
+fn two_schedulers_are_found_by_their_names_and_the_leader_by_one() -> Result<()> {
+    let name = "two_schedulers_are_found_by_their_names_and_the_leader_by_one";
+    let Some(chart) = Chart::or_not_run(name)? else {
+        return Ok(());
+    };
+    let documents = chart.documents(TWO_SCHEDULERS)?;
+    let schedulers = named(&documents, "StatefulSet", "ci-ocluster-scheduler")?;
+    let template = &schedulers["spec"]["template"];
+
+    // A standby is never ready, so nothing waits for it, and it may be evicted. The leader may not.
+    assert_eq!(schedulers["spec"]["replicas"], 2);
+    assert_eq!(schedulers["spec"]["podManagementPolicy"], "Parallel");
+    let budget = &named(&documents, "PodDisruptionBudget", "ci-ocluster-scheduler")?["spec"];
+    assert_eq!(budget["minAvailable"], 1);
+    assert_eq!(budget["unhealthyPodEvictionPolicy"], "AlwaysAllow");
+    let labels = &template["metadata"]["labels"];
+    let selected = budget["selector"]["matchLabels"].as_object();
+    for (label, value) in selected.context("the budget selects nothing")? {
+        assert_eq!(labels[label], *value, "{label} of the budget");
+    }
+
+    // The Service in cap files has only the pod that is ready; that of the pods' names has both.
+    let leader = &named(&documents, "Service", "ci-ocluster-scheduler")?["spec"];
+    assert!(leader["publishNotReadyAddresses"].is_null(), "{leader}");
+    let ready = &template["spec"]["containers"][0]["readinessProbe"]["httpGet"]["path"];
+    assert_eq!(ready, "/readyz");
+    let governor = schedulers["spec"]["serviceName"].as_str();
+    let governor = governor.context("no name of a Service")?;
+    let both = &named(&documents, "Service", governor)?["spec"];
+    assert_eq!(both["clusterIP"], "None");
+    assert_eq!(both["publishNotReadyAddresses"], true);
+
+    // Workers know the pods by these names.
+    let workers = named(&documents, "StatefulSet", "ci-ocluster-worker-x86")?;
+    let also: Vec<&str> = arguments(workers)
+        .into_iter()
+        .filter_map(|argument| argument.strip_prefix("--also="))
+        .collect();
+    let pod = |number| format!("tcp:ci-ocluster-scheduler-{number}.{governor}.builds.svc:9000");
+    assert_eq!(also, [pod(0), pod(1)]);
+
+    // A standby may look whether the leader can be reached, even if nobody else is let in.
+    let closed = format!("{TWO_SCHEDULERS}networkPolicy: {{allowedFrom: []}}\n");
+    let documents = chart.documents(&closed)?;
+    let policy = &named(&documents, "NetworkPolicy", "ci-ocluster-scheduler")?["spec"];
+    let peers = policy["ingress"][0]["from"]
+        .as_array()
+        .context("no peers")?;
+    let own = &policy["podSelector"];
+    let is_own = |peer: &Value| peer["podSelector"] == *own;
+    assert!(peers.iter().any(is_own), "{peers:?} without {own}");
+    Ok(())
+}
+
+#[test]
+fn a_secret_is_where_the_options_look_for_it() -> Result<()> {
+    let name = "a_secret_is_where_the_options_look_for_it";
+    let Some(chart) = Chart::or_not_run(name)? else {
+        return Ok(());
+    };
+    let documents = chart.documents(TWO_SCHEDULERS)?;
+    let scheduler = named(&documents, "StatefulSet", "ci-ocluster-scheduler")?;
+    let pod = &scheduler["spec"]["template"]["spec"];
+    for (option, file, secret) in [
+        ("--store-password-file", "password", "ocluster-store"),
+        (
+            "--log-store-credentials",
+            "credentials",
+            "ocluster-log-store",
+        ),
+    ] {
+        let option = format!("{option}=");
+        let given = arguments(scheduler)
+            .into_iter()
+            .find_map(|argument| argument.strip_prefix(&option));
+        let folder = given
+            .and_then(|path| path.strip_suffix(&format!("/{file}")))
+            .with_context(|| format!("{option} has no {file}: {given:?}"))?;
+        let mounts = pod["containers"][0]["volumeMounts"].as_array();
+        let mount = mounts
+            .into_iter()
+            .flatten()
+            .find(|mount| mount["mountPath"] == folder)
+            .with_context(|| format!("nothing is mounted at {folder}"))?;
+        let volumes = pod["volumes"].as_array();
+        let volume = volumes
+            .into_iter()
+            .flatten()
+            .find(|volume| volume["name"] == mount["name"]);
+        assert_eq!(volume.context("no volume")?["secret"]["secretName"], secret);
+    }
+    Ok(())
+}
+
+#[test]
 fn wrong_values_are_refused() -> Result<()> {
     let Some(chart_tools) = Chart::or_not_run("wrong_values_are_refused")? else {
         return Ok(());
@@ -245,6 +377,19 @@ fn wrong_values_are_refused() -> Result<()> {
             "workers: [{name: x, pool: linux-x86_64, capacity: 0}]",
             "capacity",
         ),
+        (
+            "scheduler: {replicas: 2, keySecret: key}",
+            "two schedulers share a database; set scheduler.store.address",
+        ),
+        (
+            "scheduler: {replicas: 2, store: {address: \"postgres://db/x\"}}",
+            "two schedulers have the same key; set scheduler.keySecret",
+        ),
+        (
+            "scheduler: {replicas: 3, keySecret: key, store: {address: \"postgres://db/x\"}}",
+            "replicas",
+        ),
+        ("scheduler: {store: {address: /var/lib}}", "address"),
     ] {
         let refused = chart_tools.render(values).err().context(values)?;
         let refused = format!("{refused:#}");

@@ -31,6 +31,11 @@ helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version }}
 {{- .Values.scheduler.publicAddress | default (printf "tcp:%s-scheduler.%s.svc:9000" (include "ocluster.name" .) .Release.Namespace) }}
 {{- end }}
 
+{{/* The Service that gives the pods of schedulers their names. With files, it is the one that peers use, as ever. */}}
+{{- define "ocluster.governor" -}}
+{{ include "ocluster.name" . }}-scheduler{{ if .Values.scheduler.store.address }}s{{ end }}
+{{- end }}
+
 {{/* The health check of both images: the program's main thread touches the file every five seconds. */}}
 {{- define "ocluster.liveness" -}}
 exec:
