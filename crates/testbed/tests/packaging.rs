@@ -331,7 +331,10 @@ fn rules_and_panels_show_metrics_that_exist() -> Result<()> {
     };
     let logs = tempfile::tempdir()?;
     let log_store = format!("--log-store=dir:{}", logs.path().display());
-    let mut site = Site::start_with(&rig, &[POOL], &["--web=127.0.0.1:0", &log_store])?;
+    // Some metrics are those of a scheduler with a database.
+    let database = rig::PostgreSql::start(&[])?;
+    let store = format!("--store={}", database.create("farm")?);
+    let mut site = Site::start_with(&rig, &[POOL], &["--web=127.0.0.1:0", &log_store, &store])?;
     site.obuilder_worker("obuilder", &[])?;
     // So that there are a client, and jobs that succeeded and failed.
     for (op, code) in [("true", 0), ("false", 1)] {

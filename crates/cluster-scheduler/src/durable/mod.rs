@@ -36,12 +36,13 @@ mod submission;
 mod sweep;
 mod timeline;
 mod times;
+mod uploads;
 mod warmth;
 mod watched;
 mod watching;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -68,6 +69,7 @@ pub(crate) use self::report::{JobsReport, LogStoreReport};
 use self::retention::{LogUsage, PRUNE_INTERVAL};
 use self::state::{State, restored};
 use self::store_thread::StoreThread;
+use self::uploads::Uploads;
 pub(crate) use self::warmth::Warmth;
 pub(crate) use self::watching::Watching;
 use crate::attached::AttachedJobs;
@@ -104,10 +106,10 @@ pub(crate) struct DurableJobs {
     archiver: Archiver,
     /// Keeps logs for several schedulers, if there is one.
     log_store: Option<LogStoreThread>,
-    /// Those who wait for a log to be in the store.
-    until_uploaded: RefCell<HashMap<AttemptId, Vec<oneshot::Sender<()>>>>,
-    /// Those who wait for the entry that says so, by its number.
-    until_saved: RefCell<BTreeMap<u64, Vec<oneshot::Sender<()>>>>,
+    uploads: RefCell<Uploads>,
+    /// The logs of attempts that have ended, of which this disk may have only a part: another scheduler led then. Their
+    /// workers may return with the rest.
+    partial_logs: RefCell<HashSet<AttemptId>>,
     /// Up to where the store was looked through for logs that are not kept.
     swept_up_to: Cell<Option<AttemptId>>,
     sealer: Sealer,
@@ -187,8 +189,8 @@ impl DurableJobs {
             descriptions,
             archiver,
             log_store,
-            until_uploaded: RefCell::default(),
-            until_saved: RefCell::default(),
+            uploads: RefCell::default(),
+            partial_logs: RefCell::default(),
             swept_up_to: Cell::new(None),
             sealer,
             state: RefCell::new(State::new(jobs, live)),

@@ -19,7 +19,7 @@ use super::log_store::{self, LogStoreThread, Uploaded};
 use super::past;
 use super::store_thread::StoreThread;
 use crate::clock::Clock;
-use crate::log_store_settings::LogStoreSettings;
+use crate::log_store_settings::{Acknowledge, LogStoreSettings};
 
 /// Why durable jobs cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +99,9 @@ impl Threads {
             known,
             unfinished,
             started: now,
+            are_with_workers: log_store
+                .as_ref()
+                .is_some_and(|place| place.settings.acknowledge == Acknowledge::InStore),
         };
         let leftovers = move |logs: &Logs| leftovers.find(logs);
         let (report, archived) = mpsc::unbounded();
@@ -162,6 +165,8 @@ struct Leftovers {
     /// The jobs that had not ended when this process started, and the numbers of their latest attempts.
     unfinished: HashMap<JobId, u32>,
     started: Time,
+    /// Workers keep logs until they are in the log store, and return with them.
+    are_with_workers: bool,
 }
 
 impl Leftovers {
@@ -179,11 +184,14 @@ impl Leftovers {
     fn is_whole(&mut self, log: &ListedLog) -> bool {
         let AttemptId { job, number } = log.attempt;
         match self.unfinished.get(&job) {
-            Some(latest) => log.is_archived || number < *latest,
+            Some(latest) => log.is_archived || (number < *latest && !self.are_with_workers),
             None => {
-                // That of a job that came after the start may grow.
+                // That of a job that came after the start may grow, and this disk may have a part of what others have.
                 let record = self.known.record(job).ok().flatten();
-                record.is_some_and(|record| record.submitted < self.started)
+                record.is_some_and(|record| {
+                    let is_here = log.is_archived || record.attached || !self.are_with_workers;
+                    is_here && record.submitted < self.started
+                })
             }
         }
     }

@@ -11,7 +11,7 @@ use visible::Shown;
 
 use super::attached::until_log;
 use super::live::{LogState, View};
-use super::watched::Watched;
+use super::stored_logs::with_its_worker;
 use super::{DurableJobs, convert, ending};
 use crate::reactor::TicketState;
 
@@ -229,9 +229,14 @@ impl DurableJobs {
         attempt: AttemptId,
     ) -> Result<Option<watch::Receiver<LogState>>, RpcError> {
         let state = self.state.borrow();
+        if let Some(ending) = state.ending_logs.get(&attempt) {
+            return Ok(Some(ending.subscribe()));
+        }
+        if self.partial_logs.borrow().contains(&attempt) {
+            return Err(with_its_worker(attempt));
+        }
         let Some(live) = state.live.get(&attempt.job) else {
-            let ending = state.ending_logs.get(&attempt);
-            return Ok(ending.map(Watched::subscribe));
+            return Ok(None);
         };
         // The log of the first attempt can be waited for from the submission on.
         match live.attempts.max(1).cmp(&attempt.number) {

@@ -118,10 +118,11 @@ impl State {
 
     /// Returns the log of an attempt that may still grow.
     pub(super) fn growing_log(&self, attempt: AttemptId) -> Option<&Watched<LogState>> {
-        match self.live.get(&attempt.job) {
-            Some(live) => (live.attempts == attempt.number).then_some(&live.log),
-            None => self.ending_logs.get(&attempt),
-        }
+        let ending = self.ending_logs.get(&attempt);
+        ending.or_else(|| {
+            let live = self.live.get(&attempt.job)?;
+            (live.attempts == attempt.number).then_some(&live.log)
+        })
     }
 
     pub(super) fn next_request(&mut self) -> RequestId {

@@ -5,17 +5,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_api::{Job, RpcError};
-use futures::channel::oneshot;
 use job_store::log_store::{LogStoreError, StoredLog, UploadedLog};
 use job_store::logs::{LogError, LogTime};
 use job_store::{Entry, KeptLog, LogStatus, Reader as _};
 use jobs::AttemptId;
 use visible::Elapsed;
 
+use super::live::LogState;
 use super::log_store::{LogStoreThread, Uploaded};
 use super::returning::forget;
 use super::state::HeldJob;
 use super::times::Growth;
+use super::watched::Watched;
 use super::{DurableJobs, ending};
 
 /// How many logs in the store are looked at together.
@@ -52,24 +53,16 @@ impl DurableJobs {
     /// A log is in the store. Those are told who wait for that, when it is on disk that it is.
     pub(super) fn log_is_uploaded(&self, uploaded: Uploaded) {
         let Uploaded { attempt, log } = uploaded;
-        let entry = self.log_is_whole(attempt, log.bytes, log.length);
-        let waiting = self.until_uploaded.borrow_mut().remove(&attempt);
-        if let (Some(entry), Some(waiting)) = (entry, waiting) {
-            let mut until_saved = self.until_saved.borrow_mut();
-            until_saved.entry(entry).or_default().extend(waiting);
+        if let Some(entry) = self.log_is_whole(attempt, log.bytes, log.length) {
+            self.uploads.borrow_mut().uploaded(attempt, entry);
         }
     }
 
-    /// The entries up to this number are on disk.
+    /// The entries up to this number are on disk. What is counted now can be removed from this disk.
     pub(super) fn uploads_saved(&self, up_to: u64) {
-        let mut until_saved = self.until_saved.borrow_mut();
-        let later = until_saved.split_off(&(up_to + 1));
-        for waiting in std::mem::replace(&mut *until_saved, later)
-            .into_values()
-            .flatten()
-        {
-            // An error means that nobody waits any more.
-            let _: Result<(), ()> = waiting.send(());
+        let counted = self.uploads.borrow_mut().saved(up_to);
+        if let (Some(store), false) = (&self.log_store, counted.is_empty()) {
+            store.counted(counted);
         }
     }
 
@@ -82,37 +75,27 @@ impl DurableJobs {
     /// Waits until the log of an attempt, which is complete, is in the store, and the database says so. Returns whether
     /// that is so: it may not be when the scheduler ends.
     pub(super) async fn until_uploaded(&self, attempt: AttemptId) -> bool {
-        let (uploaded, is_uploaded) = oneshot::channel();
-        self.until_uploaded
-            .borrow_mut()
-            .entry(attempt)
-            .or_default()
-            .push(uploaded);
+        let is_uploaded = self.uploads.borrow_mut().wait(attempt);
         let known = self.store.run(move |kept| {
+            // In this order: a log leaves this disk only after it was counted.
+            let is_missing = matches!(kept.logs.length(attempt), Err(LogError::Missing(_)));
             let status = kept.reader.log_status(attempt);
             let is_counted = status.is_ok_and(|status| status != LogStatus::Uncounted);
-            let is_empty = matches!(kept.logs.length(attempt), Err(LogError::Missing(_)));
-            (is_counted, is_empty)
+            (is_counted, is_missing)
         });
         match known.await {
             // The scheduler ends.
             None => return false,
-            Some((true, _)) => {
-                let waiting = self.until_uploaded.borrow_mut().remove(&attempt);
-                for waiting in waiting.unwrap_or_default() {
-                    // An error means that nobody waits any more.
-                    let _: Result<(), ()> = waiting.send(());
-                }
-            }
-            // It has no file that could be uploaded. That it is whole is said all the same.
-            Some((false, true)) => {
+            Some((true, _)) => self.uploads.borrow_mut().is_counted(attempt),
+            // It never had a file that could be uploaded. That it is whole is said all the same.
+            Some((false, true)) if self.uploads.borrow().is_awaited(attempt) => {
                 let log = UploadedLog {
                     bytes: 0,
                     length: 0,
                 };
                 self.log_is_uploaded(Uploaded { attempt, log });
             }
-            Some((false, false)) => {}
+            Some((false, _)) => {}
         }
         is_uploaded.await.is_ok()
     }
@@ -161,9 +144,7 @@ impl DurableJobs {
             Err(LogStoreError::Missing(_))
                 if status == LogStatus::Uncounted && has_worker && store.acknowledges_uploads() =>
             {
-                Err(RpcError::failed(format!(
-                    "the log of {attempt} is not in the log store yet: its worker has it until then; try again later"
-                )))
+                Err(with_its_worker(attempt))
             }
             Err(LogStoreError::Missing(_)) if status == LogStatus::Uncounted => Ok((Vec::new(), 0)),
             read => read.map_err(|error| self.unreadable(attempt, &error)),
@@ -259,14 +240,26 @@ impl DurableJobs {
             target: "scheduler",
             "Copying the log of {attempt}, which is not in the log store, from its worker"
         );
+        // Those who read it meanwhile wait for the rest.
+        let was_partial = self.partial_logs.borrow_mut().remove(&attempt);
+        let before = self
+            .state
+            .borrow_mut()
+            .ending_logs
+            .insert(attempt, Watched::new(LogState::default()));
+        drop(before);
         let start = self.kept_length(attempt).await;
         let is_whole = self
             .copy_whole_log(attempt, job, start, &Growth::default())
             .await;
-        if !is_whole || !self.finish_log(attempt).await {
+        if !is_whole {
+            if was_partial {
+                self.partial_logs.borrow_mut().insert(attempt);
+            }
+            self.state.borrow_mut().ending_logs.remove(&attempt);
             return false;
         }
-        self.until_uploaded(attempt).await
+        self.finish_log(attempt).await && self.until_uploaded(attempt).await
     }
 
     /// Removes logs from the store whose jobs are not kept, as a scheduler was killed before it had removed them. Looks
@@ -350,4 +343,11 @@ impl DurableJobs {
         }
         entry
     }
+}
+
+/// What those are told who read a log that neither this scheduler nor the log store has wholly.
+pub(super) fn with_its_worker(attempt: AttemptId) -> RpcError {
+    RpcError::failed(format!(
+        "the log of {attempt} is not in the log store yet: its worker has it until then; try again later"
+    ))
 }

@@ -50,7 +50,7 @@ pub struct Frame {
     /// The version of the scheduler.
     pub version: String,
     /// Whether the page is made once for several visitors: where its visitor would be named, it has
-    /// [`PLACE_OF_VISITOR`].
+    /// `PLACE_OF_VISITOR`.
     pub is_shared: bool,
 }
 

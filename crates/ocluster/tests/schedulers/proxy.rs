@@ -47,6 +47,9 @@ fn haproxy_leads_peers_to_the_scheduler_that_leads() {
     haproxy.args(["-db", "-f", "haproxy.cfg"]);
     let running = farm.holder().run(&haproxy, "haproxy.log");
     running.expect("it starts");
+    farm.until("the proxy knows who leads", |farm| {
+        farm.text("haproxy.log").contains("scheduler-2 is DOWN")
+    });
 
     farm.start_worker();
     let client = farm.start_client();

@@ -35,6 +35,7 @@ type Task = Box<dyn FnOnce(Rc<Work>) -> LocalBoxFuture<'static, ()> + Send>;
 enum Request {
     Upload(AttemptId),
     Cached(Vec<CachedLog>),
+    Counted(Vec<AttemptId>),
     Remove(Vec<AttemptId>),
     Task(Task),
 }
@@ -97,6 +98,7 @@ impl LogStoreThread {
                     match request {
                         Request::Upload(attempt) => work.upload_later(attempt),
                         Request::Cached(found) => work.found_cached(found),
+                        Request::Counted(attempts) => work.counted(&attempts),
                         Request::Remove(attempts) => work.remove_later(&attempts),
                         Request::Task(task) => {
                             tokio::task::spawn_local(task(Rc::clone(&work)));
@@ -130,6 +132,11 @@ impl LogStoreThread {
     /// Counts logs on disk that an earlier process has uploaded.
     pub(super) fn found_cached(&self, found: Vec<CachedLog>) {
         self.send(Request::Cached(found));
+    }
+
+    /// Takes logs as cached that are in the store, as the database says now: they can be removed from this disk.
+    pub(super) fn counted(&self, attempts: Vec<AttemptId>) {
+        self.send(Request::Counted(attempts));
     }
 
     /// Removes logs from the store, those that are there.

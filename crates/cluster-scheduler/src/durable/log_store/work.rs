@@ -100,6 +100,16 @@ impl Work {
         cache.restore(found, &self.logs, &self.counters);
     }
 
+    pub(super) fn counted(&self, attempts: &[AttemptId]) {
+        let mut cache = self.cache.borrow_mut();
+        for attempt in attempts {
+            // One without bytes has no file.
+            if let Some(cached) = self.logs.cached_log(*attempt) {
+                cache.add(cached, &self.logs, &self.counters);
+            }
+        }
+    }
+
     pub(super) fn remove_later(&self, attempts: &[AttemptId]) {
         let mut removals = self.removals.borrow_mut();
         for attempt in attempts {
@@ -154,7 +164,8 @@ impl Work {
                 // By a process that was killed before it had said so.
                 let length = self.logs.length(attempt)?;
                 let bytes = cached.bytes;
-                self.is_in_store(attempt, UploadedLog { bytes, length });
+                let log = UploadedLog { bytes, length };
+                (self.report)(Uploaded { attempt, log });
             }
             return Ok(None);
         };
@@ -162,20 +173,12 @@ impl Work {
         tracing::trace!(target: "crash-point", point = "after-upload");
         if self.logs.uploaded(attempt)? {
             tracing::trace!(target: "crash-point", point = "after-upload-noted");
-            self.is_in_store(attempt, log);
+            (self.report)(Uploaded { attempt, log });
         } else {
             // It was removed meanwhile, so it is to be removed there, too.
             self.remove_later(&[attempt]);
         }
         Ok(Some(log))
-    }
-
-    fn is_in_store(&self, attempt: AttemptId, log: UploadedLog) {
-        if let Some(cached) = self.logs.cached_log(attempt) {
-            let mut cache = self.cache.borrow_mut();
-            cache.add(cached, &self.logs, &self.counters);
-        }
-        (self.report)(Uploaded { attempt, log });
     }
 
     /// Uploads a log later that cannot be uploaded now, though the store answers.

@@ -97,7 +97,9 @@ fn a_page_for_many_names_each_of_them() {
         for (browser, name) in [(&mut ann, "ann@desk"), (&mut bob, "bob@<lab>")] {
             let (admin, _connected) = site.admin().await;
             admin.identify(name).await.unwrap();
-            browser.enter(&admin.web_link(None).await.unwrap().url).await;
+            browser
+                .enter(&admin.web_link(None).await.unwrap().url)
+                .await;
         }
         for page in ["/", "/pool/pool", "/pool/pool/workers"] {
             // The second one gets what was made for the first one.
