@@ -253,4 +253,8 @@ fn commits_wait_for_a_database_that_restarts_or_crashes() {
     }
     drop(committer);
     assert_eq!(all(&mut reader), (1..=number).map(id).collect());
+    // A read does not wait for ever.
+    server.stop().expect("it ends");
+    let error = reader.record(id(1)).expect_err("it is away").to_string();
+    assert!(error.contains("cannot reach the database"), "{error}");
 }
